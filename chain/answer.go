@@ -1,0 +1,51 @@
+// Package chain turns a question and the passages found for it into an answer that cites them.
+package chain
+
+// A Passage is a chunk as the answer's prompt numbers it.
+type Passage struct {
+	N          int      `json:"n"` // from 1, as cited: [1]
+	ChunkID    int64    `json:"chunk_id"`
+	DocumentID string   `json:"document_id"`
+	Document   string   `json:"document"` // its title, or its file name
+	Path       string   `json:"path"`
+	Page       int      `json:"page,omitempty"` // from 1; 0 when the source has no pages
+	LastPage   int      `json:"last_page,omitempty"`
+	Headings   []string `json:"headings,omitempty"`
+	Start      int      `json:"start"` // byte range in the document's extracted text
+	End        int      `json:"end"`
+	Text       string   `json:"text"`
+	Score      float64  `json:"score"`
+}
+
+// A Citation is a [N] in an answer, resolved to the place it rests on.
+type Citation struct {
+	N          int      `json:"n"`
+	ChunkID    int64    `json:"chunk_id"`
+	DocumentID string   `json:"document_id"`
+	Document   string   `json:"document"`
+	Path       string   `json:"path"`
+	Page       int      `json:"page,omitempty"`
+	Headings   []string `json:"headings,omitempty"`
+	Start      int      `json:"start"` // byte range of Quote in the document's extracted text
+	End        int      `json:"end"`
+	Quote      string   `json:"quote"` // the sentences of the passage nearest to what it supports
+}
+
+// Usage counts a model's tokens; zero where the model does not say.
+type Usage struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	CompletionTokens int `json:"completion_tokens"`
+}
+
+// An Answer is what a chain or an agent returns.
+type Answer struct {
+	Text      string     `json:"answer"`
+	Citations []Citation `json:"citations"` // one for each number cited, ascending; never nil
+	Passages  []Passage  `json:"passages"`  // all that were in the prompt; never nil
+	Reasoning string     `json:"reasoning,omitempty"`
+	Declined  bool       `json:"declined,omitempty"` // the documents do not hold an answer
+	Notice    string     `json:"notice,omitempty"`   // one line for the reader: no language model is installed
+	Query     string     `json:"query,omitempty"`    // what was searched, when it differs from the question
+	Model     string     `json:"model"`
+	Usage     Usage      `json:"usage"`
+}

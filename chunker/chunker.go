@@ -1,0 +1,82 @@
+// Package chunker cuts the extracted text of a document into chunks: passages small enough for an
+// encoder to embed and a reader to check, each with its exact place in the document.
+//
+// A [Document] is text with the structure the extractor saw (blocks and pages, as byte ranges of the
+// text). A [Splitter] turns it into chunks whose size is measured in the tokens of the encoder that
+// will embed them, by way of a [Tokenizer].
+package chunker
+
+// Kind says what a block of a document is.
+type Kind string
+
+const (
+	Heading   Kind = "heading"
+	Paragraph Kind = "paragraph"
+	ListItem  Kind = "list_item"
+	Table     Kind = "table" // a GitHub-flavoured Markdown table
+	Code      Kind = "code"
+	Quote     Kind = "quote"
+)
+
+// A Block is one structural unit of a document. Start and End are byte offsets into Document.Text,
+// on rune borders.
+type Block struct {
+	Kind  Kind `json:"kind"`
+	Start int  `json:"start"`
+	End   int  `json:"end"`
+	Level int  `json:"level,omitempty"` // heading: 1 to 6; list item: nesting depth from 1; else 0
+}
+
+// A Page is the byte range of Document.Text that a page of the source holds. A block may run over
+// the border between two pages.
+type Page struct {
+	Number int    `json:"number"`          // from 1
+	Label  string `json:"label,omitempty"` // as printed ("iv"); empty when it is Number
+	Start  int    `json:"start"`
+	End    int    `json:"end"`
+}
+
+// A Document is extracted text and its structure. Text is valid UTF-8. Blocks and Pages ascend and
+// do not overlap; together the blocks cover all text that is not white space. Pages is empty for
+// formats without pages.
+type Document struct {
+	Title    string  `json:"title,omitempty"`
+	Language string  `json:"language,omitempty"` // ISO 639-1 ("en", "zh"); empty when unknown
+	Text     string  `json:"text"`
+	Blocks   []Block `json:"blocks,omitempty"`
+	Pages    []Page  `json:"pages,omitempty"`
+}
+
+// A Chunk is a passage of a document: Text is exactly Document.Text[Start:End].
+type Chunk struct {
+	Text      string   `json:"text"`
+	Start     int      `json:"start"`
+	End       int      `json:"end"`
+	Tokens    int      `json:"tokens"`               // of Text, without special tokens
+	FirstPage int      `json:"first_page,omitempty"` // from 1; 0 when the source has no pages
+	LastPage  int      `json:"last_page,omitempty"`
+	Headings  []string `json:"headings,omitempty"` // the heading path above the chunk, outermost first
+	// Context is what a reader of the chunk alone would miss: the document's title, the heading path,
+	// the header row of a table that was split. It is indexed before Text and not part of the range.
+	Context string `json:"context,omitempty"`
+}
+
+// IndexText is what the encoder embeds and the keyword index reads for the chunk.
+func (c Chunk) IndexText() string {
+	if c.Context == "" {
+		return c.Text
+	}
+	return c.Context + "\n" + c.Text
+}
+
+// A Splitter cuts a document into chunks, ascending by Start. It is safe for concurrent use.
+type Splitter interface {
+	Split(doc Document) ([]Chunk, error)
+}
+
+// A Tokenizer tells how an encoder cuts text into tokens. It is safe for concurrent use.
+type Tokenizer interface {
+	// TokenStarts appends to dst the byte offset at which each token of text begins, ascending,
+	// special tokens left out.
+	TokenStarts(dst []int, text string) []int
+}
