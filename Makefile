@@ -1,0 +1,67 @@
+# docent: targets are few and thin; `make help` lists them.
+export CGO_ENABLED := 0
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+ADDR        ?= 127.0.0.1:8420
+UI          := web/ui
+UI_SOURCES  := $(shell find $(UI) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test-results/*')
+FUZZTIME    ?= 30s
+
+.PHONY: help run build ui test test-go test-ui test-browser lint cross bench fuzz generate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: build ## build everything and start the server
+	./bin/docent serve --addr $(ADDR)
+
+build: ui ## the one static binary, bin/docent
+	$(GO) build -trimpath -o bin/docent ./cmd/docent
+
+ui: $(UI)/dist/index.html ## the web page, built into the binary by `make build`
+
+$(UI)/node_modules/.package-lock.json: $(UI)/package-lock.json
+	cd $(UI) && npm ci --no-audit --no-fund
+
+$(UI)/dist/index.html: $(UI)/node_modules/.package-lock.json $(UI_SOURCES)
+	cd $(UI) && npm run build
+
+test: test-go test-ui test-browser ## everything; installs Chromium where it can (see scripts/chromium.sh)
+
+test-go: ui
+	$(GO) test ./...
+
+test-ui: ui
+	cd $(UI) && npm test
+
+test-browser: build
+	@chromium=$$(scripts/chromium.sh) && cd $(UI) && \
+		CHROMIUM=$$chromium DOCENT_BIN=$(CURDIR)/bin/docent npm run e2e
+
+lint: ## gofmt, go vet, staticcheck, tsc
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt -w these: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+cross: ## the builds nobody here runs: no assembly, arm64, Windows, macOS
+	$(GO) build -tags noasm ./...
+	GOARCH=arm64 $(GO) build ./...
+	GOOS=windows $(GO) build ./...
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+
+bench: ## Go benchmarks; the comparisons with peers are in bench/, a README in each
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; done
+
+generate: ## rewrite generated files
+	$(GO) generate ./...
+
+clean: ## remove what was built
+	rm -rf bin $(UI)/node_modules
+	find $(UI)/dist -mindepth 1 -not -name .gitkeep -delete
