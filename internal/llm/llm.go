@@ -1,0 +1,67 @@
+// Package llm finds the language model that answers, and stands behind langchaingo's llms.Model.
+//
+// [Open] selects one: a server that speaks the OpenAI protocol, Ollama, or, where there is neither,
+// the [Extractive] answerer, which quotes sentences of the passages instead of writing. Remote models
+// go through langchaingo's own clients, wrapped so that their weak spots do not show: see remote.go.
+//
+//	sel, err := llm.Open(ctx, llm.Config{Provider: llm.Auto, Encoder: enc})
+//	if err != nil { … }
+//	reply, err := sel.Model.GenerateContent(ctx, messages)
+//
+// Models are safe for concurrent use.
+package llm
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/tmc/langchaingo/llms"
+)
+
+// The providers that Config.Provider names.
+const (
+	Auto             = "auto"       // what is configured, else a running Ollama, else extractive
+	OpenAI           = "openai"     // any server with an OpenAI-compatible API
+	Ollama           = "ollama"     // Ollama's own API
+	ExtractiveAnswer = "extractive" // no model: quotes the passages
+)
+
+// Encoder embeds text; docent's embed.Encoder is one. An encoder that also has a method
+// Languages() []string, with ISO 639-1 codes, is asked only about text in those languages.
+type Encoder interface {
+	EmbedDocuments(ctx context.Context, texts []string) ([][]float32, error)
+	EmbedQuery(ctx context.Context, text string) ([]float32, error)
+}
+
+// Config says which model to open.
+type Config struct {
+	Provider string // Auto, OpenAI, Ollama or ExtractiveAnswer; "" means Auto
+
+	// BaseURL of the model server: "http://localhost:8000/v1" for an OpenAI-compatible one (the "/v1"
+	// may be left out), "http://localhost:11434" for Ollama. "" means the provider's own default:
+	// api.openai.com when an APIKey is set, and for Ollama $OLLAMA_HOST or 127.0.0.1:11434.
+	BaseURL string
+	Model   string // "" means the first that the server offers
+	APIKey  string // may be "" for local servers
+
+	Encoder Encoder // for the extractive answerer; nil means keyword evidence only
+
+	ContextTokens int // asked of Ollama, which otherwise cuts long prompts silently; 0 means 8192
+
+	ProbeTimeout time.Duration // to find out whether a server is there; 0 means 3 s (auto's Ollama probe: 500 ms)
+	StartTimeout time.Duration // until a reply begins, a model may be loading; 0 means 5 min
+	IdleTimeout  time.Duration // between two pieces of a reply; 0 means 2 min
+	Retries      int           // of 429 and 5xx replies before any text has come; 0 means 3, negative none
+
+	Logger *slog.Logger // nil discards
+}
+
+// Selected is the model that Open chose.
+type Selected struct {
+	Model    llms.Model // *Extractive when Provider is ExtractiveAnswer; never nil
+	Provider string     // OpenAI, Ollama or ExtractiveAnswer
+	Name     string     // of the model, as the server calls it; "extractive" for the answerer
+	URL      string     // of the server; empty for the answerer
+	Notice   string     // one line for the user when it is not what they asked for; else empty
+}
