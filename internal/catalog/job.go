@@ -1,0 +1,127 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// The states of a job.
+const (
+	Queued    = "queued"
+	Running   = "running"
+	Done      = "done"
+	Failed    = "failed"
+	Cancelled = "cancelled"
+)
+
+// A Job is one file on its way into a collection.
+type Job struct {
+	ID         string    `json:"id"`
+	Collection string    `json:"collection"`
+	Path       string    `json:"path"`   // as the document will be known
+	SHA256     string    `json:"sha256"` // of the stored file; hexadecimal
+	Bytes      int64     `json:"bytes"`
+	State      string    `json:"state"`           // Queued, Running, Done, Failed or Cancelled
+	Stage      string    `json:"stage,omitempty"` // parsing, chunking, embedding or storing, while running
+	Done       int       `json:"done"`            // of Total, within the stage
+	Total      int       `json:"total"`
+	Error      string    `json:"error,omitempty"`
+	DocumentID string    `json:"document_id,omitempty"`
+	Status     string    `json:"status,omitempty"` // ingested, unchanged or failed, once ended
+	Attempts   int       `json:"attempts"`         // how often it was claimed
+	Heartbeat  time.Time `json:"heartbeat,omitzero"`
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+}
+
+const jobColumns = `id, collection, path, sha256, bytes, state, stage, done, total, error, document_id, status, attempts, heartbeat, created_at, updated_at`
+
+func scanJob(s scanner) (Job, error) {
+	var j Job
+	var heartbeat, created, updated int64
+	err := s.Scan(&j.ID, &j.Collection, &j.Path, &j.SHA256, &j.Bytes, &j.State, &j.Stage, &j.Done, &j.Total, &j.Error,
+		&j.DocumentID, &j.Status, &j.Attempts, &heartbeat, &created, &updated)
+	j.Heartbeat, j.CreatedAt, j.UpdatedAt = fromMicro(heartbeat), fromMicro(created), fromMicro(updated)
+	return j, err
+}
+
+// AddJobs puts jobs at the end of the queue, all or none. It fills in, in the slice given, the ID, the
+// State (Queued) and the times that are empty.
+func (d *DB) AddJobs(ctx context.Context, jobs []Job) error {
+	return d.update(ctx, func(tx *sql.Tx) error {
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO jobs (`+jobColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`)
+		if err != nil {
+			return err
+		}
+		defer insert.Close()
+		at := now()
+		for i := range jobs {
+			j := &jobs[i]
+			if j.ID == "" {
+				j.ID = newID()
+			}
+			if j.State == "" {
+				j.State = Queued
+			}
+			if j.CreatedAt.IsZero() {
+				j.CreatedAt = at
+			}
+			j.UpdatedAt = at
+			if _, err := insert.ExecContext(ctx, j.ID, j.Collection, j.Path, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error,
+				j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(j.CreatedAt), toMicro(j.UpdatedAt)); err != nil {
+				return fmt.Errorf("add job %s: %w", j.Path, err)
+			}
+		}
+		return nil
+	})
+}
+
+// NextJob claims the oldest queued job: it is Running, with one more attempt and a fresh heartbeat,
+// before NextJob returns. No job is given out twice. It returns false when none is queued.
+func (d *DB) NextJob(ctx context.Context) (Job, bool, error) {
+	at := toMicro(now())
+	job, err := scanJob(d.write.QueryRowContext(ctx, `UPDATE jobs SET state = 'running', attempts = attempts + 1, heartbeat = ?, updated_at = ?, error = '', status = ''
+		WHERE seq = (SELECT seq FROM jobs WHERE state = 'queued' ORDER BY seq LIMIT 1) RETURNING `+jobColumns, at, at))
+	if err == sql.ErrNoRows {
+		return Job{}, false, nil
+	}
+	return job, err == nil, Explain(err)
+}
+
+// UpdateJob stores the job's state, stage, progress, result, attempts and heartbeat under its ID, and
+// sets its time of update. It returns ErrNotFound when there is no such job.
+func (d *DB) UpdateJob(ctx context.Context, j Job) error {
+	res, err := d.write.ExecContext(ctx, `UPDATE jobs SET sha256 = ?, bytes = ?, state = ?, stage = ?, done = ?, total = ?, error = ?, document_id = ?, status = ?,
+		attempts = ?, heartbeat = ?, updated_at = ? WHERE id = ?`,
+		j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error, j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(now()), j.ID)
+	return changed(res, err, "job", j.ID)
+}
+
+// Job returns one job, or ErrNotFound.
+func (d *DB) Job(ctx context.Context, id string) (Job, error) {
+	j, err := scanJob(d.read.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE id = ?`, id))
+	return j, found(err, "job", id)
+}
+
+// Jobs returns the newest jobs of a collection, newest first; of all collections when the name is
+// empty, and all of them when limit is 0 or less.
+func (d *DB) Jobs(ctx context.Context, collection string, limit int) ([]Job, error) {
+	if limit <= 0 {
+		limit = -1
+	}
+	rows, err := d.read.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE ?1 = '' OR collection = ?1 ORDER BY seq DESC LIMIT ?2`, collection, limit)
+	return collect(rows, err, scanJob)
+}
+
+// RequeueRunning puts jobs that were running back into the queue, in their old place, and returns how
+// many. It is for the start, when whoever ran them is gone.
+func (d *DB) RequeueRunning(ctx context.Context) (int, error) {
+	res, err := d.write.ExecContext(ctx, `UPDATE jobs SET state = 'queued', stage = '', done = 0, total = 0, updated_at = ? WHERE state = 'running'`, toMicro(now()))
+	if err != nil {
+		return 0, Explain(err)
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
+}
