@@ -1,0 +1,281 @@
+package chunker
+
+import (
+	"iter"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Sentences yields the byte range of each sentence of text, outer white space left out, in order.
+// It knows English (abbreviations, initials, decimals, list numbers, ellipses, closing quotes) and
+// Chinese and Japanese (。！？； with any closing quotes and brackets after them). A blank line ends a
+// sentence, and so does a line break before a list marker; any other line break is white space.
+// Together the ranges cover all of text that is not white space.
+func Sentences(text string) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		for s, e := range sentences(text) {
+			if !yield(s, e) {
+				return
+			}
+		}
+	}
+}
+
+// sentences is Sentences without the public promise of its shape.
+func sentences(text string) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		start := 0
+		for start < len(text) {
+			end := sentenceEnd(text, start)
+			s, e := trim(text, start, end)
+			if s < e && !yield(s, e) {
+				return
+			}
+			start = end
+		}
+	}
+}
+
+// sentenceEnd is the offset just after the sentence that begins at start. It is above start.
+func sentenceEnd(text string, start int) int {
+	for i := start; i < len(text); {
+		c := text[i]
+		switch {
+		case c == '\n':
+			if i > start && lineBreakEnds(text, i) {
+				return i + 1
+			}
+			i++
+		case c == '.' || c == '!' || c == '?':
+			end := terminatorEnd(text, i)
+			if asciiEnds(text, start, i, end) {
+				return end
+			}
+			i = end
+		case c < utf8.RuneSelf:
+			i++
+		default:
+			r, n := utf8.DecodeRuneInString(text[i:])
+			switch r {
+			case '。', '！', '？', '；', '｡', '．', '⋯', '…', '‼', '⁇', '⁈', '⁉':
+				end := terminatorEnd(text, i)
+				if wideEnds(text, r, end) {
+					return end
+				}
+				i = end
+			case '\u2028', '\u2029':
+				return i + n
+			default:
+				i += n
+			}
+		}
+	}
+	return len(text)
+}
+
+// terminatorEnd skips the run of sentence-ending marks at i and the closing quotes and brackets
+// after it.
+func terminatorEnd(text string, i int) int {
+	marks := true
+	for i < len(text) {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case marks && strings.ContainsRune(".!?。！？；｡．…⋯‼⁇⁈⁉", r):
+		case strings.ContainsRune("\"')]}”’」』】》〉）〕］｝»", r):
+			marks = false
+		default:
+			return i
+		}
+		i += n
+	}
+	return i
+}
+
+// wideEnds reports whether the run of marks that began with r and ends at end closes a sentence.
+func wideEnds(text string, r rune, end int) bool {
+	next, spaced := following(text, end)
+	switch r {
+	case '…', '⋯': // often only a pause: the end where white space or a closing quote says so
+		last, _ := utf8.DecodeLastRuneInString(text[:end])
+		closed := last != '…' && last != '⋯'
+		return (spaced || closed) && !unicode.IsLower(next)
+	case '．':
+		return !unicode.IsDigit(next)
+	}
+	return true
+}
+
+// asciiEnds reports whether the marks text[dot:end] of an English sentence begun at start end it.
+func asciiEnds(text string, start, dot, end int) bool {
+	next, spaced := following(text, end)
+	if next == utf8.RuneError {
+		return true // the end of text
+	}
+	if !spaced {
+		prev, _ := utf8.DecodeLastRuneInString(text[:dot])
+		return wide(next) && (text[dot] != '.' || wide(prev))
+	}
+	if unicode.IsLower(next) {
+		return false
+	}
+	if text[dot] != '.' || end-dot > 1 {
+		return true // ! ? ... or a full stop before a closing quote
+	}
+	word := lastWord(text[start:dot])
+	switch {
+	case word == "":
+		return true
+	case start+len(word) == dot-leadingSpace(text[start:dot]) && listNumber(word):
+		return false // "1. Open the lid."
+	case len(word) == 1 && word[0] >= 'A' && word[0] <= 'Z':
+		return false // an initial: "J. Smith"
+	}
+	switch abbreviations[strings.ToLower(word)] {
+	case never:
+		return false
+	case beforeNumber:
+		return !unicode.IsDigit(next) && next != '('
+	}
+	return true
+}
+
+const (
+	never        = 1 + iota // something always follows: "Dr. Smith", "e.g. this"
+	beforeNumber            // an abbreviation only before a number: "No. 5", "fig. 3"
+)
+
+// Abbreviations that often end a sentence too (etc., Inc., a.m.) are left out: after them an
+// upper-case letter begins a sentence far more often than not.
+var abbreviations = func() map[string]int {
+	m := make(map[string]int)
+	for _, w := range strings.Fields("mr mrs ms mx dr prof rev hon st sgt capt lt col gen maj cmdr gov sen rep pres supt messrs mme mlle fr " +
+		"e.g i.e eg ie cf vs viz approx resp incl excl ca dept univ assn bros") {
+		m[w] = never
+	}
+	for _, w := range strings.Fields("al no nos fig figs eq eqs sec ch chap vol vols art p pp par para ref refs tab app ver v jan feb mar apr jun jul aug sep sept oct nov dec") {
+		m[w] = beforeNumber
+	}
+	return m
+}()
+
+// lastWord is what stands after the last white space or opening mark of s; only its tail is read.
+func lastWord(s string) string {
+	const most = 24
+	i := len(s)
+	for i > 0 && len(s)-i < most {
+		c := s[i-1]
+		if c <= ' ' || c == '(' || c == '[' || c == '"' || c == '\'' || c >= utf8.RuneSelf {
+			break
+		}
+		i--
+	}
+	return s[i:]
+}
+
+func listNumber(word string) bool {
+	if len(word) > 6 {
+		return false
+	}
+	for i := 0; i < len(word); i++ {
+		if c := word[i]; (c < '0' || c > '9') && c != '.' {
+			return len(word) == 1
+		}
+	}
+	return true
+}
+
+// following is the first rune after white space from i, and whether there was any. It is
+// utf8.RuneError at the end of text.
+func following(text string, i int) (r rune, spaced bool) {
+	for i < len(text) {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		if !unicode.IsSpace(r) {
+			if r == utf8.RuneError {
+				r = 0
+			}
+			return r, spaced
+		}
+		spaced = true
+		i += n
+	}
+	return utf8.RuneError, true
+}
+
+// lineBreakEnds reports whether the line feed at i ends a sentence by itself: a blank line or a list
+// marker follows.
+func lineBreakEnds(text string, i int) bool {
+	i++
+	for i < len(text) && (text[i] == ' ' || text[i] == '\t' || text[i] == '\r') {
+		i++
+	}
+	if i >= len(text) || text[i] == '\n' {
+		return true
+	}
+	rest := text[i:]
+	if c := rest[0]; c == '-' || c == '*' || c == '+' {
+		return len(rest) > 1 && (rest[1] == ' ' || rest[1] == '\t')
+	}
+	if r, _ := utf8.DecodeRuneInString(rest); strings.ContainsRune("•·▪◦‣●○■□◆※", r) {
+		return true
+	}
+	n := 0
+	for n < len(rest) && n < 4 && rest[n] >= '0' && rest[n] <= '9' {
+		n++
+	}
+	if n == 0 || n == len(rest) {
+		return false
+	}
+	if rest[n] == '.' || rest[n] == ')' {
+		return n+1 < len(rest) && rest[n+1] == ' '
+	}
+	return strings.HasPrefix(rest[n:], "、") || strings.HasPrefix(rest[n:], "．")
+}
+
+// clauseEnd is the offset just after the clause that begins at start: past a comma, semicolon, colon
+// or dash and the closing marks after it.
+func clauseEnd(text string, start int) int {
+	for i := start; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		i += n
+		switch r {
+		case '，', '、', '：', '；', '。', '！', '？':
+		case ',', ';', ':':
+			next, spaced := following(text, i)
+			if !spaced && !wide(next) {
+				continue
+			}
+		case '—', '–':
+			if next, n := utf8.DecodeRuneInString(text[i:]); next == r {
+				i += n
+			}
+		default:
+			continue
+		}
+		for i < len(text) {
+			r, n := utf8.DecodeRuneInString(text[i:])
+			if !strings.ContainsRune("\"')]}”’」』】》〉）〕］｝»", r) {
+				break
+			}
+			i += n
+		}
+		return i
+	}
+	return len(text)
+}
+
+// closing reports whether r belongs to what stands before it, so that no chunk may begin with it.
+func closing(r rune) bool {
+	return r > 0x7f && strings.ContainsRune("。，、；：！？）】》」』〉〕］｝”’｡｣､％", r)
+}
+
+// trim narrows [start, end) of text past outer white space.
+func trim(text string, start, end int) (int, int) {
+	start += leadingSpace(text[start:end])
+	end = start + len(strings.TrimRightFunc(text[start:end], unicode.IsSpace))
+	return start, end
+}
+
+func leadingSpace(s string) int {
+	return len(s) - len(strings.TrimLeftFunc(s, unicode.IsSpace))
+}
