@@ -1,0 +1,366 @@
+package ingest
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gabriel-vasile/mimetype"
+)
+
+// input is a file on its way through a parser.
+type input struct {
+	ctx      context.Context
+	file     *os.File
+	size     int64
+	name     string
+	password string
+	careful  bool
+	cfg      parserConfig
+}
+
+// head returns up to n bytes from the start of the file.
+func (in *input) head(n int) ([]byte, error) {
+	buf := make([]byte, min(int64(n), in.size))
+	got, err := in.file.ReadAt(buf, 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	return buf[:got], nil
+}
+
+// textBytes reads a file that is text, refusing one that cannot fit the limit on text.
+func (in *input) textBytes() ([]byte, error) {
+	limit := in.cfg.MaxText
+	if limit <= 0 {
+		limit = defaultMaxText
+	}
+	if in.size > limit {
+		return nil, parseError(ErrTooLarge, "it is text of %s, the limit is %s; split it, or raise the limit", byteSize(in.size), byteSize(limit))
+	}
+	return io.ReadAll(io.LimitReader(io.NewSectionReader(in.file, 0, in.size), in.size))
+}
+
+func (in *input) ext() string { return strings.ToLower(filepath.Ext(in.name)) }
+
+// form is what a file was found to be.
+type form struct {
+	format string // a key of parsers, or something else when it cannot be read
+	what   string // in words, with no article: "PDF document"
+	mime   string
+}
+
+// parsers holds one function per format.
+var parsers map[string]func(*parser, *input, form) (*Document, error)
+
+func init() {
+	parsers = map[string]func(*parser, *input, form) (*Document, error){
+		"pdf":      parsePDF,
+		"docx":     parseDOCX,
+		"markdown": parseMarkdown,
+		"html":     parseHTML,
+		"text":     parseText,
+		"csv":      parseText,
+		"code":     parseText,
+	}
+}
+
+const supportedFormats = "PDF, DOCX, Markdown, HTML, and plain text (also CSV, JSON, logs and source code) in any encoding"
+
+const sniffBytes = 64 << 10
+
+// detect tells a file's format by its content; the extension decides only among formats that are
+// all plain text.
+func detect(in *input) (form, error) {
+	head, err := in.head(sniffBytes)
+	if err != nil {
+		return form{}, err
+	}
+	if len(head) == 0 {
+		return form{}, parseError(ErrEmptyFile, "it has 0 bytes")
+	}
+	switch {
+	case bytes.Contains(head[:min(1024, len(head))], []byte("%PDF-")) && !startsLikeMarkup(head):
+		return form{format: "pdf", what: "PDF document"}, nil
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
+		return detectZip(in)
+	case bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")):
+		return detectOLE(in, head)
+	case bytes.HasPrefix(head, []byte(`{\rtf`)):
+		return form{format: "rtf", what: "RTF document"}, nil
+	}
+	mime := mimetype.Detect(head[:min(3072, len(head))])
+	if !looksLikeText(head) {
+		if in.ext() == ".pdf" || bytes.Contains(head, []byte(" 0 obj")) && bytes.Contains(head, []byte("/Type")) {
+			return form{format: "pdf", what: "PDF document without its header"}, nil
+		}
+		what := mime.String()
+		if what == "application/octet-stream" || strings.HasPrefix(what, "text/") {
+			what = "binary data of an unknown kind"
+		}
+		return form{format: "binary", what: what, mime: mime.String()}, nil
+	}
+	if bytes.Contains(head, []byte(" 0 obj")) && bytes.Contains(head, []byte("endobj")) && in.ext() == ".pdf" {
+		return form{format: "pdf", what: "PDF document without its header"}, nil
+	}
+	return detectText(in, head), nil
+}
+
+func startsLikeMarkup(head []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(head), []byte("<")) || bytes.HasPrefix(head, []byte("#"))
+}
+
+// detectZip tells the documents that are ZIP files apart by their members.
+func detectZip(in *input) (form, error) {
+	zr, err := zip.NewReader(in.file, in.size)
+	if err != nil {
+		return form{}, parseError(ErrDamaged, "it is a ZIP file or a document packed as one, such as DOCX, and cannot be opened: %v", err)
+	}
+	has := map[string]bool{}
+	for i, f := range zr.File {
+		has[strings.ToLower(strings.ReplaceAll(f.Name, `\`, "/"))] = true
+		if i > 10000 {
+			break
+		}
+	}
+	under := func(prefix string) bool {
+		for n := range has {
+			if strings.HasPrefix(n, prefix) {
+				return true
+			}
+		}
+		return false
+	}
+	if has["mimetype"] {
+		if b, err := zipMember(zr, "mimetype", 200); err == nil {
+			switch m := strings.TrimSpace(string(b)); {
+			case m == "application/epub+zip":
+				return form{format: "epub", what: "EPUB book"}, nil
+			case strings.HasPrefix(m, "application/vnd.oasis.opendocument.text"):
+				return form{format: "odt", what: "OpenDocument text"}, nil
+			case strings.HasPrefix(m, "application/vnd.oasis.opendocument.spreadsheet"):
+				return form{format: "ods", what: "OpenDocument spreadsheet"}, nil
+			case strings.HasPrefix(m, "application/vnd.oasis.opendocument.presentation"):
+				return form{format: "odp", what: "OpenDocument presentation"}, nil
+			}
+		}
+	}
+	switch {
+	case has["word/document.xml"], has["[content_types].xml"] && under("word/"):
+		return form{format: "docx", what: "DOCX document"}, nil
+	case has["ppt/presentation.xml"]:
+		return form{format: "pptx", what: "PPTX presentation"}, nil
+	case has["xl/workbook.xml"], has["xl/workbook.bin"]:
+		return form{format: "xlsx", what: "XLSX workbook"}, nil
+	case has["meta-inf/container.xml"] && under("oebps"):
+		return form{format: "epub", what: "EPUB book"}, nil
+	}
+	return form{format: "zip", what: "ZIP archive"}, nil
+}
+
+// detectOLE tells what an OLE2 compound file holds by the names of its streams, UTF-16 in its directory.
+func detectOLE(in *input, head []byte) (form, error) {
+	buf := head
+	if in.size > int64(len(head)) {
+		if b, err := in.head(4 << 20); err == nil {
+			buf = b
+		}
+	}
+	name := func(s string) []byte {
+		var b []byte
+		for _, c := range []byte(s) {
+			b = append(b, c, 0)
+		}
+		return b
+	}
+	switch {
+	case bytes.Contains(buf, name("EncryptedPackage")):
+		return form{}, parseError(ErrPassword, "it is an Office document with a password; save it without one")
+	case bytes.Contains(buf, name("WordDocument")):
+		return form{format: "doc", what: "Word document of the old binary kind (save it as DOCX)"}, nil
+	case bytes.Contains(buf, name("PowerPoint Document")):
+		return form{format: "ppt", what: "PowerPoint presentation of the old binary kind (save it as PDF)"}, nil
+	case bytes.Contains(buf, name("Workbook")), bytes.Contains(buf, name("Book")):
+		return form{format: "xls", what: "Excel workbook of the old binary kind (save it as CSV)"}, nil
+	case bytes.Contains(buf, name("__substg1.0_")):
+		return form{format: "msg", what: "Outlook message"}, nil
+	}
+	return form{format: "ole", what: "OLE compound file"}, nil
+}
+
+// looksLikeText tells text in any encoding from binary data.
+func looksLikeText(head []byte) bool {
+	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) || bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
+		return true
+	}
+	if utf16Order(head) != nil {
+		return true
+	}
+	zero, control := 0, 0
+	for _, c := range head {
+		switch {
+		case c == 0:
+			zero++
+		case c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f' && c != '\v' && c != 0x1b && c != 0x08, c == 0x7f:
+			control++
+		}
+	}
+	if zero*1000 > len(head) || zero > 0 && len(head) < 1000 {
+		return false
+	}
+	if validUTF8Prefix(head) {
+		return control*20 <= len(head)
+	}
+	return control*100 <= len(head)
+}
+
+// validUTF8Prefix is utf8.Valid for the start of a file, which may end within a character.
+func validUTF8Prefix(b []byte) bool {
+	for i := 0; i < utf8.UTFMax; i++ {
+		if utf8.Valid(b) {
+			return true
+		}
+		if len(b) == 0 || len(b) < sniffBytes-utf8.UTFMax {
+			return false
+		}
+		b = b[:len(b)-1]
+	}
+	return utf8.Valid(b)
+}
+
+var (
+	markdownExts = []string{".md", ".markdown", ".mdown", ".mkd", ".mkdn", ".mdx", ".mdwn"}
+	htmlExts     = []string{".html", ".htm", ".xhtml", ".shtml", ".xht"}
+	plainExts    = []string{".txt", ".text", ".log", ".me", ".asc"}
+	csvExts      = []string{".csv", ".tsv", ".tab"}
+	codeExts     = []string{".go", ".py", ".js", ".ts", ".tsx", ".jsx", ".mjs", ".java", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".rb",
+		".rs", ".php", ".swift", ".kt", ".scala", ".sh", ".bash", ".ps1", ".bat", ".sql", ".r", ".m", ".lua", ".pl", ".css", ".scss", ".less",
+		".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".xml", ".xsl", ".xsd", ".svg", ".proto", ".vue",
+		".gradle", ".cmake", ".mk", ".dockerfile", ".tf", ".s", ".asm", ".ipynb", ".properties", ".env", ".diff", ".patch"}
+)
+
+func detectText(in *input, head []byte) form {
+	text, _ := decodeText(head, "")
+	if i := strings.LastIndexByte(text, '\n'); i > 0 && len(head) == sniffBytes {
+		text = text[:i]
+	}
+	ext := in.ext()
+	markup := htmlSigns(text)
+	switch {
+	case slices.Contains(codeExts, ext) && !(markup == 2 && ext != ".php" && ext != ".vue" && ext != ".js" && ext != ".jsx" && ext != ".tsx"):
+		return form{format: "code", what: "source code or data"}
+	case markup == 2, markup == 1 && slices.Contains(htmlExts, ext):
+		return form{format: "html", what: "HTML page"}
+	case slices.Contains(markdownExts, ext):
+		return form{format: "markdown", what: "Markdown document"}
+	case slices.Contains(csvExts, ext):
+		return form{format: "csv", what: "table of comma-separated values"}
+	case slices.Contains(plainExts, ext):
+		return form{format: "text", what: "plain text"}
+	case ext == ".eml" || mailSigns(text):
+		return form{format: "eml", what: "mail message"}
+	case markup == 1:
+		return form{format: "html", what: "HTML page"}
+	case markdownSigns(text):
+		return form{format: "markdown", what: "Markdown document"}
+	}
+	return form{format: "text", what: "plain text"}
+}
+
+// htmlSigns is 2 for a text that opens as an HTML page does, 1 for a fragment of HTML, else 0.
+func htmlSigns(text string) int {
+	s := strings.ToLower(strings.TrimSpace(text[:min(len(text), 8192)]))
+	for {
+		switch {
+		case strings.HasPrefix(s, "<?xml"):
+			if i := strings.Index(s, "?>"); i >= 0 {
+				s = strings.TrimSpace(s[i+2:])
+				continue
+			}
+		case strings.HasPrefix(s, "<!--"):
+			if i := strings.Index(s, "-->"); i >= 0 {
+				s = strings.TrimSpace(s[i+3:])
+				continue
+			}
+		}
+		break
+	}
+	for _, p := range []string{"<!doctype html", "<html", "<head", "<body"} {
+		if strings.HasPrefix(s, p) {
+			return 2
+		}
+	}
+	if !strings.HasPrefix(s, "<") {
+		return 0
+	}
+	closing := 0
+	for _, t := range []string{"</p>", "</div>", "</table>", "</h1>", "</h2>", "</ul>", "</span>", "</a>", "</title>", "</script>", "</style>", "</body>", "</dl>", "<br"} {
+		if strings.Contains(s, t) {
+			closing++
+		}
+	}
+	if closing >= 1 {
+		return 1
+	}
+	return 0
+}
+
+// markdownSigns tells Markdown without a name from prose: two different marks at least.
+func markdownSigns(text string) bool {
+	var heading, list, fence, link, table int
+	for line := range strings.Lines(text) {
+		t := strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(t, "#") && strings.HasPrefix(strings.TrimLeft(t, "#"), " ") && len(t)-len(strings.TrimLeft(t, "#")) <= 6:
+			heading++
+		case strings.HasPrefix(t, "```"):
+			fence++
+		case strings.HasPrefix(t, "- ") || strings.HasPrefix(t, "* "):
+			list++
+		case strings.HasPrefix(t, "|") && strings.Contains(t, "---"):
+			table++
+		}
+		if strings.Contains(t, "](") {
+			link++
+		}
+	}
+	kinds := 0
+	for _, n := range []int{heading, list / 2, fence / 2, link, table} {
+		if n > 0 {
+			kinds++
+		}
+	}
+	return heading > 0 && kinds >= 2
+}
+
+// mailSigns tells a mail message by the header lines it opens with.
+func mailSigns(text string) bool {
+	known, lines := 0, 0
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" {
+			break
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			continue
+		}
+		k, _, ok := strings.Cut(line, ":")
+		if !ok || strings.ContainsAny(k, " \t") {
+			return false
+		}
+		switch strings.ToLower(k) {
+		case "from", "to", "subject", "date", "mime-version", "received", "message-id", "return-path", "content-type", "delivered-to":
+			known++
+		}
+		if lines++; lines > 200 {
+			return false
+		}
+	}
+	return known >= 3
+}

@@ -1,0 +1,283 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	defaultTimeout      = 2 * time.Minute
+	defaultMaxBytes     = 512 << 20
+	defaultMemoryMiB    = 512
+	defaultMaxText      = 64 << 20
+	defaultMaxUnpacked  = 256 << 20
+	defaultPDFiumMemMiB = 256
+)
+
+// ExtractorConfig says how files are read. The zero value works: it reads in this process.
+type ExtractorConfig struct {
+	// Worker is the command line of a program that calls [Worker] on its standard input and output,
+	// such as {"/usr/bin/docent", "parse-worker"}. Files are then read in child processes; nil reads
+	// them in this process.
+	Worker []string
+	// Workers is how many files are read at once; 0 means the number of CPUs.
+	Workers int
+	// CacheDir holds the compiled PDF engine between runs, about 20 MB; empty means a folder
+	// "docent" in the user's cache directory.
+	CacheDir string
+	// Timeout bounds the reading of one file; 0 means two minutes.
+	Timeout time.Duration
+	// MaxBytes is the largest file that is read; 0 means 512 MiB.
+	MaxBytes int64
+	// MaxText is the most text, in bytes of UTF-8, that a document may hold; 0 means 64 MiB.
+	MaxText int64
+	// MaxUnpacked is the most that a packed file (DOCX and its like) may unpack to; 0 means 256 MiB.
+	MaxUnpacked int64
+	// MemoryMiB is how much memory a child process may use beyond what it starts with, in MiB;
+	// 0 means 512. It has no effect without Worker.
+	MemoryMiB int
+	// Password opens files that ask for one.
+	Password string
+	// Logger gets one record for a child process that had to be ended; nil discards.
+	Logger *slog.Logger
+}
+
+func (c ExtractorConfig) withDefaults() ExtractorConfig {
+	if c.Workers <= 0 {
+		c.Workers = runtime.NumCPU()
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.MaxBytes <= 0 {
+		c.MaxBytes = defaultMaxBytes
+	}
+	if c.MaxText <= 0 {
+		c.MaxText = defaultMaxText
+	}
+	if c.MaxUnpacked <= 0 {
+		c.MaxUnpacked = defaultMaxUnpacked
+	}
+	if c.MemoryMiB <= 0 {
+		c.MemoryMiB = defaultMemoryMiB
+	}
+	if c.CacheDir == "" {
+		if dir, err := os.UserCacheDir(); err == nil {
+			c.CacheDir = filepath.Join(dir, "docent")
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// A File is what an [Extractor] reads.
+type File struct {
+	Path string // where the bytes are
+	// Name is shown in errors and hints at the format by its extension; empty means the base of Path.
+	Name string
+}
+
+// An Extractor reads files. It is safe for concurrent use; calls beyond ExtractorConfig.Workers wait.
+type Extractor struct {
+	cfg   ExtractorConfig
+	pool  *workerPool   // nil: in process
+	slots chan struct{} // in process only
+	local *parser
+}
+
+// NewExtractor returns an Extractor. It starts nothing until the first file comes. The caller must
+// call Close.
+func NewExtractor(cfg ExtractorConfig) (*Extractor, error) {
+	cfg = cfg.withDefaults()
+	e := &Extractor{cfg: cfg}
+	if len(cfg.Worker) > 0 {
+		e.pool = newWorkerPool(cfg)
+		return e, nil
+	}
+	e.slots = make(chan struct{}, cfg.Workers)
+	e.local = newParser(parserConfig{
+		CacheDir: cfg.CacheDir, MaxText: cfg.MaxText, MaxUnpacked: cfg.MaxUnpacked,
+	})
+	return e, nil
+}
+
+// Close ends the child processes. Calls of Extract under way fail.
+func (e *Extractor) Close() error {
+	if e.pool != nil {
+		return e.pool.close()
+	}
+	return e.local.close()
+}
+
+// Extract reads a file. Its errors are [*FileError] values that name the file, or the context's
+// error when ctx ended first.
+func (e *Extractor) Extract(ctx context.Context, f File) (*Document, error) {
+	if f.Name == "" {
+		f.Name = filepath.Base(f.Path)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	st, err := os.Stat(f.Path)
+	if err != nil {
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pe.Err
+		}
+		return nil, &FileError{Name: f.Name, Err: err}
+	}
+	switch {
+	case st.IsDir():
+		return nil, &FileError{Name: f.Name, Err: ErrUnsupported, Detail: "it is a folder"}
+	case !st.Mode().IsRegular():
+		return nil, &FileError{Name: f.Name, Err: ErrUnsupported, Detail: "it is not a regular file"}
+	case st.Size() == 0:
+		return nil, &FileError{Name: f.Name, Err: ErrEmptyFile, Detail: "it has 0 bytes"}
+	case st.Size() > e.cfg.MaxBytes:
+		return nil, &FileError{Name: f.Name, Err: ErrTooLarge, Detail: fmt.Sprintf("it has %s, the limit is %s", byteSize(st.Size()), byteSize(e.cfg.MaxBytes))}
+	}
+	var doc *Document
+	if e.pool != nil {
+		doc, err = e.pool.extract(ctx, f)
+	} else {
+		doc, err = e.extractHere(ctx, f)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, nameError(f.Name, err)
+	}
+	return doc, nil
+}
+
+// extractHere reads in this process. A parser that ignores the deadline is left behind, holding its
+// slot until it ends.
+func (e *Extractor) extractHere(ctx context.Context, f File) (*Document, error) {
+	select {
+	case e.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	type result struct {
+		doc *Document
+		err error
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, e.cfg.Timeout, parseError(ErrTimeout, "the limit is %v", e.cfg.Timeout))
+	defer cancel()
+	done := make(chan result, 1)
+	go func() {
+		defer func() { <-e.slots }()
+		doc, err := e.local.parse(ctx, parseRequest{Path: f.Path, Name: f.Name, Password: e.cfg.Password})
+		done <- result{doc, err}
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return r.doc, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// parserConfig is what a parser needs to know; it travels to worker processes.
+type parserConfig struct {
+	CacheDir    string `json:"cache_dir"`
+	MaxText     int64  `json:"max_text"`
+	MaxUnpacked int64  `json:"max_unpacked"`
+	MemoryMiB   int    `json:"memory_mib"`
+	Isolated    bool   `json:"isolated"` // in a process of its own, which may be lost
+}
+
+type parseRequest struct {
+	Path     string `json:"path"`
+	Name     string `json:"name"`
+	Password string `json:"password,omitempty"`
+	// Careful asks for the engines that cannot take the process down, after it was lost once.
+	Careful bool `json:"careful,omitempty"`
+}
+
+// A parser reads files in this process.
+type parser struct {
+	cfg     parserConfig
+	pdfium  *pdfiumEngine
+	unclean atomic.Bool // a parser was left running in this process
+}
+
+func newParser(cfg parserConfig) *parser {
+	return &parser{cfg: cfg, pdfium: newPDFiumEngine(cfg.CacheDir, !cfg.Isolated)}
+}
+
+func (p *parser) close() error { return p.pdfium.close() }
+
+func (p *parser) parse(ctx context.Context, req parseRequest) (doc *Document, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			doc, err = nil, parseError(ErrCrashed, "%v (%s)", r, panicPlace())
+		}
+	}()
+	f, err := os.Open(req.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	in := &input{ctx: ctx, file: f, size: st.Size(), name: req.Name, password: req.Password, careful: req.Careful, cfg: p.cfg}
+	form, err := detect(in)
+	if err != nil {
+		return nil, err
+	}
+	parse, ok := parsers[form.format]
+	if !ok {
+		return nil, parseError(ErrUnsupported, "it seems to be %s; formats that can be read: %s", form.what, supportedFormats)
+	}
+	doc, err = parse(p, in, form)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Text == "" {
+		return nil, parseError(ErrNoText, "the %s holds no text", form.what)
+	}
+	return doc, nil
+}
+
+// panicPlace is the first frame of this module below a panic, for error messages.
+func panicPlace() string {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for {
+		fr, more := frames.Next()
+		if fr.Function != "" && fr.Line > 0 && filepath.Base(filepath.Dir(fr.File)) != "runtime" {
+			return fmt.Sprintf("%s:%d", filepath.Base(fr.File), fr.Line)
+		}
+		if !more {
+			return "unknown place"
+		}
+	}
+}
+
+func byteSize(n int64) string {
+	switch {
+	case n >= 10<<30:
+		return fmt.Sprintf("%d GiB", n>>30)
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

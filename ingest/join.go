@@ -1,0 +1,20 @@
+package ingest
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// writeJoin puts between b's text and next what joins two lines of a paragraph.
+func writeJoin(b *strings.Builder, next string) {
+	if b.Len() == 0 || next == "" {
+		return
+	}
+	s := b.String()
+	last, _ := utf8.DecodeLastRuneInString(s)
+	first, _ := utf8.DecodeRuneInString(next)
+	if last == ' ' || last == '\n' || isCJK(last) && isCJK(first) {
+		return
+	}
+	b.WriteByte(' ')
+}

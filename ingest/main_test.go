@@ -1,0 +1,39 @@
+package ingest_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"docent/ingest"
+)
+
+// TestMain makes the test binary its own parse worker: see workerArgv.
+func TestMain(m *testing.M) {
+	if os.Getenv("DOCENT_TEST_PARSE_WORKER") == "1" {
+		if err := ingest.Worker(context.Background(), os.Stdin, os.Stdout); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Setenv("DOCENT_TEST_PARSE_WORKER", "1")
+	os.Exit(m.Run())
+}
+
+// workerArgv is what ExtractorConfig.Worker takes in tests.
+func workerArgv() []string { return []string{os.Args[0]} }
+
+// sharedData is a folder of real documents kept beside the repository, or the test is skipped.
+func sharedData(t testing.TB, name string) string {
+	dir := os.Getenv("DOCENT_TESTDATA")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "shared", "data")
+	}
+	dir = filepath.Join(dir, name)
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("no %s; set DOCENT_TESTDATA to the folder that holds it", dir)
+	}
+	return dir
+}

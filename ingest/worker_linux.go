@@ -1,0 +1,39 @@
+package ingest
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// selfLimiting says that a worker bounds its own memory.
+const selfLimiting = true
+
+// limitOwnMemory bounds the writable private memory of this process (RLIMIT_DATA, which unlike
+// RLIMIT_AS leaves out the address space that Go only reserves) to mib beyond what it has now.
+// An allocation over it ends the process with "out of memory".
+func limitOwnMemory(mib int) {
+	now := uint64(256) << 20
+	if status, err := os.ReadFile("/proc/self/status"); err == nil {
+		for line := range strings.Lines(string(status)) {
+			if v, ok := strings.CutPrefix(line, "VmData:"); ok {
+				if kib, err := strconv.ParseUint(strings.Fields(v)[0], 10, 64); err == nil {
+					now = kib << 10
+				}
+			}
+		}
+	}
+	limit := now + uint64(mib)<<20
+	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: limit, Max: limit})
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+}
+
+// isolateProcess keeps the terminal's signals from a worker: its parent decides when it ends. (A
+// parent death signal is not used: it comes when the thread that started the worker ends.)
+func isolateProcess(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+func residentMemory(int) int64 { return 0 }
