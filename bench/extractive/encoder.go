@@ -1,0 +1,5 @@
+package main
+
+import "docent/internal/llm"
+
+func builtin() llm.Encoder { return nil }
