@@ -18,6 +18,8 @@ var (
 	ErrDiskFull = errors.New("disk full")
 	// ErrCorrupt: the database file is damaged, cut short, or not a database at all.
 	ErrCorrupt = errors.New("database damaged")
+	// ErrEncoder: vectors are of another encoder than those of the collection.
+	ErrEncoder = errors.New("encoder mismatch")
 	// ErrNewerSchema: the database was written by a later release, which this one cannot read.
 	ErrNewerSchema = errors.New("database is of a newer release")
 )

@@ -1,0 +1,453 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+
+	"docent/chunker"
+)
+
+// A Collection is a set of documents whose vectors come from one encoder.
+type Collection struct {
+	Name      string
+	Encoder   string // fingerprint; empty when keyword-only
+	Dim       int    // 0 when keyword-only
+	Documents int
+	Chunks    int
+	CreatedAt time.Time
+}
+
+// A Document is what is known of a document, without its text.
+type Document struct {
+	ID         string
+	Collection string
+	Path       string
+	Title      string
+	Format     string
+	Language   string
+	SHA256     string
+	Bytes      int64
+	Pages      int
+	Chunks     int
+	Metadata   map[string]string
+	Warnings   []string
+	AddedAt    time.Time
+	UpdatedAt  time.Time
+}
+
+// A Chunk is a passage of a document and, unless its collection is keyword-only, its vector.
+type Chunk struct {
+	chunker.Chunk
+	ID         int64
+	DocumentID string
+	Vector     []float32
+}
+
+// A Hash is the SHA-256 of the text that is indexed for a chunk.
+type Hash = [sha256.Size]byte
+
+// HashText returns the Hash of a chunk's index text.
+func HashText(text string) Hash { return sha256.Sum256([]byte(text)) }
+
+const collectionColumns = `c.name, c.encoder, c.dim, c.created_at,
+	(SELECT count(*) FROM documents d WHERE d.collection_id = c.id),
+	(SELECT coalesce(sum(d.chunks), 0) FROM documents d WHERE d.collection_id = c.id)`
+
+func scanCollection(s scanner) (Collection, error) {
+	var c Collection
+	var created int64
+	err := s.Scan(&c.Name, &c.Encoder, &c.Dim, &created, &c.Documents, &c.Chunks)
+	c.CreatedAt = fromMicro(created)
+	return c, err
+}
+
+// CreateCollection stores an empty collection. It returns ErrExists when the name is taken.
+func (d *DB) CreateCollection(ctx context.Context, name, encoder string, dim int) (Collection, error) {
+	c := Collection{Name: name, Encoder: encoder, Dim: dim, CreatedAt: now()}
+	_, err := d.write.ExecContext(ctx, `INSERT INTO collections (name, encoder, dim, created_at) VALUES (?,?,?,?)`, name, encoder, dim, toMicro(c.CreatedAt))
+	if err = Explain(err); errors.Is(err, ErrExists) {
+		return Collection{}, fmt.Errorf("collection %q: %w", name, ErrExists)
+	}
+	return c, err
+}
+
+// SetEncoder makes an empty collection one of another encoder. It reports false, and changes nothing,
+// when the collection holds documents.
+func (d *DB) SetEncoder(ctx context.Context, name, encoder string, dim int) (bool, error) {
+	res, err := d.write.ExecContext(ctx, `UPDATE collections SET encoder = ?, dim = ? WHERE name = ? AND NOT EXISTS (SELECT 1 FROM documents WHERE collection_id = collections.id)`, encoder, dim, name)
+	if err != nil {
+		return false, Explain(err)
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// Collection returns one collection, or ErrNotFound.
+func (d *DB) Collection(ctx context.Context, name string) (Collection, error) {
+	c, err := scanCollection(d.read.QueryRowContext(ctx, `SELECT `+collectionColumns+` FROM collections c WHERE c.name = ?`, name))
+	return c, found(err, "collection", name)
+}
+
+// Collections returns all collections, by name.
+func (d *DB) Collections(ctx context.Context) ([]Collection, error) {
+	rows, err := d.read.QueryContext(ctx, `SELECT `+collectionColumns+` FROM collections c ORDER BY c.name`)
+	return collect(rows, err, scanCollection)
+}
+
+const documentColumns = `d.id, c.name, d.path, d.title, d.format, d.language, d.sha256, d.bytes, d.pages, d.chunks, d.metadata, d.warnings, d.added_at, d.updated_at`
+
+const documentFrom = ` FROM documents d JOIN collections c ON c.id = d.collection_id `
+
+func scanDocument(s scanner) (Document, error) {
+	var d Document
+	var metadata, warnings string
+	var added, updated int64
+	if err := s.Scan(&d.ID, &d.Collection, &d.Path, &d.Title, &d.Format, &d.Language, &d.SHA256, &d.Bytes, &d.Pages, &d.Chunks,
+		&metadata, &warnings, &added, &updated); err != nil {
+		return d, err
+	}
+	d.AddedAt, d.UpdatedAt = fromMicro(added), fromMicro(updated)
+	if err := unmarshal(metadata, &d.Metadata, "document", d.ID); err != nil {
+		return d, err
+	}
+	return d, unmarshal(warnings, &d.Warnings, "document", d.ID)
+}
+
+func unmarshal(data string, to any, what, id string) error {
+	if data == "" || data == "null" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(data), to); err != nil {
+		return fmt.Errorf("%s %s: %w: %w", what, id, ErrCorrupt, err)
+	}
+	return nil
+}
+
+func marshal(v any) string {
+	// Maps of strings, slices of strings and structs of numbers and strings: always encodable.
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("catalog: " + err.Error())
+	}
+	return string(b)
+}
+
+// Documents returns the documents of a collection, by path; none for an unknown collection.
+func (d *DB) Documents(ctx context.Context, collection string) ([]Document, error) {
+	rows, err := d.read.QueryContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE c.name = ? ORDER BY d.path`, collection)
+	return collect(rows, err, scanDocument)
+}
+
+// Document returns one document, or ErrNotFound.
+func (d *DB) Document(ctx context.Context, id string) (Document, error) {
+	doc, err := scanDocument(d.read.QueryRowContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id = ?`, id))
+	return doc, found(err, "document", id)
+}
+
+// DocumentByPath returns the document of a collection that has the path, or ErrNotFound.
+func (d *DB) DocumentByPath(ctx context.Context, collection, path string) (Document, error) {
+	doc, err := scanDocument(d.read.QueryRowContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE c.name = ? AND d.path = ?`, collection, path))
+	return doc, found(err, "document", path)
+}
+
+// Content returns the text and structure of a document, or ErrNotFound.
+func (d *DB) Content(ctx context.Context, id string) (chunker.Document, error) {
+	var text, structure string
+	err := d.read.QueryRowContext(ctx, `SELECT text, structure FROM contents WHERE document_id = ?`, id).Scan(&text, &structure)
+	if err != nil {
+		return chunker.Document{}, found(err, "document", id)
+	}
+	var doc chunker.Document
+	if err := unmarshal(structure, &doc, "document", id); err != nil {
+		return chunker.Document{}, err
+	}
+	doc.Text = text
+	return doc, nil
+}
+
+const chunkColumns = `k.id, k.document_id, k.start_byte, k.end_byte, k.tokens, k.first_page, k.last_page, k.headings, k.context, k.text`
+
+func scanChunk(s scanner, more ...any) (Chunk, error) {
+	var k Chunk
+	var headings string
+	if err := s.Scan(append([]any{&k.ID, &k.DocumentID, &k.Start, &k.End, &k.Tokens, &k.FirstPage, &k.LastPage, &headings, &k.Context, &k.Text}, more...)...); err != nil {
+		return k, err
+	}
+	if headings == "[]" {
+		return k, nil
+	}
+	return k, unmarshal(headings, &k.Headings, "document", k.DocumentID)
+}
+
+// ChunksByID returns the chunks with the ids, without vectors and in no certain order. Unknown ids are
+// left out.
+func (d *DB) ChunksByID(ctx context.Context, ids []int64) ([]Chunk, error) {
+	rows, err := d.read.QueryContext(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.id IN (SELECT value FROM json_each(?))`, marshal(ids))
+	return collect(rows, err, func(s scanner) (Chunk, error) { return scanChunk(s) })
+}
+
+// DocumentsByID returns the documents with the ids, in no certain order. Unknown ids are left out.
+func (d *DB) DocumentsByID(ctx context.Context, ids []string) ([]Document, error) {
+	rows, err := d.read.QueryContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id IN (SELECT value FROM json_each(?))`, marshal(ids))
+	return collect(rows, err, scanDocument)
+}
+
+// Chunks returns the chunks of a document in its order, without vectors; none for an unknown document.
+func (d *DB) Chunks(ctx context.Context, documentID string) ([]Chunk, error) {
+	rows, err := d.read.QueryContext(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.document_id = ? ORDER BY k.ordinal`, documentID)
+	return collect(rows, err, func(s scanner) (Chunk, error) { return scanChunk(s) })
+}
+
+// AllChunks yields every chunk of a collection with its vector, by ascending id, as of one moment. It
+// checks each against its hash and yields ErrCorrupt, with the document's name, for one that does not
+// match. It stops after an error.
+func (d *DB) AllChunks(ctx context.Context, collection string) iter.Seq2[Chunk, error] {
+	return func(yield func(Chunk, error) bool) {
+		rows, err := d.read.QueryContext(ctx, `SELECT `+chunkColumns+`, k.hash, k.vector, d.path FROM chunks k JOIN documents d ON d.id = k.document_id
+			WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?) ORDER BY k.id`, collection)
+		if err != nil {
+			yield(Chunk{}, Explain(err))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var hash, vector sql.RawBytes
+			var path string
+			k, err := scanChunk(rows, &hash, &vector, &path)
+			if err != nil {
+				yield(k, Explain(err))
+				return
+			}
+			if sum := HashText(k.IndexText()); string(hash) != string(sum[:]) || len(vector)%4 != 0 {
+				yield(k, fmt.Errorf("document %q, chunk %d: %w: its text does not match its checksum", path, k.ID, ErrCorrupt))
+				return
+			}
+			k.Vector = decodeVector(vector)
+			if !yield(k, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(Chunk{}, Explain(err))
+		}
+	}
+}
+
+// VectorsByHash returns, of the hashes given, the vectors that the encoder has already made in any
+// collection.
+func (d *DB) VectorsByHash(ctx context.Context, encoder string, hashes []Hash) (map[Hash][]float32, error) {
+	vectors := make(map[Hash][]float32)
+	// INDEXED BY: without statistics the planner might start from the collections and read every chunk.
+	lookup, err := d.read.PrepareContext(ctx, `SELECT k.vector FROM chunks k INDEXED BY chunks_hash CROSS JOIN documents d ON d.id = k.document_id CROSS JOIN collections c ON c.id = d.collection_id
+		WHERE k.hash = ? AND k.vector IS NOT NULL AND c.encoder = ? LIMIT 1`)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	defer lookup.Close()
+	for _, h := range hashes {
+		if _, ok := vectors[h]; ok {
+			continue
+		}
+		var blob []byte
+		err := lookup.QueryRowContext(ctx, h[:], encoder).Scan(&blob)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, Explain(err)
+		}
+		vectors[h] = decodeVector(blob)
+	}
+	return vectors, nil
+}
+
+func encodeVector(v []float32) []byte {
+	if v == nil {
+		return nil
+	}
+	b := make([]byte, 0, 4*len(v))
+	for _, x := range v {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	}
+	return b
+}
+
+func decodeVector(b []byte) []float32 {
+	if len(b) == 0 {
+		return nil
+	}
+	v := make([]float32, len(b)/4)
+	for i := range v {
+		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	return v
+}
+
+// A Change is a transaction that is written but not yet visible. Exactly one of Commit and Rollback
+// ends it; until then no other change can begin. Its results are valid once Commit has returned nil.
+type Change struct {
+	tx       *sql.Tx
+	Document Document // as stored, by PutDocument
+	Added    []int64  // ids of the chunks that came, in the order given
+	Removed  []int64  // ids of the chunks that went
+	Files    []string // SHA-256 of the documents that went
+}
+
+// Commit makes the change durable and visible.
+func (c *Change) Commit() error { return Explain(c.tx.Commit()) }
+
+// Rollback undoes the change. After Commit it does nothing.
+func (c *Change) Rollback() { c.tx.Rollback() }
+
+func (d *DB) begin(ctx context.Context, fn func(*sql.Tx, *Change) error) (*Change, error) {
+	tx, err := d.write.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	c := &Change{tx: tx}
+	if err := fn(tx, c); err != nil {
+		tx.Rollback()
+		return nil, Explain(err)
+	}
+	return c, nil
+}
+
+// PutDocument writes a document with its content and chunks in place of the document of the same
+// collection and path, whose ID and time of addition it keeps. encoder and dim are those of the
+// vectors, and it returns ErrEncoder when they are not the collection's.
+func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Document, chunks []Chunk, encoder string, dim int) (*Change, error) {
+	return d.begin(ctx, func(tx *sql.Tx, c *Change) error {
+		var collection int64
+		var has string
+		var hasDim int
+		err := tx.QueryRowContext(ctx, `SELECT id, encoder, dim FROM collections WHERE name = ?`, doc.Collection).Scan(&collection, &has, &hasDim)
+		if err != nil {
+			return found(err, "collection", doc.Collection)
+		}
+		if has != encoder || hasDim != dim {
+			return fmt.Errorf("collection %q: %w: its vectors are of %q, these of %q", doc.Collection, ErrEncoder, has, encoder)
+		}
+		doc.UpdatedAt = now()
+		doc.AddedAt = doc.UpdatedAt
+		doc.Chunks = len(chunks)
+		var old, oldFile string
+		var added int64
+		err = tx.QueryRowContext(ctx, `SELECT id, sha256, added_at FROM documents WHERE collection_id = ? AND path = ?`, collection, doc.Path).Scan(&old, &oldFile, &added)
+		switch {
+		case err == nil:
+			doc.ID, doc.AddedAt = old, fromMicro(added)
+			if oldFile != doc.SHA256 && oldFile != "" {
+				c.Files = []string{oldFile}
+			}
+			if err := removeDocument(ctx, tx, c, old); err != nil {
+				return err
+			}
+		case !errors.Is(err, sql.ErrNoRows):
+			return err
+		case doc.ID == "":
+			doc.ID = newID()
+		}
+		if doc.Metadata == nil {
+			doc.Metadata = map[string]string{}
+		}
+		if doc.Warnings == nil {
+			doc.Warnings = []string{}
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO documents (id, collection_id, path, title, format, language, sha256, bytes, pages, chunks, metadata, warnings, added_at, updated_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, doc.ID, collection, doc.Path, doc.Title, doc.Format, doc.Language, doc.SHA256, doc.Bytes, doc.Pages, doc.Chunks,
+			marshal(doc.Metadata), marshal(doc.Warnings), toMicro(doc.AddedAt), toMicro(doc.UpdatedAt)); err != nil {
+			return fmt.Errorf("document %q: %w", doc.Path, Explain(err))
+		}
+		text := content.Text
+		content.Text = ""
+		if _, err := tx.ExecContext(ctx, `INSERT INTO contents (document_id, text, structure) VALUES (?,?,?)`, doc.ID, text, marshal(content)); err != nil {
+			return err
+		}
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO chunks (document_id, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`)
+		if err != nil {
+			return err
+		}
+		defer insert.Close()
+		c.Added = make([]int64, len(chunks))
+		for i, k := range chunks {
+			headings := "[]"
+			if len(k.Headings) > 0 {
+				headings = marshal(k.Headings)
+			}
+			hash := HashText(k.IndexText())
+			res, err := insert.ExecContext(ctx, doc.ID, i, k.Start, k.End, k.Tokens, k.FirstPage, k.LastPage, headings, k.Context, k.Text, hash[:], encodeVector(k.Vector))
+			if err != nil {
+				return err
+			}
+			if c.Added[i], err = res.LastInsertId(); err != nil {
+				return err
+			}
+		}
+		c.Document = doc
+		return nil
+	})
+}
+
+// removeDocument deletes a document and notes its chunks in c.
+func removeDocument(ctx context.Context, tx *sql.Tx, c *Change, id string) error {
+	rows, err := tx.QueryContext(ctx, `SELECT id FROM chunks WHERE document_id = ?`, id)
+	removed, err := collect(rows, err, func(s scanner) (k int64, err error) { return k, s.Scan(&k) })
+	if err != nil {
+		return err
+	}
+	c.Removed = append(c.Removed, removed...)
+	_, err = tx.ExecContext(ctx, `DELETE FROM documents WHERE id = ?`, id)
+	return err
+}
+
+// DeleteDocument removes a document, its content and its chunks. It returns ErrNotFound when there is
+// none.
+func (d *DB) DeleteDocument(ctx context.Context, id string) (*Change, error) {
+	return d.begin(ctx, func(tx *sql.Tx, c *Change) error {
+		var err error
+		c.Document, err = scanDocument(tx.QueryRowContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id = ?`, id))
+		if err != nil {
+			return found(err, "document", id)
+		}
+		if c.Document.SHA256 != "" {
+			c.Files = []string{c.Document.SHA256}
+		}
+		return removeDocument(ctx, tx, c, id)
+	})
+}
+
+// DeleteCollection removes a collection, its documents and its jobs. It returns ErrNotFound when there
+// is none.
+func (d *DB) DeleteCollection(ctx context.Context, name string) (*Change, error) {
+	return d.begin(ctx, func(tx *sql.Tx, c *Change) error {
+		rows, err := tx.QueryContext(ctx, `SELECT sha256 FROM documents WHERE collection_id = (SELECT id FROM collections WHERE name = ?1)
+			UNION SELECT sha256 FROM jobs WHERE collection = ?1`, name)
+		c.Files, err = collect(rows, err, func(s scanner) (f string, err error) { return f, s.Scan(&f) })
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM jobs WHERE collection = ?`, name); err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `DELETE FROM collections WHERE name = ?`, name)
+		return changed(res, err, "collection", name)
+	})
+}
+
+// FileNeeded says whether a stored file is still referred to: by a document, or by a job that is
+// neither done nor cancelled.
+func (d *DB) FileNeeded(ctx context.Context, sha256 string) (bool, error) {
+	var needed bool
+	err := d.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM documents WHERE sha256 = ?1)
+		OR EXISTS (SELECT 1 FROM jobs WHERE sha256 = ?1 AND state IN ('queued', 'running', 'failed'))`, sha256).Scan(&needed)
+	return needed, Explain(err)
+}

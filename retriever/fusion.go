@@ -1,0 +1,118 @@
+package retriever
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"unicode"
+)
+
+// fuse joins what the words and the vectors find into one ranking.
+func (s *Store) fuse(ctx context.Context, x *index, query string, vector []float32, n int, keep func(int64) bool) ([]candidate, error) {
+	if vector == nil {
+		return byWords(x, query, n, keep, nil, nil), nil
+	}
+	depth := max(n, pool)
+	found, err := x.nearest(ctx, vector, depth, keep)
+	if err != nil {
+		return nil, err
+	}
+	also := make([]int64, len(found))
+	at := make(map[int64]int, 2*depth)
+	for i, c := range found {
+		also[i], at[c.id] = c.id, i
+	}
+	words := make(map[int64]float64, len(also))
+	byWord := byWords(x, query, depth, keep, also, words)
+	for i := range found {
+		found[i].keyword = words[found[i].id]
+	}
+	for _, c := range byWord {
+		if i, ok := at[c.id]; ok {
+			found[i].kwRank = c.kwRank
+			continue
+		}
+		if c.dense, err = x.similarity(ctx, c.id, vector); err != nil {
+			return nil, err
+		}
+		found = append(found, c)
+	}
+	weigh(found, s.votes(query) || len(byWord) == 0)
+	sortCandidates(found, func(c candidate) float64 { return c.score })
+	return found[:min(n, len(found))], nil
+}
+
+// denseWeight is the share of the cosine in a hybrid score; the rest is the BM25 score's.
+const denseWeight = 0.4
+
+// weigh sets the fused score: a convex combination of both scores, each of which is scaled by the
+// best of this search (Bruch, Gai and Ingber 2023, "An Analysis of Fusion Functions for Hybrid
+// Retrieval", section 4, with the theoretical minimum of each scorer as its zero). When the encoder
+// does not vote, its score only parts passages with equal words.
+func weigh(found []candidate, votes bool) {
+	var bestDense, bestWords float64
+	for _, c := range found {
+		bestDense, bestWords = max(bestDense, c.dense), max(bestWords, c.keyword)
+	}
+	share := denseWeight
+	if !votes {
+		share = 1e-6
+	}
+	for i := range found {
+		c := &found[i]
+		c.score = 0
+		if bestDense > 0 {
+			c.score += share * max(c.dense, 0) / bestDense
+		}
+		if bestWords > 0 {
+			c.score += (1 - share) * c.keyword / bestWords
+		}
+	}
+}
+
+// votes says whether the encoder understands the language of the query.
+func (s *Store) votes(query string) bool {
+	languages := s.encoder.Languages()
+	return len(languages) == 0 || slices.Contains(languages, language(query))
+}
+
+// language guesses the language of a query from its script: "zh" when Han characters carry it, "ja" or
+// "ko" with kana or hangul, else "en", which stands for every other language.
+func language(query string) string {
+	var han, kana, hangul, words int
+	inWord := false
+	for _, r := range query {
+		letter := false
+		switch {
+		case unicode.Is(unicode.Han, r):
+			han++
+		case unicode.In(r, unicode.Hiragana, unicode.Katakana):
+			kana++
+		case unicode.Is(unicode.Hangul, r):
+			hangul++
+		default:
+			letter = unicode.IsLetter(r)
+		}
+		if letter && !inWord {
+			words++
+		}
+		inWord = letter
+	}
+	// A word of Chinese is about two characters.
+	switch {
+	case kana > 0 && han+kana >= 2*words:
+		return "ja"
+	case hangul >= 2*words && hangul > 0:
+		return "ko"
+	case han >= 2*words && han > 0:
+		return "zh"
+	}
+	return "en"
+}
+
+// sortCandidates orders by descending score, equal ones by ascending id.
+func sortCandidates(c []candidate, score func(candidate) float64) {
+	slices.SortFunc(c, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(score(b), score(a)), cmp.Compare(a.id, b.id))
+	})
+}

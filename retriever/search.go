@@ -1,0 +1,307 @@
+package retriever
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"docent/chunker"
+	"docent/internal/catalog"
+	"docent/internal/keyword"
+)
+
+// A Mode is a way of finding passages.
+type Mode string
+
+const (
+	Dense   Mode = "dense"   // by meaning: the cosine of the encoder's vectors
+	Keyword Mode = "keyword" // by words: BM25
+	Hybrid  Mode = "hybrid"  // by both
+)
+
+// ParseMode returns the mode of that name, Hybrid for an empty one, or ErrInvalidName.
+func ParseMode(name string) (Mode, error) {
+	switch m := Mode(strings.ToLower(name)); m {
+	case Dense, Keyword, Hybrid:
+		return m, nil
+	case "":
+		return Hybrid, nil
+	}
+	return "", fmt.Errorf("search mode %q: %w: it is not dense, keyword or hybrid", name, ErrInvalidName)
+}
+
+// A Hit is a passage that was found.
+type Hit struct {
+	ChunkID      int64         `json:"chunk_id"`
+	Score        float64       `json:"score"`         // by which hits are ordered; comparable within one search
+	DenseScore   float64       `json:"dense_score"`   // cosine, -1 to 1; 0 when meaning was not searched
+	KeywordScore float64       `json:"keyword_score"` // BM25, 0 and up; 0 when words were not searched
+	DenseRank    int           `json:"dense_rank"`    // from 1; 0 when that search did not find it
+	KeywordRank  int           `json:"keyword_rank"`  // from 1; 0 when that search did not find it
+	Chunk        chunker.Chunk `json:"chunk"`
+	Document     Document      `json:"document"`
+}
+
+type searchConfig struct {
+	mode        Mode
+	k           int
+	minScore    float64
+	perDocument int
+	documents   []string
+	restricted  bool
+	metadata    map[string][]string
+}
+
+// A SearchOption changes how one search is done.
+type SearchOption func(*searchConfig)
+
+// TopK asks for at most k hits. The default is 10, the most 1000.
+func TopK(k int) SearchOption { return func(c *searchConfig) { c.k = k } }
+
+// WithMode chooses the mode. The default is Hybrid, which is Keyword where the collection has no
+// vectors.
+func WithMode(m Mode) SearchOption { return func(c *searchConfig) { c.mode = m } }
+
+// MinScore leaves out hits of a lower Score. What a score means depends on the mode: see Hit.
+func MinScore(score float64) SearchOption { return func(c *searchConfig) { c.minScore = score } }
+
+// PerDocument takes at most n hits from one document, its best. The default, 0, is no limit.
+func PerDocument(n int) SearchOption { return func(c *searchConfig) { c.perDocument = n } }
+
+// InDocuments searches only the documents with these ids; none when there are no ids.
+func InDocuments(ids ...string) SearchOption {
+	return func(c *searchConfig) { c.documents, c.restricted = append(c.documents, ids...), true }
+}
+
+// WithMetadata searches only documents whose metadata has the key with one of the values. A document
+// without the key never matches, not even an empty value. Several such options must all hold.
+func WithMetadata(key string, values ...string) SearchOption {
+	return func(c *searchConfig) {
+		if c.metadata == nil {
+			c.metadata = make(map[string][]string)
+		}
+		if old, ok := c.metadata[key]; ok {
+			values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !slices.Contains(old, v) })
+		}
+		c.metadata[key] = values
+	}
+}
+
+const (
+	defaultTopK = 10
+	maxTopK     = 1000
+	// pool is the least number of candidates that each search of a hybrid one contributes.
+	pool = 100
+)
+
+// Search returns the passages of a collection that answer the query best, best first; none for a query
+// without a word. A document that is being replaced is found in its old version or its new one, never
+// a mixture.
+//
+// It returns ErrNotFound for an unknown collection, ErrEncoderMismatch for a dense or hybrid search of
+// a collection with another encoder's vectors, and ErrNoVectors for a dense search of one without.
+func (s *Store) Search(ctx context.Context, collection, query string, opts ...SearchOption) ([]Hit, error) {
+	cfg := searchConfig{mode: Hybrid, k: defaultTopK}
+	for _, o := range opts {
+		o(&cfg)
+	}
+	if cfg.k <= 0 {
+		cfg.k = defaultTopK
+	}
+	cfg.k = min(cfg.k, maxTopK)
+	if _, err := ParseMode(string(cfg.mode)); err != nil {
+		return nil, err
+	}
+	for {
+		vector, encoder, err := s.questionVector(ctx, collection, query, &cfg)
+		if err != nil {
+			return nil, err
+		}
+		x, err := s.reading(ctx, collection)
+		if err != nil {
+			return nil, err
+		}
+		if x.encoder != encoder {
+			x.mu.RUnlock() // the collection was deleted and made again meanwhile
+			continue
+		}
+		hits, err := s.search(ctx, x, query, vector, cfg)
+		x.mu.RUnlock()
+		return hits, err
+	}
+}
+
+// questionVector embeds the query, unless the search does not need that, before any lock is held. It
+// settles the mode, and returns the encoder of the collection it looked at.
+func (s *Store) questionVector(ctx context.Context, collection, query string, cfg *searchConfig) (vector []float32, encoder string, err error) {
+	x, err := s.reading(ctx, collection)
+	if err != nil {
+		return nil, "", err
+	}
+	encoder = x.encoder
+	x.mu.RUnlock()
+	switch {
+	case cfg.mode == Keyword:
+		return nil, encoder, nil
+	case encoder == "" && cfg.mode == Hybrid:
+		cfg.mode = Keyword
+		return nil, encoder, nil
+	case encoder == "":
+		return nil, "", fmt.Errorf("collection %q: %w: it was filled without an encoder; use keyword search", collection, ErrNoVectors)
+	case encoder != s.fingerprint():
+		return nil, "", mismatch(collection, encoder, s.fingerprint())
+	case strings.TrimSpace(query) == "":
+		return nil, encoder, nil
+	}
+	vector, err = s.encoder.EmbedQuery(ctx, query)
+	if err != nil {
+		return nil, "", fmt.Errorf("embed query: %w", err)
+	}
+	if err := normalise(vector, s.dim()); err != nil {
+		return nil, "", fmt.Errorf("embed query: %s: %w", s.fingerprint(), err)
+	}
+	return vector, encoder, nil
+}
+
+// search runs with the index held for reading.
+func (s *Store) search(ctx context.Context, x *index, query string, vector []float32, cfg searchConfig) ([]Hit, error) {
+	keep, err := s.filter(ctx, x, cfg)
+	if err != nil {
+		return nil, err
+	}
+	// A limit per document, or to a score, is applied to the ranking; ask for more until it is met.
+	for ask := cfg.k; ; ask *= 4 {
+		if cfg.perDocument > 0 {
+			ask = max(ask, 4*cfg.k)
+		}
+		ranked, err := s.rank(ctx, x, query, vector, cfg.mode, ask, keep)
+		if err != nil {
+			return nil, err
+		}
+		exhausted := len(ranked) < ask
+		ranked = limit(ranked, cfg, x.document)
+		if len(ranked) >= cfg.k || exhausted || cfg.perDocument == 0 {
+			return s.hydrate(ctx, x, ranked[:min(cfg.k, len(ranked))])
+		}
+	}
+}
+
+func limit(ranked []candidate, cfg searchConfig, document map[int64]string) []candidate {
+	count := make(map[string]int)
+	return slices.DeleteFunc(ranked, func(c candidate) bool {
+		if cfg.minScore != 0 && c.score < cfg.minScore {
+			return true
+		}
+		if cfg.perDocument > 0 {
+			count[document[c.id]]++
+			return count[document[c.id]] > cfg.perDocument
+		}
+		return false
+	})
+}
+
+// filter returns which chunks may be found; nil means all.
+func (s *Store) filter(ctx context.Context, x *index, cfg searchConfig) (func(int64) bool, error) {
+	if !cfg.restricted && len(cfg.metadata) == 0 {
+		return nil, nil
+	}
+	allowed := make(map[string]bool)
+	for _, id := range cfg.documents {
+		allowed[id] = true
+	}
+	if len(cfg.metadata) > 0 {
+		docs, err := s.db.Documents(ctx, x.name)
+		if err != nil {
+			return nil, err
+		}
+		matching := make(map[string]bool)
+		for _, d := range docs {
+			if cfg.restricted && !allowed[d.ID] {
+				continue
+			}
+			ok := true
+			for key, values := range cfg.metadata {
+				v, has := d.Metadata[key]
+				ok = ok && has && slices.Contains(values, v)
+			}
+			if ok {
+				matching[d.ID] = true
+			}
+		}
+		allowed = matching
+	}
+	return func(id int64) bool { return allowed[x.document[id]] }, nil
+}
+
+// rank returns the n best candidates of the mode, best first.
+func (s *Store) rank(ctx context.Context, x *index, query string, vector []float32, mode Mode, n int, keep func(int64) bool) ([]candidate, error) {
+	switch mode {
+	case Keyword:
+		return byWords(x, query, n, keep, nil, nil), nil
+	case Dense:
+		if vector == nil {
+			return nil, nil
+		}
+		found, err := x.nearest(ctx, vector, n, keep)
+		for i := range found {
+			found[i].score = found[i].dense
+		}
+		return found, err
+	}
+	return s.fuse(ctx, x, query, vector, n, keep)
+}
+
+// byWords returns the n best candidates by words. It sets, in scores, the score of each of the chunks
+// in also.
+func byWords(x *index, query string, n int, keep func(int64) bool, also []int64, scores map[int64]float64) []candidate {
+	hits := x.words.Search(keyword.ParseQuery(query), n, keep, also, scores)
+	found := make([]candidate, len(hits))
+	for i, h := range hits {
+		found[i] = candidate{id: h.ID, score: h.Score, keyword: h.Score, kwRank: i + 1}
+	}
+	return found
+}
+
+// hydrate fetches the chunks and documents of the candidates.
+func (s *Store) hydrate(ctx context.Context, x *index, ranked []candidate) ([]Hit, error) {
+	hits := make([]Hit, 0, len(ranked))
+	if len(ranked) == 0 {
+		return hits, nil
+	}
+	ids := make([]int64, len(ranked))
+	var docIDs []string
+	for i, c := range ranked {
+		ids[i] = c.id
+		if id := x.document[c.id]; !slices.Contains(docIDs, id) {
+			docIDs = append(docIDs, id)
+		}
+	}
+	chunks, err := s.db.ChunksByID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	docs, err := s.db.DocumentsByID(ctx, docIDs)
+	if err != nil {
+		return nil, err
+	}
+	chunk := make(map[int64]catalog.Chunk, len(chunks))
+	for _, c := range chunks {
+		chunk[c.ID] = c
+	}
+	document := make(map[string]Document, len(docs))
+	for _, d := range docs {
+		document[d.ID] = Document(d)
+	}
+	for _, c := range ranked {
+		k, ok := chunk[c.id]
+		if !ok {
+			return nil, fmt.Errorf("collection %q, chunk %d: %w: it is indexed and not recorded", x.name, c.id, ErrCorrupt)
+		}
+		hits = append(hits, Hit{
+			ChunkID: c.id, Score: c.score, DenseScore: c.dense, KeywordScore: c.keyword, DenseRank: c.denseRank, KeywordRank: c.kwRank,
+			Chunk: k.Chunk, Document: document[k.DocumentID],
+		})
+	}
+	return hits, nil
+}

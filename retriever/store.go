@@ -1,0 +1,201 @@
+package retriever
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/tmc/langchaingo/embeddings"
+
+	"docent/internal/catalog"
+)
+
+// An Encoder turns text into vectors. *embed.Encoder is one.
+type Encoder interface {
+	embeddings.Embedder
+	// Fingerprint names the encoder and its weights: vectors of equal fingerprints are comparable.
+	Fingerprint() string
+	// Dim is the length of its vectors.
+	Dim() int
+	// Languages lists the ISO 639-1 codes of the languages it understands; empty means any.
+	Languages() []string
+}
+
+// Config says which data directory to open, and how.
+type Config struct {
+	Dir     string       // created where it is missing; required
+	Encoder Encoder      // of new vectors and of questions; nil means keyword search only
+	Logger  *slog.Logger // nil discards
+}
+
+// A Store is an open data directory. It is safe for concurrent use.
+type Store struct {
+	dir     string
+	encoder Encoder
+	log     *slog.Logger
+	lock    *dirLock
+	db      *catalog.DB
+	files   *fileStore
+
+	mu      sync.Mutex
+	closed  bool
+	indexes map[string]*index // by collection; filled at first use
+}
+
+// Open opens a data directory. It returns ErrLocked, with the holder's process id and command, while
+// another process has it open; ErrCorrupt when the record is damaged; ErrNewerSchema when a later
+// release wrote it.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Dir == "" {
+		return nil, errors.New("open store: no data directory is given")
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open store: %w", catalog.Explain(err))
+	}
+	lock, err := lockDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: cfg.Dir, encoder: cfg.Encoder, log: log, lock: lock, indexes: make(map[string]*index)}
+	if s.db, err = catalog.Open(ctx, filepath.Join(cfg.Dir, "docent.db"), log); err != nil {
+		lock.release()
+		return nil, err
+	}
+	if s.files, err = openFiles(ctx, filepath.Join(cfg.Dir, "files"), s.db, log); err != nil {
+		s.db.Close()
+		lock.release()
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
+}
+
+// Close ends the use of the data directory. Calls that are under way may fail.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.indexes = nil
+	s.mu.Unlock()
+	return errors.Join(s.db.Close(), s.lock.release())
+}
+
+// Catalog returns the record, for jobs and conversations. Collections and documents are changed through
+// the Store only.
+func (s *Store) Catalog() *catalog.DB { return s.db }
+
+// Dir returns the data directory.
+func (s *Store) Dir() string { return s.dir }
+
+// fingerprint names the store's encoder; it is empty without one.
+func (s *Store) fingerprint() string {
+	if s.encoder == nil {
+		return ""
+	}
+	return s.encoder.Fingerprint()
+}
+
+func (s *Store) dim() int {
+	if s.encoder == nil {
+		return 0
+	}
+	return s.encoder.Dim()
+}
+
+// A Collection is a set of documents that are searched together.
+type Collection struct {
+	Name      string    `json:"name"`
+	Encoder   string    `json:"encoder"` // fingerprint of the encoder of its vectors; empty when keyword-only
+	Dim       int       `json:"dim"`     // of its vectors; 0 when keyword-only
+	Documents int       `json:"documents"`
+	Chunks    int       `json:"chunks"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// maxName is the longest collection name, in characters.
+const maxName = 100
+
+// checkName returns ErrInvalidName unless name can be a collection's: letters, digits, spaces and
+// ._- of any script, neither beginning nor ending with a space or dot.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("collection name: %w: it is empty", ErrInvalidName)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("collection name %q: %w: it is not UTF-8", name, ErrInvalidName)
+	case utf8.RuneCountInString(name) > maxName:
+		return fmt.Errorf("collection name %.20q…: %w: it is longer than %d characters", name, ErrInvalidName, maxName)
+	case strings.Trim(name, " .") != name:
+		return fmt.Errorf("collection name %q: %w: it begins or ends with a space or dot", name, ErrInvalidName)
+	}
+	for _, r := range name {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && !strings.ContainsRune(" ._-", r) {
+			return fmt.Errorf("collection name %q: %w: %q is not a letter, digit, space, dot, dash or underscore", name, ErrInvalidName, r)
+		}
+	}
+	return nil
+}
+
+// CreateCollection makes an empty collection for the store's encoder. It returns ErrInvalidName or
+// ErrExists.
+func (s *Store) CreateCollection(ctx context.Context, name string) (Collection, error) {
+	if err := checkName(name); err != nil {
+		return Collection{}, err
+	}
+	c, err := s.db.CreateCollection(ctx, name, s.fingerprint(), s.dim())
+	return Collection(c), err
+}
+
+// Collection returns one collection, or ErrNotFound.
+func (s *Store) Collection(ctx context.Context, name string) (Collection, error) {
+	c, err := s.db.Collection(ctx, name)
+	return Collection(c), err
+}
+
+// Collections returns all collections, by name.
+func (s *Store) Collections(ctx context.Context) ([]Collection, error) {
+	found, err := s.db.Collections(ctx)
+	all := make([]Collection, len(found))
+	for i, c := range found {
+		all[i] = Collection(c)
+	}
+	return all, err
+}
+
+// DeleteCollection removes a collection with its documents, jobs and files. It returns ErrNotFound when
+// there is none.
+func (s *Store) DeleteCollection(ctx context.Context, name string) error {
+	change, err := s.db.DeleteCollection(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer change.Rollback()
+	x, err := s.locked(name)
+	if err != nil {
+		return err
+	}
+	if err = change.Commit(); err == nil {
+		s.forget(x)
+	}
+	x.unload()
+	x.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("delete collection %q: %w", name, err)
+	}
+	s.files.collect(ctx, change.Files)
+	return nil
+}
