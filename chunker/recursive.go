@@ -260,6 +260,7 @@ func (b *builder) atomise(blocks []Block) {
 	b.sections = append(b.sections, section{})
 	var path []heading
 	headWeight := 0 // of the headings that wait for their text
+	waiting := 0    // the first atom of theirs
 	for i, blk := range blocks {
 		b.blk, b.splitting = int32(i), false
 		b.meter.load(b.doc.Text[blk.Start:blk.End], blk.Start)
@@ -291,7 +292,7 @@ func (b *builder) atomise(blocks []Block) {
 				b.atoms[first].join = join
 			}
 			if cut != cutGlued {
-				headWeight = 0
+				headWeight, waiting = 0, first
 			}
 			for _, a := range b.atoms[first:] {
 				headWeight += int(a.weight)
@@ -315,6 +316,9 @@ func (b *builder) atomise(blocks []Block) {
 			b.kind = prose
 			b.prose(blk, cut)
 		}
+	}
+	if headWeight > 0 && waiting < len(b.atoms) { // headings at the end, without text
+		b.atoms[waiting].join = 0
 	}
 }
 
