@@ -1,6 +1,349 @@
 package ingest
 
-type pdfiumEngine struct{}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
 
-func newPDFiumEngine(dir string, interruptible bool) *pdfiumEngine { return &pdfiumEngine{} }
-func (e *pdfiumEngine) close() error                               { return nil }
+	"github.com/klippa-app/go-pdfium"
+	pdfiumerrors "github.com/klippa-app/go-pdfium/errors"
+	"github.com/klippa-app/go-pdfium/references"
+	"github.com/klippa-app/go-pdfium/requests"
+	"github.com/klippa-app/go-pdfium/webassembly"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// pdfiumEngine runs PDFium in WebAssembly. It is compiled at first use, which takes seconds, and from
+// then on read from the cache folder, which takes a tenth of one. It sees no files but the one it is
+// handed, and no more memory than defaultPDFiumMemMiB.
+type pdfiumEngine struct {
+	dir           string
+	interruptible bool // calls end with their context; costs some speed
+
+	mu    sync.Mutex
+	pool  pdfium.Pool
+	cache wazero.CompilationCache
+}
+
+func newPDFiumEngine(dir string, interruptible bool) *pdfiumEngine {
+	return &pdfiumEngine{dir: dir, interruptible: interruptible}
+}
+
+func (e *pdfiumEngine) start() (pdfium.Pool, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.pool != nil {
+		return e.pool, nil
+	}
+	cfg := wazero.NewRuntimeConfig().
+		WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling).
+		WithMemoryLimitPages(defaultPDFiumMemMiB << 20 / 65536).
+		WithCloseOnContextDone(e.interruptible).
+		WithDebugInfoEnabled(false)
+	if e.dir != "" {
+		dir := filepath.Join(e.dir, "pdfium")
+		if err := os.MkdirAll(dir, 0o755); err == nil {
+			// A folder that cannot be written costs a slow start, nothing else.
+			if cache, err := wazero.NewCompilationCacheWithDir(dir); err == nil {
+				e.cache = cache
+				cfg = cfg.WithCompilationCache(cache)
+			}
+		}
+	}
+	pool, err := webassembly.Init(webassembly.Config{
+		MinIdle: 0, MaxIdle: runtime.NumCPU(), MaxTotal: 4 * runtime.NumCPU(),
+		RuntimeConfig: cfg, FSConfig: wazero.NewFSConfig(), Stdout: io.Discard, Stderr: io.Discard,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the PDF engine: %w", err)
+	}
+	e.pool = pool
+	return pool, nil
+}
+
+func (e *pdfiumEngine) close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.pool == nil {
+		return nil
+	}
+	err := e.pool.Close()
+	if e.cache != nil {
+		err = errors.Join(err, e.cache.Close(context.Background()))
+	}
+	e.pool = nil
+	return err
+}
+
+// pdfiumDoc is a document open in PDFium.
+type pdfiumDoc struct {
+	inst  pdfium.Pdfium
+	doc   references.FPDF_DOCUMENT
+	pages int
+	stop  func() bool
+	once  sync.Once
+}
+
+// open reads a document from r. The caller must close it.
+func (e *pdfiumEngine) open(ctx context.Context, r io.ReadSeeker, size int64, password string) (d *pdfiumDoc, err error) {
+	pool, err := e.start()
+	if err != nil {
+		return nil, err
+	}
+	inst, err := pool.GetInstanceWithContext(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("start the PDF engine: %w", err)
+	}
+	d = &pdfiumDoc{inst: inst}
+	if e.interruptible {
+		d.stop = context.AfterFunc(ctx, func() { d.once.Do(func() { _ = inst.Kill() }) })
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = pdfiumFault(r)
+		}
+		if err != nil {
+			d.close()
+			d = nil
+		}
+	}()
+	req := &requests.OpenDocument{FileReader: r, FileReaderSize: size}
+	if password != "" {
+		req.Password = &password
+	}
+	resp, err := inst.OpenDocument(req)
+	if err != nil {
+		switch {
+		case errors.Is(err, pdfiumerrors.ErrPassword) && password == "":
+			return nil, parseError(ErrPassword, "the PDF is encrypted; give its password to read it")
+		case errors.Is(err, pdfiumerrors.ErrPassword):
+			return nil, parseError(ErrPassword, "the PDF is encrypted and the password given does not open it")
+		case errors.Is(err, pdfiumerrors.ErrSecurity):
+			return nil, parseError(ErrUnsupported, "the PDF is encrypted by a method that cannot be read")
+		case errors.Is(err, pdfiumerrors.ErrFormat), errors.Is(err, pdfiumerrors.ErrFile), errors.Is(err, pdfiumerrors.ErrPage), errors.Is(err, pdfiumerrors.ErrUnknown):
+			return nil, parseError(ErrDamaged, "it is not a PDF that can be opened, or only a part of one")
+		}
+		return nil, pdfiumFault(err)
+	}
+	d.doc = resp.Document
+	count, err := inst.FPDF_GetPageCount(&requests.FPDF_GetPageCount{Document: d.doc})
+	if err != nil {
+		return nil, pdfiumFault(err)
+	}
+	d.pages = count.PageCount
+	return d, nil
+}
+
+// pdfiumFault is the error for a trap inside PDFium.
+func pdfiumFault(v any) error {
+	s := fmt.Sprint(v)
+	if strings.Contains(s, "unreachable") || strings.Contains(s, "out of bounds") || strings.Contains(s, "malloc") {
+		return parseError(ErrCrashed, "the PDF engine gave up, most likely out of memory (limit %d MiB)", defaultPDFiumMemMiB)
+	}
+	line, _, _ := strings.Cut(s, "\n")
+	return parseError(ErrDamaged, "%s", line)
+}
+
+func (d *pdfiumDoc) close() {
+	defer func() { _ = recover() }()
+	if d.stop != nil {
+		d.stop()
+	}
+	d.once.Do(func() { _ = d.inst.Close() })
+}
+
+// metadata fills in what the document's information dictionary says and returns its title.
+func (d *pdfiumDoc) metadata() (m map[string]string) {
+	m = map[string]string{}
+	defer func() { _ = recover() }()
+	resp, err := d.inst.GetMetaData(&requests.GetMetaData{Document: d.doc})
+	if err != nil {
+		return m
+	}
+	for _, t := range resp.Tags {
+		m[t.Tag] = t.Value
+	}
+	return m
+}
+
+// outline returns the document's outline in reading order, at most 5000 entries of it.
+func (d *pdfiumDoc) outline() (items []outlineItem) {
+	defer func() { _ = recover() }()
+	var walk func(parent *references.FPDF_BOOKMARK, level int)
+	walk = func(parent *references.FPDF_BOOKMARK, level int) {
+		first, err := d.inst.FPDFBookmark_GetFirstChild(&requests.FPDFBookmark_GetFirstChild{Document: d.doc, Bookmark: parent})
+		if err != nil || first.Bookmark == nil {
+			return
+		}
+		for b := *first.Bookmark; len(items) < 5000; {
+			title, err := d.inst.FPDFBookmark_GetTitle(&requests.FPDFBookmark_GetTitle{Bookmark: b})
+			if err != nil {
+				return
+			}
+			items = append(items, outlineItem{title: title.Title, level: level})
+			if level < 6 {
+				walk(&b, level+1)
+			}
+			next, err := d.inst.FPDFBookmark_GetNextSibling(&requests.FPDFBookmark_GetNextSibling{Document: d.doc, Bookmark: b})
+			if err != nil || next.Bookmark == nil {
+				return
+			}
+			b = *next.Bookmark
+		}
+	}
+	walk(nil, 1)
+	return items
+}
+
+func (d *pdfiumDoc) label(index int) string {
+	defer func() { _ = recover() }()
+	resp, err := d.inst.FPDF_GetPageLabel(&requests.FPDF_GetPageLabel{Document: d.doc, Page: index})
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(resp.Label)
+}
+
+// page reads a page's characters. A page that cannot be loaded is an error; the document goes on.
+func (d *pdfiumDoc) page(index int) (pg *pdfPage, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			pg, err = nil, pdfiumFault(r)
+		}
+	}()
+	loaded, err := d.inst.FPDF_LoadPage(&requests.FPDF_LoadPage{Document: d.doc, Index: index})
+	if err != nil {
+		return nil, pdfiumFault(err)
+	}
+	ref := loaded.Page
+	defer func() { _, _ = d.inst.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: ref}) }()
+	page := requests.Page{ByReference: &ref}
+
+	// Form fields and notes are drawn over the page; flattened, their text is part of it.
+	if n, err := d.inst.FPDFPage_GetAnnotCount(&requests.FPDFPage_GetAnnotCount{Page: page}); err == nil && n.Count > 0 && n.Count < 5000 {
+		if flat, err := d.inst.FPDFPage_Flatten(&requests.FPDFPage_Flatten{Page: page}); err == nil && flat.Result == 1 {
+			if again, err := d.inst.FPDF_LoadPage(&requests.FPDF_LoadPage{Document: d.doc, Index: index}); err == nil {
+				_, _ = d.inst.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: ref})
+				ref = again.Page
+			}
+		}
+	}
+	pg = &pdfPage{engine: "pdfium"}
+	size, err := d.inst.FPDF_GetPageSizeByIndex(&requests.FPDF_GetPageSizeByIndex{Document: d.doc, Index: index})
+	if err == nil {
+		pg.width, pg.height = size.Width, size.Height
+	}
+	rotation := 0
+	if rot, err := d.inst.FPDFPage_GetRotation(&requests.FPDFPage_GetRotation{Page: page}); err == nil {
+		rotation = int(rot.PageRotation)
+	}
+	text, err := d.inst.GetPageTextStructured(&requests.GetPageTextStructured{Page: page, Mode: requests.GetPageTextStructuredModeChars})
+	if err != nil {
+		return nil, pdfiumFault(err)
+	}
+	if len(text.Chars) == 0 {
+		return pg, nil
+	}
+	tp, err := d.inst.FPDFText_LoadPage(&requests.FPDFText_LoadPage{Page: page})
+	if err != nil {
+		return nil, pdfiumFault(err)
+	}
+	defer func() { _, _ = d.inst.FPDFText_ClosePage(&requests.FPDFText_ClosePage{TextPage: tp.TextPage}) }()
+
+	left, bottom := 0.0, 0.0
+	if box, err := d.inst.FPDFPage_GetCropBox(&requests.FPDFPage_GetCropBox{Page: page}); err == nil {
+		left, bottom = float64(box.Left), float64(box.Bottom)
+	} else if box, err := d.inst.FPDFPage_GetMediaBox(&requests.FPDFPage_GetMediaBox{Page: page}); err == nil {
+		left, bottom = float64(box.Left), float64(box.Bottom)
+	}
+	// turn brings a box from PDF's user space, y upward, to the page as it is seen, y downward.
+	turn := func(l, t, r, b float64) (x0, y0, x1, y1 float64) {
+		l, r, t, b = l-left, r-left, t-bottom, b-bottom
+		switch rotation {
+		case 1:
+			return b, l, t, r
+		case 2:
+			return pg.width - r, b, pg.width - l, t
+		case 3:
+			return pg.width - t, pg.height - r, pg.width - b, pg.height - l
+		}
+		return l, pg.height - t, r, pg.height - b
+	}
+	var size1 float64
+	var bold, mono bool
+	names := map[string][2]bool{}
+	pg.chars = make([]pdfChar, 0, len(text.Chars))
+	wordStart := true
+	for i, c := range text.Chars {
+		r := rune(0)
+		for _, r = range c.Text {
+			break
+		}
+		switch r {
+		case 0:
+			continue
+		case 0xfffe, 0xffff, 2:
+			r = softHyphen // PDFium marks a hyphen at the end of a line so
+		case '\r', '\n', ' ', '\t', 0xa0:
+			wordStart = true
+			if r != '\n' && r != '\r' {
+				r = ' '
+			}
+		default:
+			if r < 0x20 {
+				r = 0xfffd
+			}
+		}
+		ch := pdfChar{r: r}
+		p := c.PointPosition
+		x0, y0, x1, y1 := turn(p.Left, p.Top, p.Right, p.Bottom)
+		ch.angle = float32(normalAngle(c.Angle + float64(rotation)*math.Pi/2))
+		if wordStart && r != ' ' && r != '\n' && r != '\r' || len(pg.chars) == 0 {
+			wordStart = false
+			if loose, err := d.inst.FPDFText_GetLooseCharBox(&requests.FPDFText_GetLooseCharBox{TextPage: tp.TextPage, Index: i}); err == nil {
+				_, ly0, _, ly1 := turn(float64(loose.Rect.Left), float64(loose.Rect.Top), float64(loose.Rect.Right), float64(loose.Rect.Bottom))
+				if math.Abs(math.Sin(float64(ch.angle))) > 0.7 {
+					lx0, _, lx1, _ := turn(float64(loose.Rect.Left), float64(loose.Rect.Top), float64(loose.Rect.Right), float64(loose.Rect.Bottom))
+					ly0, ly1 = lx0, lx1
+				}
+				size1 = math.Abs(ly1 - ly0)
+			}
+			if info, err := d.inst.FPDFText_GetFontInfo(&requests.FPDFText_GetFontInfo{TextPage: tp.TextPage, Index: i}); err == nil {
+				style, ok := names[info.FontName]
+				if !ok {
+					low := strings.ToLower(info.FontName)
+					style = [2]bool{
+						strings.Contains(low, "bold") || strings.Contains(low, "black") || strings.Contains(low, "heavy") || strings.Contains(low, "semibold") || strings.Contains(low, "cmbx"),
+						strings.Contains(low, "mono") || strings.Contains(low, "courier") || strings.Contains(low, "consol") || strings.Contains(low, "cmtt") || strings.Contains(low, "menlo"),
+					}
+					names[info.FontName] = style
+				}
+				bold, mono = style[0], style[1] || info.Flags&1 != 0 && style[1]
+			}
+		}
+		ch.x0, ch.y0, ch.x1, ch.y1 = float32(min(x0, x1)), float32(min(y0, y1)), float32(max(x0, x1)), float32(max(y0, y1))
+		ch.size, ch.bold, ch.mono = float32(size1), bold, mono
+		pg.chars = append(pg.chars, ch)
+	}
+	return pg, nil
+}
+
+func normalAngle(a float64) float64 {
+	a = math.Mod(a, 2*math.Pi)
+	if a > math.Pi {
+		a -= 2 * math.Pi
+	}
+	if a < -math.Pi {
+		a += 2 * math.Pi
+	}
+	return a
+}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -163,14 +164,20 @@ func newWorkerPool(cfg ExtractorConfig) *workerPool {
 func (p *workerPool) close() error {
 	p.mu.Lock()
 	p.closed = true
-	var all []*workerProcess
+	var busy []*workerProcess
+	idle := p.idle
 	for w := range p.all {
-		all = append(all, w)
+		if !slices.Contains(idle, w) {
+			busy = append(busy, w)
+		}
 	}
 	p.idle = nil
 	p.mu.Unlock()
-	for _, w := range all {
+	for _, w := range busy {
 		w.kill()
+	}
+	for _, w := range idle {
+		w.leave()
 	}
 	return nil
 }
@@ -319,6 +326,18 @@ func startWorker(cfg ExtractorConfig) (*workerProcess, error) {
 		return nil, fmt.Errorf("start parse worker: %w: %s", err, w.errors.String())
 	}
 	return w, nil
+}
+
+// leave lets a process that has nothing to do end by itself, for a moment.
+func (w *workerProcess) leave() {
+	w.in.Close()
+	timer := time.AfterFunc(time.Second, func() { _ = w.cmd.Process.Kill() })
+	defer timer.Stop()
+	w.once.Do(func() {
+		_ = w.cmd.Wait()
+		close(w.ended)
+	})
+	<-w.ended
 }
 
 // kill ends the process and waits for it.
