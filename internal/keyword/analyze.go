@@ -12,14 +12,17 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Weights of a term in a query, by what it is of the word it stands for.
+// Weights of a term in a query, by what it is of the word it stands for. They, k1, b and contextUnits
+// lie on a plateau that is good on nine collections at once (docs/decisions/0002-store.md), not at the
+// best of any one.
 const (
 	weightWord     = 1.0
 	weightJoined   = 0.5  // "boundarylayer" of boundary-layer, "zx2031b" of ZX-2031B
 	weightPiece    = 0.3  // "2031" of 2031B, "hub" of GitHub
 	weightPair     = 1.0  // two neighbouring Chinese characters
-	weightSingle   = 0.2  // one Chinese character that is also in a pair
-	weightFunction = 0.25 // a Chinese pair or character that carries grammar or asks, not meaning
+	weightSingle   = 0.3  // one Chinese character that is also in a pair
+	weightFunction = 0.25 // a Chinese pair that carries grammar or asks, not meaning
+	weightStop     = 0.1  // times the above, a stop word beside words of meaning
 )
 
 // Fields of a term's count, in quarters: a word of the context counts contextUnits against textUnits of
@@ -27,7 +30,7 @@ const (
 // to Multiple Weighted Fields").
 const (
 	textUnits    = 4
-	contextUnits = 4
+	contextUnits = 6
 )
 
 // maxWord is the longest word, in bytes, that is indexed; what is longer is data, not language.
@@ -265,7 +268,7 @@ func characters(run string, emit func(token)) {
 		t := token{term: c, weight: weightSingle, words: 1}
 		switch {
 		case functionCharacters[c]:
-			t.weight, t.stop = weightSingle*weightFunction, true
+			t.stop = true
 		case before == "" && i == len(run):
 			t.weight = weightWord
 		}
@@ -367,7 +370,7 @@ type weighted struct {
 // Empty says that the query has no word: it finds nothing.
 func (q Query) Empty() bool { return len(q.terms) == 0 }
 
-// ParseQuery analyses a question. Words that carry no meaning of their own (the, what, 的) are left out
+// ParseQuery analyses a question. Words that carry no meaning of their own (the, what, 的) count little
 // unless there are no others.
 func ParseQuery(text string) Query {
 	var tokens []token
@@ -380,7 +383,7 @@ func ParseQuery(text string) Query {
 	at := make(map[string]int)
 	for _, t := range tokens {
 		if t.stop && content {
-			continue
+			t.weight *= weightStop
 		}
 		if i, ok := at[t.term]; ok {
 			q.terms[i].weight = max(q.terms[i].weight, t.weight)

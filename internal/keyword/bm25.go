@@ -24,7 +24,7 @@ import (
 // k1 bounds what repetition of a word adds, b how much long passages are discounted (Robertson and
 // Zaragoza 2009, "The Probabilistic Relevance Framework", section 3.3).
 const (
-	k1 = 1.2
+	k1 = 1.0
 	b  = 0.75
 )
 

@@ -11,7 +11,7 @@ func set(words string) map[string]bool {
 }
 
 // stopWords are English words of grammar and of asking. They are indexed, so that "to be or not to be"
-// is found, and left out of a query that has other words.
+// is found, and count little in a query that has other words.
 var stopWords = set(`a about above after again against all also am an and any are arent as at be because been before being below
 	between both but by can cant could couldnt did didnt do does doesnt doing dont down during each etc few for from further had hadnt
 	has hasnt have havent having he her here hers herself him himself his how i if im in into is isnt it its itself ive just let lets
