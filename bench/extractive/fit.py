@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 
 path, keywords = sys.argv[1], '--keywords' in sys.argv
 sets = sys.argv[sys.argv.index('--sets') + 1].split(',') if '--sets' in sys.argv else None
-names = ['Cover', 'CoverNear', 'CoverPassage', 'Rank', 'Kind', 'Numbers', 'News', 'Length'] + ([] if keywords else ['Cosine'])
+names = ['Cover', 'CoverNear', 'CoverPassage', 'Rank', 'Kind', 'Numbers', 'News', 'Length', 'Pairs', 'Names'] + ([] if keywords else ['Cosine'])
 
 groups = {}
 for line in open(path, encoding='utf-8'):
@@ -52,13 +52,13 @@ def loss(w):
 
 w = minimize(loss, np.zeros(len(names)), jac=True, method='L-BFGS-B').x
 first = np.mean([y[np.argmax(X @ w)] for X, y in test])
-print('weights', dict(zip(names, w.round(2))), 'first right', first.round(4), 'of', len(test))
+print('weights', dict(zip(names, w.round(2).tolist())), 'first right', first.round(4), 'of', len(test))
 
 # Whether the best sentence is right, from its sum alone.
 best = [((X @ w).max(), y[np.argmax(X @ w)]) for X, y in train] + [((X @ w).max(), False) for h, X in nogold if h]
 z, y = np.array([b[0] for b in best]), np.array([b[1] for b in best], float)
 fit = minimize(lambda v: np.mean(np.logaddexp(0, v[0] * z + v[1]) - y * (v[0] * z + v[1])), np.zeros(2)).x
-print('scaled ', dict(zip(names, (w * fit[0]).round(3))), 'bias', fit[1].round(3))
+print('scaled ', dict(zip(names, (w * fit[0]).round(3).tolist())), 'bias', float(fit[1].round(3)))
 prob = lambda X: 1 / (1 + np.exp(-(fit[0] * (X @ w).max() + fit[1])))
 a = np.array([prob(X) for X, y in test])
 n = np.array([prob(X) for h, X in nogold if not h])
