@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+
+	"docent/chain"
+	"docent/chunker"
+	"docent/embed"
+	"docent/ingest"
+	"docent/internal/llm"
+	"docent/retriever"
+)
+
+// parseWorker is the hidden command that reads untrusted files in a process of its own.
+const parseWorker = "parse-worker"
+
+// app is what the commands share: the global flags, the streams and how the parts are built.
+type app struct {
+	globals
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	log            *slog.Logger
+}
+
+func newApp(g globals, stdin io.Reader, stdout, stderr io.Writer) *app {
+	level := slog.LevelWarn
+	if g.Verbose {
+		level = slog.LevelDebug
+	}
+	return &app{
+		globals: g, stdin: stdin, stdout: stdout, stderr: stderr,
+		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})),
+	}
+}
+
+// isTerminal tells whether a person reads w.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// printJSON writes v as one line.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// notice tells the person something that is no error.
+func (a *app) notice(format string, args ...any) {
+	fmt.Fprintf(a.stderr, format+"\n", args...)
+}
+
+// encoder loads the encoder that name asks for; nil means that collections are keyword-only.
+func (a *app) encoder(name string) (*embed.Encoder, error) {
+	switch name {
+	case "none":
+		return nil, nil
+	case "", "builtin":
+		return embed.Builtin()
+	}
+	if e, err := embed.Builtin(); err == nil && e.Name() == name {
+		return e, nil
+	}
+	dir := name
+	if _, err := os.Stat(dir); err != nil && !strings.ContainsAny(name, `/\`) {
+		if data, err := a.dataDir(); err == nil {
+			dir = filepath.Join(data, "models", name)
+		}
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("encoder %q: no such folder, nor is there %s; leave --encoder out for the built-in one", name, dir)
+	}
+	return embed.Load(dir)
+}
+
+// library is an open data directory with what is needed to fill and search it.
+type library struct {
+	store   *retriever.Store
+	encoder *embed.Encoder // nil: keyword only
+}
+
+func (l *library) Close() error { return l.store.Close() }
+
+// open opens the data directory.
+func (a *app) open(ctx context.Context) (*library, error) {
+	dir, err := a.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	return a.openAt(ctx, dir)
+}
+
+func (a *app) openAt(ctx context.Context, dir string) (*library, error) {
+	enc, err := a.encoder(a.Encoder)
+	if err != nil {
+		return nil, err
+	}
+	cfg := retriever.Config{Dir: dir, Logger: a.log}
+	if enc != nil {
+		cfg.Encoder = enc // a nil *Encoder would not be a nil interface
+	}
+	store, err := retriever.Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &library{store: store, encoder: enc}, nil
+}
+
+// collection returns the named collection, or an error that lists those that are there.
+func (l *library) collection(ctx context.Context, name string) (retriever.Collection, error) {
+	c, err := l.store.Collection(ctx, name)
+	if !errors.Is(err, retriever.ErrNotFound) {
+		return c, err
+	}
+	all, listErr := l.store.Collections(ctx)
+	if listErr != nil {
+		return c, err
+	}
+	if len(all) == 0 {
+		return c, fmt.Errorf("collection %q: there is none yet; make it with: docent ingest -c %s PATH", name, name)
+	}
+	names := make([]string, len(all))
+	for i, c := range all {
+		names[i] = c.Name
+	}
+	return c, fmt.Errorf("collection %q is not there; there are: %s", name, strings.Join(names, ", "))
+}
+
+// extractor reads files in child processes of this binary. The caller closes it.
+func (a *app) extractor(password string) (*ingest.Extractor, error) {
+	cfg := ingest.ExtractorConfig{Password: password, Logger: a.log}
+	if self, err := os.Executable(); err == nil {
+		cfg.Worker = []string{self, parseWorker}
+	}
+	return ingest.NewExtractor(cfg)
+}
+
+// splitter cuts documents into chunks for enc; nil means an encoder that is not known.
+func splitter(enc *embed.Encoder) (chunker.Splitter, error) {
+	var t chunker.Tokenizer
+	if enc != nil {
+		t = enc
+	}
+	return chunker.NewRecursive(t, chunker.RecursiveConfig{})
+}
+
+// pipeline fills l's store. The caller closes the extractor.
+func (a *app) pipeline(l *library, password string) (*ingest.Pipeline, *ingest.Extractor, error) {
+	ex, err := a.extractor(password)
+	if err != nil {
+		return nil, nil, err
+	}
+	split, err := splitter(l.encoder)
+	if err != nil {
+		ex.Close()
+		return nil, nil, err
+	}
+	return ingest.NewPipeline(l.store, ex, split, ingest.PipelineConfig{Logger: a.log}), ex, nil
+}
+
+// modelFlags choose the language model.
+type modelFlags struct {
+	ModelProvider string `enum:"auto,openai,ollama,extractive" default:"auto" env:"DOCENT_MODEL_PROVIDER" config:"model.provider" group:"Language model" help:"${enum}. 'auto' takes what is configured, else a running Ollama, else quotes sentences without a model."`
+	ModelURL      string `name:"model-url" placeholder:"URL" env:"DOCENT_MODEL_URL" config:"model.url" group:"Language model" help:"Address of the model server, such as http://localhost:8000/v1."`
+	Model         string `placeholder:"NAME" env:"DOCENT_MODEL" config:"model.name" group:"Language model" help:"Name of the model; by default the first that the server offers."`
+	ModelKey      string `placeholder:"KEY" env:"DOCENT_MODEL_KEY" config:"model.key" group:"Language model" help:"Key for the model server. With --model-provider openai, OPENAI_API_KEY counts too."`
+	ModelContext  int    `placeholder:"TOKENS" env:"DOCENT_MODEL_CONTEXT" config:"model.context" group:"Language model" help:"The model's context window; 0 means 8192."`
+	PromptDir     string `placeholder:"DIR" env:"DOCENT_PROMPT_DIR" config:"prompts" group:"Language model" help:"Folder with prompt files that add to the built-in ones or replace them."`
+}
+
+// llmConfig is how the flags are put to llm.Open. OPENAI_API_KEY is used only where OpenAI was asked
+// for by name: a key that lies in the environment for another program must not make "auto" send
+// documents to a cloud, nor travel to another server.
+func (m modelFlags) llmConfig(enc *embed.Encoder, log *slog.Logger) llm.Config {
+	cfg := llm.Config{
+		Provider: m.ModelProvider, BaseURL: m.ModelURL, Model: m.Model, APIKey: m.ModelKey,
+		ContextTokens: m.ModelContext, Logger: log,
+	}
+	if cfg.APIKey == "" {
+		u, err := url.Parse(m.ModelURL)
+		if m.ModelProvider == llm.OpenAI || err == nil && u.Hostname() == "api.openai.com" {
+			cfg.APIKey = os.Getenv("OPENAI_API_KEY")
+		}
+	}
+	if enc != nil {
+		cfg.Encoder = enc
+	}
+	return cfg
+}
+
+// qa builds the chain that answers from a collection.
+func (a *app) qa(l *library, collection string, sel llm.Selected, m modelFlags, style string) (*chain.QA, error) {
+	cfg := chain.Config{
+		Model: sel.Model, ModelName: sel.Name, Notice: sel.Notice,
+		Search: l.searchFunc(collection), Style: style, PromptDir: m.PromptDir,
+		ContextTokens: m.ModelContext, Logger: a.log,
+	}
+	if l.encoder != nil {
+		cfg.Encoder = l.encoder
+	}
+	return chain.NewQA(cfg)
+}
+
+func (l *library) searchFunc(collection string) chain.SearchFunc {
+	return func(ctx context.Context, query string, k int) ([]retriever.Hit, error) {
+		return l.store.Search(ctx, collection, query, retriever.TopK(k))
+	}
+}
+
+// explain adds to an error what a person at a terminal can do about it.
+func explain(err error, a *app) error {
+	switch {
+	case errors.Is(err, retriever.ErrLocked):
+		return fmt.Errorf("%w\nStop that docent first, or name another data directory with --data", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w\nCheck the permissions, or name another data directory with --data", err)
+	}
+	return err
+}

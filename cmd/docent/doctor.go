@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"docent/examples"
+	"docent/ingest"
+	"docent/internal/llm"
+)
+
+type doctorCmd struct {
+	modelFlags
+}
+
+// A finding is what doctor found out about one part.
+type finding struct {
+	Part   string `json:"part"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+func (c *doctorCmd) Run(ctx context.Context, a *app) error {
+	found := []finding{{"docent", true, versionLine()}}
+	add := func(part string, detail string, err error) {
+		if err != nil {
+			detail = explain(err, a).Error()
+		}
+		found = append(found, finding{part, err == nil, detail})
+	}
+
+	detail, err := a.checkData(ctx)
+	add("data directory", detail, err)
+
+	start := time.Now()
+	enc, err := a.encoder(a.Encoder)
+	switch {
+	case err == nil && enc == nil:
+		detail = "none: collections are searched by keywords only"
+	case err == nil:
+		_, err = enc.EmbedQuery(ctx, "Is everything in order?")
+		detail = fmt.Sprintf("%s, %d dimensions, first vector after %v", enc.Name(), enc.Dim(), time.Since(start).Round(time.Millisecond))
+	}
+	add("encoder", detail, err)
+
+	detail, err = a.checkParser(ctx)
+	add("file parser", detail, err)
+
+	sel, err := llm.Open(ctx, c.llmConfig(enc, a.log))
+	switch {
+	case err == nil && sel.Provider == llm.ExtractiveAnswer:
+		detail = "none: answers are quoted sentences"
+		if sel.Notice != "" {
+			detail = sel.Notice
+		}
+	case err == nil:
+		detail = fmt.Sprintf("%s at %s (%s)", sel.Name, sel.URL, sel.Provider)
+	}
+	add("language model", detail, err)
+
+	good := true
+	for _, f := range found {
+		good = good && f.OK
+		if !a.JSON {
+			mark := "ok  "
+			if !f.OK {
+				mark = "FAIL"
+			}
+			fmt.Fprintf(a.stdout, "%s  %-14s  %s\n", mark, f.Part, f.Detail)
+		}
+	}
+	if a.JSON {
+		if err := a.printJSON(map[string]any{"ok": good, "checks": found}); err != nil {
+			return err
+		}
+	}
+	if !good {
+		return errReported
+	}
+	return nil
+}
+
+func (a *app) checkData(ctx context.Context) (string, error) {
+	dir, err := a.dataDir()
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(dir); os.IsNotExist(err) {
+		return dir + " (not there yet; the first command that needs it makes it)", nil
+	}
+	l, err := a.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	all, err := l.store.Collections(ctx)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s, %s", dir, count(len(all), "collection")), nil
+}
+
+// checkParser reads the sample PDF the way every file is read.
+func (a *app) checkParser(ctx context.Context) (string, error) {
+	const name = "employee-handbook.pdf"
+	data, err := fs.ReadFile(examples.FS(), name)
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "docent-doctor-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return "", err
+	}
+	ex, err := a.extractor("")
+	if err != nil {
+		return "", err
+	}
+	defer ex.Close()
+	start := time.Now()
+	doc, err := ex.Extract(ctx, ingest.File{Path: path, Name: name})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("read the %d pages of a sample PDF in %v", len(doc.Pages), time.Since(start).Round(time.Millisecond)), nil
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"docent/retriever"
+)
+
+type searchCmd struct {
+	Collection string   `short:"c" default:"default" placeholder:"NAME" help:"The collection."`
+	K          int      `short:"k" default:"10" help:"How many passages."`
+	Mode       string   `enum:"dense,keyword,hybrid" default:"hybrid" help:"${enum}."`
+	Question   []string `arg:"" help:"The question, or keywords."`
+}
+
+func (c *searchCmd) Run(ctx context.Context, a *app) error {
+	question, err := oneText(c.Question, "question")
+	if err != nil {
+		return err
+	}
+	if c.K < 1 {
+		return fmt.Errorf("-k is %d, want at least 1", c.K)
+	}
+	l, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if _, err := l.collection(ctx, c.Collection); err != nil {
+		return err
+	}
+	hits, err := l.store.Search(ctx, c.Collection, question, retriever.TopK(c.K), retriever.WithMode(retriever.Mode(c.Mode)))
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.printJSON(struct {
+			Question   string          `json:"question"`
+			Collection string          `json:"collection"`
+			Mode       string          `json:"mode"`
+			Hits       []retriever.Hit `json:"hits"`
+		}{question, c.Collection, c.Mode, list(hits)})
+	}
+	if len(hits) == 0 {
+		a.notice("Nothing found in collection %q.", c.Collection)
+	}
+	for i, h := range hits {
+		fmt.Fprintf(a.stdout, "%2d. %s  (%.4f)\n", i+1, place(h.Document.Path, h.Chunk.FirstPage, h.Chunk.LastPage, h.Chunk.Headings), h.Score)
+		fmt.Fprintf(a.stdout, "    %s\n\n", clip(strings.Join(strings.Fields(h.Chunk.Text), " "), 300))
+	}
+	return nil
+}
+
+// place says where a passage stands.
+func place(path string, first, last int, headings []string) string {
+	parts := []string{path}
+	if p := pages(first, last); p != "" {
+		parts = append(parts, p)
+	}
+	if len(headings) > 0 {
+		parts = append(parts, strings.Join(headings, " > "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// oneText joins the words of an argument, so that a question needs no quotes.
+func oneText(words []string, what string) (string, error) {
+	text := strings.TrimSpace(strings.Join(words, " "))
+	if text == "" {
+		return "", errors.New("the " + what + " is empty")
+	}
+	return text, nil
+}

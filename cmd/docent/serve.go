@@ -1,0 +1,5 @@
+package main
+
+type serveCmd struct{}
+
+func (serveCmd) Run(a *app) error { return nil }
