@@ -1,0 +1,18 @@
+// Package tensor is docent's arithmetic: matrix products with packed weights in float32 and int8, and
+// the row operations of transformers (softmax, layer norm, GELU, dot products).
+//
+// Every operation has a meaning in plain Go, which runs everywhere, and kernels in Go assembly that
+// are chosen once at start by what the processor offers: AVX-512 (with VNNI) or AVX2 with FMA on
+// amd64. The build tag noasm leaves the assembly out; the environment variable DOCENT_SIMD (avx512,
+// avx2 or generic) caps the choice, for tests and bug reports. [Level] tells what runs.
+//
+// Weights are packed once, for the kernels in use, and then shared: [PackF32], [PackInt8].
+//
+//	w := tensor.PackF32(weights, n, k)           // n outputs of k inputs each, as PyTorch keeps them
+//	w.Mul(dst, n, x, k, rows, bias, 0, w.Panels())
+//
+// Functions here are single-threaded and allocate nothing; callers split rows or panels between
+// goroutines. Lengths are checked, so a wrong one panics instead of reading past a slice.
+// Integer accumulation is exact and so the same on every machine; float32 results may differ in the
+// last bits between levels, because fused multiply-adds round once and lanes change the order of sums.
+package tensor

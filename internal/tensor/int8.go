@@ -1,0 +1,104 @@
+package tensor
+
+// PackedInt8 is an int8 weight matrix of N outputs by K inputs with one scale for each output, laid
+// out for the kernels in use. It is read-only after [PackInt8] and safe for concurrent use.
+type PackedInt8 struct {
+	N, K int
+	data []int8
+	cols []float32 // by panel: scales, scales times sums of weights, biases
+	k    *kernels
+}
+
+// PackInt8 packs weights given as n rows of k int8 values, with the scale that each row is multiplied
+// by and the bias added to its sums, which may be nil.
+func PackInt8(weights []byte, scales, bias []float32, n, k int) *PackedInt8 {
+	p := &PackedInt8{N: n, K: k, k: active}
+	nr, g := p.k.nrInt8, p.k.group
+	kp, panels := (k+g-1)/g*g, (n+nr-1)/nr
+	p.data = make([]int8, panels*nr*kp)
+	p.cols = make([]float32, panels*nr*3)
+	for j := range n {
+		row := weights[j*k : (j+1)*k]
+		panel := p.data[j/nr*nr*kp : (j/nr+1)*nr*kp]
+		sum, c := int32(0), j%nr
+		for i, x := range row {
+			sum += int32(int8(x))
+			panel[(i/g*nr+c)*g+i%g] = int8(x)
+		}
+		cols := p.cols[j/nr*nr*3:]
+		cols[c], cols[nr+c] = scales[j], scales[j]*float32(sum)
+		if bias != nil {
+			cols[2*nr+c] = bias[j]
+		}
+	}
+	return p
+}
+
+// Quantised is a block of activation rows in the form [PackedInt8.Mul] reads: each value as a small
+// integer with a scale and shift of its row. The zero value is ready for use; its memory is kept and
+// grows to the largest block.
+type Quantised struct {
+	rows, k, stride int
+	data            []byte
+	scales          []rowScale
+}
+
+// Set quantises m rows of k values that lie lda apart.
+func (q *Quantised) Set(a []float32, lda, m, k int) {
+	kern := active
+	stride := (k + kern.group - 1) / kern.group * kern.group * kern.width
+	if need := m * stride; cap(q.data) < need {
+		q.data = make([]byte, need)
+	}
+	if cap(q.scales) < m {
+		q.scales = make([]rowScale, m)
+	}
+	q.rows, q.k, q.stride = m, k, stride
+	q.data, q.scales = q.data[:m*stride], q.scales[:m]
+	if m == 0 || k == 0 {
+		return
+	}
+	_ = a[(m-1)*lda+k-1]
+	for i := range m {
+		q.scales[i] = kern.quantise(at(first(q.data), i*stride), at(first(a), i*lda), k)
+		clear(q.data[i*stride+k*kern.width : (i+1)*stride])
+	}
+}
+
+// Panels is the number of column panels, which callers may share out between goroutines.
+func (p *PackedInt8) Panels() int { return (p.N + p.k.nrInt8 - 1) / p.k.nrInt8 }
+
+// Mul sets dst[i][j] = bias[j] + sum over k of q[i][k] * w[j][k] for all rows of q and the columns of
+// panels from up to to. Rows of dst lie ldd values apart.
+func (p *PackedInt8) Mul(dst []float32, ldd int, q *Quantised, from, to int) {
+	if q.k != p.K {
+		panic("tensor: PackedInt8.Mul: rows of another length")
+	}
+	m, nr, mr, g := q.rows, p.k.nrInt8, p.k.mrInt8, p.k.group
+	if m == 0 || from >= to {
+		return
+	}
+	kp := (p.K + g - 1) / g * g
+	var tile [maxTile]float32
+	blocks := (m + mr - 1) / mr
+	for panel := from; panel < to; panel++ {
+		j := panel * nr
+		n := min(nr, p.N-j)
+		b, cols := p.data[j*kp:(j+nr)*kp], p.cols[j*3:(j+nr)*3]
+		out := dst[j:]
+		_ = out[(m-1)*ldd+n-1]
+		for r, left := 0, blocks; left > 0; left-- {
+			rows := (m - r + left - 1) / left
+			a := at(first(q.data), r*q.stride)
+			if n == nr {
+				p.k.mulInt8(rows, kp, a, q.stride, first(b), at(first(out), r*ldd), ldd, &q.scales[r], first(cols))
+			} else {
+				p.k.mulInt8(rows, kp, a, q.stride, first(b), &tile[0], nr, &q.scales[r], first(cols))
+				for i := range rows {
+					copy(out[(r+i)*ldd:][:n], tile[i*nr:])
+				}
+			}
+			r += rows
+		}
+	}
+}
