@@ -1,0 +1,310 @@
+package catalog_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"docent/chunker"
+	"docent/internal/catalog"
+)
+
+func open(t *testing.T, path string) *catalog.DB {
+	t.Helper()
+	db, err := catalog.Open(t.Context(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func TestJobs(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "names with % and ?", "a.db")
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Skip("this system has no such names:", err)
+	}
+	db := open(t, path)
+	jobs := []catalog.Job{{Collection: "a", Path: "1.md", SHA256: "s1", Bytes: 3}, {Collection: "b", Path: "2.md"}, {Collection: "a", Path: "3.md"}}
+	if err := db.AddJobs(ctx, jobs); err != nil {
+		t.Fatal(err)
+	}
+	if jobs[0].ID == "" || jobs[0].State != catalog.Queued || jobs[0].CreatedAt.IsZero() {
+		t.Fatalf("job as added: %+v", jobs[0])
+	}
+	if err := db.AddJobs(ctx, []catalog.Job{{Path: "4.md"}, jobs[1]}); !errors.Is(err, catalog.ErrExists) {
+		t.Fatalf("job added twice: %v, want ErrExists", err)
+	}
+	job, ok, err := db.NextJob(ctx)
+	if err != nil || !ok || job.ID != jobs[0].ID || job.State != catalog.Running || job.Attempts != 1 || job.Heartbeat.IsZero() {
+		t.Fatalf("claimed %+v, %v, %v", job, ok, err)
+	}
+	job.State, job.Stage, job.Done, job.Total, job.DocumentID, job.Status = catalog.Done, "storing", 7, 7, "d", "ingested"
+	if err := db.UpdateJob(ctx, job); err != nil {
+		t.Fatal(err)
+	}
+	got := must[catalog.Job](t)(db.Job(ctx, job.ID))
+	job.UpdatedAt = got.UpdatedAt
+	if diff := cmp.Diff(job, got); diff != "" {
+		t.Errorf("job (-want +got):\n%s", diff)
+	}
+	if _, _, err := db.NextJob(ctx); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+
+	db = open(t, path)
+	if n := must[int](t)(db.RequeueRunning(ctx)); n != 1 {
+		t.Errorf("requeued %d, want 1", n)
+	}
+	if job, _, _ := db.NextJob(ctx); job.Path != "2.md" || job.Attempts != 2 {
+		t.Errorf("after the start the next is %+v, want 2.md for the second time", job)
+	}
+	var paths []string
+	for _, j := range must[[]catalog.Job](t)(db.Jobs(ctx, "a", 0)) {
+		paths = append(paths, j.Path)
+	}
+	if fmt.Sprint(paths) != "[3.md 1.md]" {
+		t.Errorf("jobs of a: %v", paths)
+	}
+	if n := len(must[[]catalog.Job](t)(db.Jobs(ctx, "", 2))); n != 2 {
+		t.Errorf("%d jobs, want 2", n)
+	}
+	if err := db.UpdateJob(ctx, catalog.Job{ID: "none", State: catalog.Done}); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("update of no job: %v", err)
+	}
+	if _, err := db.Job(ctx, "none"); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("no job: %v", err)
+	}
+}
+
+func TestNextJobOnce(t *testing.T) {
+	ctx := t.Context()
+	db := open(t, filepath.Join(t.TempDir(), "a.db"))
+	jobs := make([]catalog.Job, 40)
+	if err := db.AddJobs(ctx, jobs); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	seen := map[string]int{}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				job, ok, err := db.NextJob(ctx)
+				if err != nil || !ok {
+					return
+				}
+				mu.Lock()
+				seen[job.ID]++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(seen) != len(jobs) {
+		t.Errorf("%d jobs claimed, want %d", len(seen), len(jobs))
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("job %s claimed %d times", id, n)
+		}
+	}
+}
+
+func TestConversations(t *testing.T) {
+	ctx := t.Context()
+	db := open(t, filepath.Join(t.TempDir(), "a.db"))
+	first := must[catalog.Conversation](t)(db.CreateConversation(ctx, catalog.Conversation{Collection: "a", Title: "年假"}))
+	second := must[catalog.Conversation](t)(db.CreateConversation(ctx, catalog.Conversation{Collection: "a", Title: "two"}))
+	data := json.RawMessage(`{"answer":"20 days [1]"}`)
+	want := []catalog.Message{
+		must[catalog.Message](t)(db.AddMessage(ctx, catalog.Message{ConversationID: first.ID, Role: catalog.User, Content: "how many?"})),
+		must[catalog.Message](t)(db.AddMessage(ctx, catalog.Message{ConversationID: first.ID, Role: catalog.Assistant, Content: "20 days [1]", Data: data})),
+	}
+	if diff := cmp.Diff(want, must[[]catalog.Message](t)(db.Messages(ctx, first.ID))); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+	if got := must[[]catalog.Conversation](t)(db.Conversations(ctx, 1, 0)); len(got) != 1 || got[0].ID != first.ID {
+		t.Errorf("newest: %+v, want the first, which was written to last", got)
+	}
+	if got := must[[]catalog.Conversation](t)(db.Conversations(ctx, 0, 1)); len(got) != 1 || got[0].ID != second.ID {
+		t.Errorf("second newest: %+v", got)
+	}
+	if err := db.RenameConversation(ctx, second.ID, "renamed"); err != nil {
+		t.Fatal(err)
+	}
+	if got := must[catalog.Conversation](t)(db.Conversation(ctx, second.ID)); got.Title != "renamed" {
+		t.Errorf("renamed: %+v", got)
+	}
+	if err := db.DeleteConversation(ctx, first.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := must[[]catalog.Message](t)(db.Messages(ctx, first.ID)); len(got) != 0 {
+		t.Errorf("messages outlive their conversation: %+v", got)
+	}
+	if _, err := db.AddMessage(ctx, catalog.Message{ConversationID: first.ID, Role: catalog.User}); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("message to no conversation: %v", err)
+	}
+	for _, err := range []error{db.DeleteConversation(ctx, first.ID), db.RenameConversation(ctx, first.ID, "x")} {
+		if !errors.Is(err, catalog.ErrNotFound) {
+			t.Errorf("no conversation: %v", err)
+		}
+	}
+	if _, err := db.Setting(ctx, "theme"); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("no setting: %v", err)
+	}
+	for _, v := range []string{"dark", "light"} {
+		if err := db.SetSetting(ctx, "theme", v); err != nil {
+			t.Fatal(err)
+		}
+		if got := must[string](t)(db.Setting(ctx, "theme")); got != v {
+			t.Errorf("setting is %q, want %q", got, v)
+		}
+	}
+}
+
+func put(ctx context.Context, db *catalog.DB, path, text string) error {
+	c := chunker.Chunk{Text: text, End: len(text)}
+	change, err := db.PutDocument(ctx, catalog.Document{Collection: "c", Path: path}, chunker.Document{Text: text}, []catalog.Chunk{{Chunk: c}}, "", 0)
+	if err != nil {
+		return err
+	}
+	return change.Commit()
+}
+
+func TestNewerSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	open(t, path).Close()
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := raw.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`); err != nil {
+		t.Fatal(err)
+	}
+	raw.Close()
+	_, err = catalog.Open(t.Context(), path, nil)
+	if !errors.Is(err, catalog.ErrNewerSchema) || !strings.Contains(err.Error(), "99999") || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v, want ErrNewerSchema with version and path", err)
+	}
+}
+
+func TestDamagedFile(t *testing.T) {
+	ctx := t.Context()
+	good := filepath.Join(t.TempDir(), "good.db")
+	db := open(t, good)
+	if _, err := db.CreateCollection(ctx, "c", "", 0); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		if err := put(ctx, db, fmt.Sprint(i), strings.Repeat("words ", 2000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.Close()
+	whole, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overwrite := func(at int) []byte {
+		b := bytes.Clone(whole)
+		copy(b[at:], bytes.Repeat([]byte{0xa5}, 4096))
+		return b
+	}
+	for name, data := range map[string][]byte{
+		"cut in the middle":   whole[:len(whole)/2],
+		"cut by a byte":       whole[:len(whole)-1],
+		"cut in the header":   whole[:50],
+		"not a database":      []byte(strings.Repeat("this is a text file\n", 500)),
+		"first page lost":     overwrite(0),
+		"a page inside lost":  overwrite(4096 * 3),
+		"a later page lost":   overwrite(4096 * (len(whole) / 8192)),
+		"a page of text lost": overwrite(len(whole) - 8192),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "bad.db")
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			db, err := catalog.Open(ctx, path, nil)
+			if err == nil {
+				// SQLite's structure is whole, the text is not: reading it says so.
+				defer db.Close()
+				for _, e := range db.AllChunks(ctx, "c") {
+					err = errors.Join(err, e)
+				}
+			}
+			if !errors.Is(err, catalog.ErrCorrupt) {
+				t.Fatalf("got %v, want ErrCorrupt", err)
+			}
+			if after, _ := os.ReadFile(path); !bytes.Equal(after, data) {
+				t.Error("the damaged file was changed")
+			}
+		})
+	}
+}
+
+func TestDiskFull(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "a.db")
+	db := open(t, path)
+	if _, err := db.CreateCollection(ctx, "c", "", 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(ctx, db, "small", "words"); err != nil {
+		t.Fatal(err)
+	}
+	catalog.LimitPages(db, 100)
+	if err := put(ctx, db, "large", strings.Repeat("words ", 1_000_000)); !errors.Is(err, catalog.ErrDiskFull) {
+		t.Fatalf("got %v, want ErrDiskFull", err)
+	}
+	docs, err := db.Documents(ctx, "c")
+	if err != nil || len(docs) != 1 {
+		t.Errorf("documents after: %v, %v", docs, err)
+	}
+	if err := put(ctx, db, "small too", "words"); err != nil {
+		t.Errorf("a small document after: %v", err)
+	}
+}
+
+func Example() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "catalog")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	db, err := catalog.Open(ctx, filepath.Join(dir, "docent.db"), nil)
+	if err != nil {
+		panic(err)
+	}
+	defer db.Close()
+	if err := db.AddJobs(ctx, []catalog.Job{{Collection: "handbook", Path: "leave.pdf"}}); err != nil {
+		panic(err)
+	}
+	job, ok, err := db.NextJob(ctx)
+	fmt.Println(job.Path, job.State, ok, err)
+	// Output: leave.pdf running true <nil>
+}
