@@ -1,0 +1,165 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"docent/internal/catalog"
+	"docent/retriever"
+)
+
+func (s *Server) infoRoutes(r gin.IRoutes) {
+	r.GET("/health", s.health)
+	r.GET("/info", s.info)
+}
+
+func (s *Server) health(c *gin.Context) {
+	c.JSON(http.StatusOK, gin.H{"status": "ok", "version": s.cfg.Version})
+}
+
+func (s *Server) info(c *gin.Context) {
+	styles := s.cfg.Styles
+	if styles == nil {
+		styles = []string{}
+	}
+	c.JSON(http.StatusOK, gin.H{
+		"version": s.cfg.Version, "encoder": s.cfg.Encoder, "model": s.cfg.Model, "styles": styles,
+		"agent": s.cfg.Agent != nil && s.cfg.Model.Provider != "extractive", "max_upload_bytes": s.cfg.MaxUploadBytes, "sample": s.cfg.Sample != nil,
+	})
+}
+
+func (s *Server) collectionRoutes(r gin.IRoutes) {
+	r.GET("/collections", s.listCollections)
+	r.POST("/collections", s.createCollection)
+	r.DELETE("/collections/:name", s.deleteCollection)
+	r.GET("/collections/:name/search", s.search)
+}
+
+// Indexing says how far the present batch of jobs is.
+type Indexing struct {
+	Done  int `json:"done"`
+	Total int `json:"total"`
+}
+
+type collectionBody struct {
+	retriever.Collection
+	Indexing *Indexing `json:"indexing,omitempty"`
+}
+
+func (s *Server) listCollections(c *gin.Context) {
+	all, err := s.cfg.Store.Collections(c.Request.Context())
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	bodies := make([]collectionBody, len(all))
+	for i, col := range all {
+		indexing, err := s.indexing(c.Request.Context(), col.Name)
+		if err != nil {
+			s.fail(c, err)
+			return
+		}
+		bodies[i] = collectionBody{col, indexing}
+	}
+	c.JSON(http.StatusOK, gin.H{"collections": bodies})
+}
+
+func (s *Server) createCollection(c *gin.Context) {
+	var in struct {
+		Name string `json:"name"`
+	}
+	if !s.decode(c, &in) {
+		return
+	}
+	col, err := s.cfg.Store.CreateCollection(c.Request.Context(), strings.TrimSpace(in.Name))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusCreated, collectionBody{col, nil})
+}
+
+func (s *Server) deleteCollection(c *gin.Context) {
+	if err := s.cfg.Store.DeleteCollection(c.Request.Context(), c.Param("name")); err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.Status(http.StatusNoContent)
+}
+
+// indexingJobs bounds the jobs looked at to find the present batch.
+const indexingJobs = 2000
+
+// indexing counts the jobs of a collection's present batch: those added since the queue was last empty.
+// It is nil when none is queued or running.
+func (s *Server) indexing(ctx context.Context, collection string) (*Indexing, error) {
+	jobs, err := s.cfg.Store.Catalog().Jobs(ctx, collection, indexingJobs)
+	if err != nil {
+		return nil, err
+	}
+	unfinished := func(j catalog.Job) bool { return j.State == catalog.Queued || j.State == catalog.Running }
+	if !slices.ContainsFunc(jobs, unfinished) {
+		return nil, nil
+	}
+	slices.Reverse(jobs) // oldest first
+	first, busyUntil := 0, time.Time{}
+	for i, j := range jobs {
+		if i > 0 && busyUntil.Before(j.CreatedAt) {
+			first = i
+		}
+		if unfinished(j) {
+			break // whatever comes after is the same batch
+		}
+		if j.UpdatedAt.After(busyUntil) {
+			busyUntil = j.UpdatedAt
+		}
+	}
+	n := &Indexing{Total: len(jobs) - first}
+	for _, j := range jobs[first:] {
+		if !unfinished(j) {
+			n.Done++
+		}
+	}
+	return n, nil
+}
+
+func (s *Server) search(c *gin.Context) {
+	k := 10
+	if text := c.Query("k"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 100 {
+			s.fail(c, badRequest("k should be a number from 1 to 100"))
+			return
+		}
+		k = n
+	}
+	mode, err := retriever.ParseMode(c.Query("mode"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	query := strings.TrimSpace(c.Query("q"))
+	if query == "" {
+		s.fail(c, badRequest("q, the question or keywords, is missing"))
+		return
+	}
+	if len(query) > maxQuestion {
+		s.fail(c, badRequest("the query is longer than "+strconv.Itoa(maxQuestion)+" bytes"))
+		return
+	}
+	hits, err := s.cfg.Store.Search(c.Request.Context(), c.Param("name"), query, retriever.TopK(k), retriever.WithMode(mode))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	if hits == nil {
+		hits = []retriever.Hit{}
+	}
+	c.JSON(http.StatusOK, gin.H{"hits": hits})
+}

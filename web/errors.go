@@ -1,0 +1,130 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"docent/agent"
+	"docent/ingest"
+	"docent/internal/llm"
+	"docent/retriever"
+)
+
+// The codes of error replies.
+const (
+	codeBadRequest  = "bad_request"
+	codeNotFound    = "not_found"
+	codeExists      = "exists"
+	codeTooLarge    = "too_large"
+	codeConflict    = "conflict"
+	codeForbidden   = "forbidden"
+	codeModel       = "model_unavailable"
+	codeStorageFull = "storage_full"
+	codeCancelled   = "cancelled"
+	codeInternal    = "internal"
+)
+
+// An apiError is an error as the client sees it. cause is for the log only.
+type apiError struct {
+	status  int
+	code    string
+	message string
+	cause   error
+}
+
+func (e *apiError) Error() string { return e.message }
+func (e *apiError) Unwrap() error { return e.cause }
+
+// failureBody is an error in a reply, an event or a stored message.
+type failureBody struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func badRequest(message string) *apiError {
+	return &apiError{http.StatusBadRequest, codeBadRequest, message, nil}
+}
+
+// explain turns any error into what the client is told. Errors of docent's own that were written for
+// people pass as they are; the others are kept for the log.
+func explain(err error) *apiError {
+	var known *apiError
+	if errors.As(err, &known) {
+		return known
+	}
+	var status *llm.StatusError
+	var file *ingest.FileError
+	public := func(httpStatus int, code string) *apiError { return &apiError{httpStatus, code, err.Error(), nil} }
+	switch {
+	case errors.Is(err, retriever.ErrNotFound):
+		return public(http.StatusNotFound, codeNotFound)
+	case errors.Is(err, retriever.ErrExists):
+		return public(http.StatusConflict, codeExists)
+	case errors.Is(err, retriever.ErrInvalidName):
+		return public(http.StatusBadRequest, codeBadRequest)
+	case errors.Is(err, retriever.ErrEncoderMismatch), errors.Is(err, retriever.ErrNoVectors), errors.Is(err, ingest.ErrNotEnded):
+		return public(http.StatusConflict, codeConflict)
+	case errors.Is(err, retriever.ErrStorageFull):
+		return &apiError{http.StatusInsufficientStorage, codeStorageFull, "the disk is full; nothing of this was kept. Make room and try again", err}
+	case errors.Is(err, agent.ErrNoModel):
+		return public(http.StatusServiceUnavailable, codeModel)
+	case errors.Is(err, llm.ErrUnreachable), errors.Is(err, llm.ErrTimeout), errors.Is(err, llm.ErrEmptyReply),
+		errors.Is(err, llm.ErrBrokenOff), errors.Is(err, llm.ErrNoModel), errors.As(err, &status):
+		return public(http.StatusBadGateway, codeModel)
+	case errors.As(err, &file):
+		return public(http.StatusBadRequest, codeBadRequest)
+	case errors.Is(err, context.Canceled):
+		return &apiError{499, codeCancelled, "stopped", nil}
+	case errors.Is(err, retriever.ErrClosed):
+		return &apiError{http.StatusServiceUnavailable, codeInternal, "the server is shutting down", err}
+	}
+	return &apiError{http.StatusInternalServerError, codeInternal, "something went wrong in the server; its log says what", err}
+}
+
+// fail replies with err and ends the request. Causes are logged here, once.
+func (s *Server) fail(c *gin.Context, err error) {
+	e := explain(err)
+	s.logFailure(c, e)
+	c.AbortWithStatusJSON(e.status, gin.H{"error": failureBody{e.code, e.message}})
+}
+
+func (s *Server) logFailure(c *gin.Context, e *apiError) {
+	if e.cause != nil {
+		s.log.ErrorContext(c.Request.Context(), "request failed", "request_id", c.GetString(requestIDKey), "code", e.code, "error", e.cause)
+	}
+}
+
+// maxBody bounds JSON bodies.
+const maxBody = 1 << 20
+
+// decode reads a JSON body into v. It replies and returns false when it cannot.
+func (s *Server) decode(c *gin.Context, v any) bool {
+	dec := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+	err := dec.Decode(v)
+	if err == nil {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return true
+		}
+		if err == nil {
+			err = errors.New("text follows")
+		}
+	}
+	var tooLarge *http.MaxBytesError
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &tooLarge):
+		s.fail(c, &apiError{http.StatusRequestEntityTooLarge, codeTooLarge, "the body is larger than 1 MiB", nil})
+	case errors.As(err, &wrongType):
+		s.fail(c, badRequest("the body's \""+wrongType.Field+"\" should be a "+wrongType.Type.String()+", not a "+wrongType.Value))
+	case errors.Is(err, io.EOF):
+		s.fail(c, badRequest("the body is empty; it should be a JSON object"))
+	default:
+		s.fail(c, badRequest("the body is not the JSON object it should be: "+err.Error()))
+	}
+	return false
+}
