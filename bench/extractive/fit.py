@@ -34,8 +34,12 @@ for key, rs in groups.items():
         tricky.append((half, X))
         continue
     g = np.array([r['gold'] for r in rs])
-    if (~g).any():
-        nogold.append((half, X[~g]))
+    if g.any() and (~g).any():
+        # As if the right passage had not been found: those below it move up.
+        N, right = X[~g].copy(), next(r['passage'] for r in rs if r['gold'])
+        p = np.array([r['passage'] for r in rs])[~g]
+        N[:, names.index('Rank')] = 1 / (p + 1.0 - (p > right))
+        nogold.append((half, N))
     if y.any():
         (train if half else test).append((X, y))
 
