@@ -23,6 +23,9 @@ type RecursiveConfig struct {
 	ContextTokens int
 }
 
+// recursiveVersion changes with every change of the code that makes other chunks.
+const recursiveVersion = 1
+
 // The defaults of RecursiveConfig. 200 + 48 tokens and the special ones fit the 256 that
 // sentence-transformers gives MiniLM.
 const (
@@ -635,3 +638,13 @@ func pagesOf(pages []Page, start, end int) (first, last int) {
 }
 
 func abs(n int) int { return max(n, -n) }
+
+// String describes how the splitter cuts: splitters of the same String make the same chunks of a
+// document.
+func (r *Recursive) String() string {
+	tok := fmt.Sprintf("%T", r.tok)
+	if f, ok := r.tok.(interface{ Fingerprint() string }); ok {
+		tok = f.Fingerprint()
+	}
+	return fmt.Sprintf("recursive-%d/%d/%d/%d/%s", recursiveVersion, r.cfg.MaxTokens, r.cfg.Overlap, r.cfg.ContextTokens, tok)
+}
