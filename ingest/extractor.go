@@ -216,7 +216,7 @@ type parser struct {
 }
 
 func newParser(cfg parserConfig) *parser {
-	return &parser{cfg: cfg, pdfium: newPDFiumEngine(cfg.CacheDir, !cfg.Isolated)}
+	return &parser{cfg: cfg, pdfium: newPDFiumEngine(cfg.CacheDir)}
 }
 
 func (p *parser) close() error { return p.pdfium.close() }

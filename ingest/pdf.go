@@ -1,7 +1,16 @@
 package ingest
 
 import (
-	"io"
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"docent/chunker"
 )
 
 const softHyphen = '\u00ad' // inside the PDF reader: a hyphen at the end of a line
@@ -28,25 +37,474 @@ type pdfPage struct {
 	chars         []pdfChar
 }
 
+// pdfSheet is a page on its way to blocks.
+type pdfSheet struct {
+	label         string
+	engine        string
+	width, height float64
+	segs          []pdfSeg
+	err           error
+}
+
+// pdfMaxPages bounds what a page tree may claim.
+const pdfMaxPages = 100_000
+
 func parsePDF(p *parser, in *input, f form) (*Document, error) {
-	d, err := p.pdfium.open(in.ctx, io.NewSectionReader(in.file, 0, in.size), in.size, in.password)
-	if err != nil {
+	r := &pdfReader{p: p, in: in}
+	defer r.close()
+	if err := r.open(); err != nil {
 		return nil, err
 	}
-	defer d.close()
-	b := newDocBuilder("pdf", in.cfg.MaxText)
-	for i := range d.pages {
-		pg, err := d.page(i)
+	sheets := make([]pdfSheet, 0, r.pages)
+	var firstErr error
+	runes := int64(0)
+	for i := range r.pages {
+		if err := in.ctx.Err(); err != nil {
+			return nil, err
+		}
+		pg, err := r.page(i)
+		sh := pdfSheet{label: r.label(i), err: err}
 		if err != nil {
-			b.warn(err.Error())
+			if errors.Is(err, ErrCrashed) {
+				return nil, err
+			}
+			if firstErr == nil {
+				firstErr = err
+			}
+		} else {
+			sh.engine, sh.width, sh.height = pg.engine, pg.width, pg.height
+			sh.segs = pdfSegments(pg)
+			runes += int64(len(pg.chars))
+		}
+		if in.cfg.MaxText > 0 && runes > in.cfg.MaxText {
+			return nil, parseError(ErrTooLarge, "it holds more than %s of text; split it, or raise the limit", byteSize(in.cfg.MaxText))
+		}
+		sheets = append(sheets, sh)
+	}
+	b := newDocBuilder("pdf", in.cfg.MaxText)
+	pdfBuild(b, sheets, r.outline())
+	info := r.metadata()
+	for _, kv := range [][2]string{{"Author", "author"}, {"Subject", "subject"}, {"Keywords", "keywords"}, {"Creator", "creator"}} {
+		b.meta(kv[1], info[kv[0]])
+	}
+	b.meta("created", pdfDate(info["CreationDate"]))
+	b.meta("modified", pdfDate(info["ModDate"]))
+	b.meta("engine", pdfEngines(sheets))
+	damaged := 0
+	for _, s := range sheets {
+		if s.err != nil {
+			damaged++
+		}
+	}
+	if damaged > 0 {
+		if damaged == len(sheets) {
+			return nil, parseError(ErrDamaged, "none of its %d pages can be read", len(sheets))
+		}
+		b.warn(fmt.Sprintf("%d of %d pages are damaged and were left out", damaged, len(sheets)))
+	}
+	if len(b.doc.Blocks) == 0 {
+		return nil, parseError(ErrNoText, "none of its %d pages holds text; it seems to be scanned or to hold pictures only", len(sheets))
+	}
+	if n := len(b.doc.PagesWithoutText); n > 0 {
+		b.warn(fmt.Sprintf("%d of %d pages have no text (scanned?)", n, len(sheets)))
+	}
+	return b.finish(in.name, info["Title"])
+}
+
+func pdfEngines(sheets []pdfSheet) string {
+	var names []string
+	for _, s := range sheets {
+		if s.engine != "" && !slices.Contains(names, s.engine) {
+			names = append(names, s.engine)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// pdfDate turns "D:20240131120000+01'00'" into "2024-01-31".
+func pdfDate(s string) string {
+	s = strings.TrimPrefix(s, "D:")
+	if len(s) >= 8 && strings.Trim(s[:8], "0123456789") == "" {
+		return s[:4] + "-" + s[4:6] + "-" + s[6:8]
+	}
+	return ""
+}
+
+// pdfReader reads a document with ledongthuc/pdf where that can be trusted, and with PDFium where not.
+// PDFium is not started for a document of which the first reads every page well.
+type pdfReader struct {
+	p      *parser
+	in     *input
+	pages  int
+	first  *ledongDoc
+	second *pdfiumDoc
+	tried  bool
+	err    error // why there is no second
+}
+
+func (r *pdfReader) open() error {
+	if r.in.cfg.Isolated && !r.in.careful && r.in.password == "" {
+		r.first = openLedong(r.in.ctx, r.in.file, r.in.size, &r.p.unclean)
+	}
+	if r.first != nil {
+		r.pages = r.first.pages
+		if r.first.labelled(r.in.ctx) {
+			_, _ = r.pdfium()
+		}
+		return nil
+	}
+	d, err := r.pdfium()
+	if err != nil {
+		return err
+	}
+	r.pages = min(d.pages, pdfMaxPages)
+	return nil
+}
+
+func (r *pdfReader) pdfium() (*pdfiumDoc, error) {
+	if !r.tried {
+		r.tried = true
+		r.second, r.err = r.p.pdfium.open(r.in.ctx, r.in.file, r.in.size, r.in.password)
+	}
+	return r.second, r.err
+}
+
+func (r *pdfReader) close() {
+	if r.second != nil {
+		r.second.close()
+	}
+}
+
+func (r *pdfReader) page(i int) (*pdfPage, error) {
+	var first *pdfPage
+	quality := 0.0
+	if r.first != nil {
+		pg, plain := r.first.page(r.in.ctx, i)
+		if pg != nil {
+			quality = pdfQuality(pg)
+			if plain && quality >= pdfGood {
+				return pg, nil
+			}
+			first = pg
+		}
+	}
+	d, err := r.pdfium()
+	if err != nil {
+		if first != nil && quality >= pdfGood {
+			return first, nil
+		}
+		return nil, err
+	}
+	second, err := d.page(i)
+	if err != nil {
+		if errors.Is(err, ErrCrashed) || first == nil || quality < pdfGood {
+			return nil, err
+		}
+		return first, nil
+	}
+	// PDFium reads most pages better; only where its text is plainly wrong does the other one count.
+	if q := pdfQuality(second); first != nil && q < 0.7 && quality > q+0.2 {
+		return first, nil
+	}
+	return second, nil
+}
+
+func (r *pdfReader) label(i int) string {
+	if r.second == nil {
+		return ""
+	}
+	return r.second.label(i)
+}
+
+func (r *pdfReader) outline() []outlineItem {
+	if r.second != nil {
+		return r.second.outline()
+	}
+	return r.first.outline(r.in.ctx)
+}
+
+func (r *pdfReader) metadata() map[string]string {
+	if r.second != nil {
+		return r.second.metadata()
+	}
+	return r.first.metadata(r.in.ctx)
+}
+
+// pdfBuild writes the pages into b: margins dropped, blocks in reading order, headings found.
+func pdfBuild(b *docBuilder, sheets []pdfSheet, outline []outlineItem) {
+	dropMargins(sheets)
+	body := pdfBodySize(sheets)
+	pages := make([][]pdfPara, len(sheets))
+	for i := range sheets {
+		pages[i] = pdfParas(sheets[i].segs, body)
+	}
+	pdfHeadings(pages, body, outline)
+	var last *pdfPara
+	for i := range sheets {
+		label := sheets[i].label
+		if label == fmt.Sprint(i+1) {
+			label = ""
+		}
+		b.startPage(i+1, label)
+		before := len(b.doc.Blocks)
+		extended := false
+		for j := range pages[i] {
+			para := &pages[i][j]
+			if j == 0 && last != nil && last.open && para.kind == chunker.Paragraph && pdfContinues(last, para) {
+				sep, text := pdfSeam(b, last.text, para.text)
+				b.extend(sep, text)
+				extended = true
+				last = para
+				continue
+			}
+			text := strings.ReplaceAll(para.text, string(softHyphen), "-")
+			if para.open && j == len(pages[i])-1 && strings.HasSuffix(para.text, string(softHyphen)) {
+				text = para.text // decided when the next page is seen; cleanText drops it
+			}
+			b.add(para.kind, para.level, text)
+			last = para
+		}
+		if len(b.doc.Blocks) == before && !extended && sheets[i].err == nil {
+			b.doc.PagesWithoutText = append(b.doc.PagesWithoutText, i+1)
+		}
+	}
+}
+
+// pdfContinues tells whether a page's first paragraph goes on with the last of the page before.
+func pdfContinues(last, next *pdfPara) bool {
+	if last.kind != chunker.Paragraph && last.kind != chunker.ListItem || math.Abs(last.size-next.size) > 0.1*next.size {
+		return false
+	}
+	f := firstRune(next.text)
+	return unicode.IsLower(f) || isCJK(f) && unicode.IsLetter(f) && next.lines > 1 || strings.HasSuffix(last.text, string(softHyphen))
+}
+
+// pdfSeam is what goes between two halves of a paragraph on either side of a page's end.
+func pdfSeam(b *docBuilder, last, next string) (sep, text string) {
+	if strings.HasSuffix(last, string(softHyphen)) {
+		return "", next
+	}
+	l, _ := utf8.DecodeLastRuneInString(last)
+	if isCJK(l) && isCJK(firstRune(next)) {
+		return "", next
+	}
+	return " ", next
+}
+
+// pdfBodySize is the size that most characters have.
+func pdfBodySize(sheets []pdfSheet) float64 {
+	count := map[int]int{}
+	for i := range sheets {
+		for _, s := range sheets[i].segs {
+			if !s.turned {
+				count[int(math.Round(s.size*2))] += s.runes
+			}
+		}
+	}
+	best, most := 0, 0
+	for size, n := range count {
+		if n > most || n == most && size < best {
+			best, most = size, n
+		}
+	}
+	return float64(best) / 2
+}
+
+var (
+	pageNumber  = regexp.MustCompile(`^(?i)(?:[-–—·•|]\s*)?(?:page|p\.|pg\.?|第|seite)?\s*(?:#|[ivxlc]{1,7})\s*(?:页|頁)?\s*(?:(?:/|of|von|共|,)\s*(?:共)?\s*#\s*(?:页|頁)?)?(?:\s*[-–—·•|])?$`)
+	digitsInRow = regexp.MustCompile(`[0-9０-９]+`)
+)
+
+// dropMargins removes what repeats at the top and at the bottom of pages: running titles and page
+// numbers.
+func dropMargins(sheets []pdfSheet) {
+	if len(sheets) < 2 {
+		return
+	}
+	type key struct {
+		text string
+		y    int
+	}
+	type place struct{ sheet, seg int }
+	seen := map[key][]place{}
+	for i := range sheets {
+		sh := &sheets[i]
+		if sh.height <= 0 {
 			continue
 		}
-		s := ""
-		for _, c := range pg.chars {
-			s += string(c.r)
+		for j := range sh.segs {
+			s := &sh.segs[j]
+			top, bottom := s.cy() < 0.12*sh.height, s.cy() > 0.88*sh.height
+			if !top && !bottom || s.turned || utf8.RuneCountInString(s.text) > 150 {
+				continue
+			}
+			k := key{strings.TrimSpace(digitsInRow.ReplaceAllString(s.text, "#")), int(math.Round(s.cy() / sh.height * 50))}
+			// A segment near the border of two cells counts in both.
+			for d := -1; d <= 1; d++ {
+				k2 := k
+				k2.y += d
+				seen[k2] = append(seen[k2], place{i, j})
+			}
 		}
-		b.startPage(i+1, d.label(i))
-		b.add("paragraph", 0, s)
 	}
-	return b.finish(in.name, "")
+	drop := map[place]bool{}
+	for k, places := range seen {
+		pages := map[int]bool{}
+		for _, p := range places {
+			pages[p.sheet] = true
+		}
+		n := len(pages)
+		number := pageNumber.MatchString(k.text)
+		switch {
+		case number && n >= 2 && n*10 >= len(sheets)*3:
+		case n >= 3 && n*10 >= len(sheets)*3:
+		case n >= 3 && runOfPages(pages) >= 3:
+		default:
+			continue
+		}
+		if !number && strings.Contains(k.text, "#") && strings.Trim(k.text, "#., %$-") == "" && n*10 < len(sheets)*5 {
+			continue // figures of a table that happen to reach the margin
+		}
+		for _, p := range places {
+			drop[p] = true
+		}
+	}
+	dropped, total := 0, 0
+	for i := range sheets {
+		for j, s := range sheets[i].segs {
+			total += s.runes
+			if drop[place{i, j}] {
+				dropped += s.runes
+			}
+		}
+	}
+	if dropped*4 > total {
+		return // pages that are mostly alike: what repeats is what they say
+	}
+	for i := range sheets {
+		kept := sheets[i].segs[:0:0]
+		for j, s := range sheets[i].segs {
+			if !drop[place{i, j}] {
+				kept = append(kept, s)
+			}
+		}
+		// Pages with nothing else are forms or slides with one line: their text is what they say.
+		if len(kept) > 0 {
+			sheets[i].segs = kept
+		}
+	}
+}
+
+// runOfPages is the longest run of pages, at most one left out between two.
+func runOfPages(pages map[int]bool) int {
+	best := 0
+	for p := range pages {
+		if pages[p-1] || pages[p-2] {
+			continue
+		}
+		n := 1
+		for q := p; ; {
+			switch {
+			case pages[q+1]:
+				q++
+			case pages[q+2]:
+				q += 2
+			default:
+				q = -1
+			}
+			if q < 0 {
+				break
+			}
+			n++
+		}
+		best = max(best, n)
+	}
+	return best
+}
+
+// pdfHeadings marks headings: what the outline names, what is set larger than the text, and what is
+// set in bold and apart.
+func pdfHeadings(pages [][]pdfPara, body float64, outline []outlineItem) {
+	named := map[string]int{}
+	for _, o := range outline {
+		if k := headingKey(o.title); k != "" {
+			if _, ok := named[k]; !ok {
+				named[k] = min(o.level, 6)
+			}
+		}
+	}
+	var sizes []int
+	isHeading := func(p *pdfPara) (large, bold bool) {
+		n := utf8.RuneCountInString(p.text)
+		if p.kind != chunker.Paragraph && p.kind != chunker.ListItem || n > 160 || n < 2 || p.lines > 3 || body <= 0 {
+			return false, false
+		}
+		if p.kind == chunker.ListItem && !p.bold {
+			return false, false
+		}
+		letters := 0
+		for _, r := range p.text {
+			if unicode.IsLetter(r) {
+				letters++
+			}
+		}
+		if letters*2 < n {
+			return false, false
+		}
+		if p.size > 1.15*body {
+			return true, false
+		}
+		end, _ := utf8.DecodeLastRuneInString(p.text)
+		return false, p.bold && p.size > 0.95*body && n <= 100 && p.lines <= 2 && !strings.ContainsRune(".,;:。，；：、", end)
+	}
+	for _, page := range pages {
+		for i := range page {
+			if large, _ := isHeading(&page[i]); large {
+				if s := int(math.Round(page[i].size * 2)); !slices.Contains(sizes, s) {
+					sizes = append(sizes, s)
+				}
+			}
+		}
+	}
+	slices.Sort(sizes)
+	slices.Reverse(sizes)
+	// Sizes that differ by less than a tenth are one level.
+	level := map[int]int{}
+	at, from := 0, 0
+	for _, s := range sizes {
+		if at == 0 || float64(s) < 0.92*float64(from) {
+			at, from = min(at+1, 5), s
+		}
+		level[s] = at
+	}
+	for _, page := range pages {
+		for i := range page {
+			p := &page[i]
+			if l, ok := named[headingKey(p.text)]; ok && p.lines <= 4 && p.kind != chunker.Table && p.kind != chunker.Code {
+				p.kind, p.level, p.open = chunker.Heading, l, false
+				continue
+			}
+			switch large, bold := isHeading(p); {
+			case large:
+				p.kind, p.level, p.open = chunker.Heading, level[int(math.Round(p.size*2))], false
+			case bold:
+				p.kind, p.level, p.open = chunker.Heading, min(at+1, 6), false
+			}
+		}
+	}
+}
+
+// headingKey is what of a heading's text outlines and pages agree on.
+func headingKey(s string) string {
+	var b strings.Builder
+	for _, r := range cleanText(s, false) {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			b.WriteRune(unicode.ToLower(r))
+		}
+	}
+	if b.Len() > 300 {
+		return ""
+	}
+	return b.String()
 }

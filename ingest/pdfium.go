@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/klippa-app/go-pdfium"
 	pdfiumerrors "github.com/klippa-app/go-pdfium/errors"
@@ -26,17 +27,14 @@ import (
 // then on read from the cache folder, which takes a tenth of one. It sees no files but the one it is
 // handed, and no more memory than defaultPDFiumMemMiB.
 type pdfiumEngine struct {
-	dir           string
-	interruptible bool // calls end with their context; costs some speed
+	dir string
 
 	mu    sync.Mutex
 	pool  pdfium.Pool
 	cache wazero.CompilationCache
 }
 
-func newPDFiumEngine(dir string, interruptible bool) *pdfiumEngine {
-	return &pdfiumEngine{dir: dir, interruptible: interruptible}
-}
+func newPDFiumEngine(dir string) *pdfiumEngine { return &pdfiumEngine{dir: dir} }
 
 func (e *pdfiumEngine) start() (pdfium.Pool, error) {
 	e.mu.Lock()
@@ -47,7 +45,7 @@ func (e *pdfiumEngine) start() (pdfium.Pool, error) {
 	cfg := wazero.NewRuntimeConfig().
 		WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling).
 		WithMemoryLimitPages(defaultPDFiumMemMiB << 20 / 65536).
-		WithCloseOnContextDone(e.interruptible).
+		WithCloseOnContextDone(true).
 		WithDebugInfoEnabled(false)
 	if e.dir != "" {
 		dir := filepath.Join(e.dir, "pdfium")
@@ -94,7 +92,23 @@ type pdfiumDoc struct {
 }
 
 // open reads a document from r. The caller must close it.
-func (e *pdfiumEngine) open(ctx context.Context, r io.ReadSeeker, size int64, password string) (d *pdfiumDoc, err error) {
+func (e *pdfiumEngine) open(ctx context.Context, r io.ReaderAt, size int64, password string) (*pdfiumDoc, error) {
+	whole := size <= pdfiumWhole
+	first := ctx
+	if whole {
+		var cancel context.CancelFunc
+		first, cancel = context.WithTimeout(ctx, pdfiumOpenTime)
+		defer cancel()
+	}
+	d, err := e.openOnce(first, ctx, io.NewSectionReader(r, 0, size), size, password, whole)
+	if err != nil && whole && first.Err() != nil && ctx.Err() == nil {
+		d, err = e.openOnce(ctx, ctx, io.NewSectionReader(r, 0, size), size, password, false)
+	}
+	return d, err
+}
+
+// openOnce opens a document within opening, which then goes on to live within ctx.
+func (e *pdfiumEngine) openOnce(opening, ctx context.Context, r io.ReadSeeker, size int64, password string, whole bool) (d *pdfiumDoc, err error) {
 	pool, err := e.start()
 	if err != nil {
 		return nil, err
@@ -104,9 +118,13 @@ func (e *pdfiumEngine) open(ctx context.Context, r io.ReadSeeker, size int64, pa
 		return nil, fmt.Errorf("start the PDF engine: %w", err)
 	}
 	d = &pdfiumDoc{inst: inst}
-	if e.interruptible {
-		d.stop = context.AfterFunc(ctx, func() { d.once.Do(func() { _ = inst.Kill() }) })
-	}
+	kill := func() { d.once.Do(func() { _ = inst.Kill() }) }
+	stopOpening := context.AfterFunc(opening, kill)
+	defer func() {
+		if stopOpening() && err == nil {
+			d.stop = context.AfterFunc(ctx, kill)
+		}
+	}()
 	defer func() {
 		if r := recover(); r != nil {
 			err = pdfiumFault(r)
@@ -116,7 +134,16 @@ func (e *pdfiumEngine) open(ctx context.Context, r io.ReadSeeker, size int64, pa
 			d = nil
 		}
 	}()
-	req := &requests.OpenDocument{FileReader: r, FileReaderSize: size}
+	req := &requests.OpenDocument{}
+	if whole {
+		data := make([]byte, size)
+		if _, err := io.ReadFull(r, data); err != nil {
+			return nil, err
+		}
+		req.File = &data
+	} else {
+		req.FileReader, req.FileReaderSize = r, size
+	}
 	if password != "" {
 		req.Password = &password
 	}
@@ -142,6 +169,14 @@ func (e *pdfiumEngine) open(ctx context.Context, r io.ReadSeeker, size int64, pa
 	d.pages = count.PageCount
 	return d, nil
 }
+
+// pdfiumWhole is the size up to which a file is copied into PDFium's memory; larger ones are read
+// through callbacks. Either way there are broken files in which PDFium never stops searching for the
+// cross-references, not the same ones: what does not open in pdfiumOpenTime is tried the other way.
+const (
+	pdfiumWhole    = 64 << 20
+	pdfiumOpenTime = 5 * time.Second
+)
 
 // pdfiumFault is the error for a trap inside PDFium.
 func pdfiumFault(v any) error {
