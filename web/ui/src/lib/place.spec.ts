@@ -1,0 +1,19 @@
+import { describe, expect, it } from "vitest";
+import { closeViewerParams, readViewerParams, viewerParams } from "./place";
+
+describe("viewer parameters", () => {
+  it("open, read back and close again", () => {
+    const before = new URLSearchParams("x=1");
+    const open = viewerParams(before, { document_id: "d/1", start: 10, end: 30 });
+    expect(open.toString()).toBe("x=1&doc=d%2F1&at=10-30");
+    expect(readViewerParams(open)).toEqual({ document: "d/1", mark: { start: 10, end: 30 } });
+    expect(viewerParams(open, { document_id: "e" }).toString()).toBe("x=1&doc=e");
+    expect(closeViewerParams(open).toString()).toBe("x=1");
+    expect(readViewerParams(before)).toBeUndefined();
+  });
+  it("ignores a range that is none", () => {
+    for (const at of ["", "5", "9-3", "a-b", "-1-4"]) {
+      expect(readViewerParams(new URLSearchParams({ doc: "d", at }))).toEqual({ document: "d" });
+    }
+  });
+});

@@ -1,0 +1,60 @@
+import type { Citation, Passage } from "../types/events";
+
+/** A passage or a citation as the page points at it: a place in a document, and the words there. */
+export interface Source {
+  n: number;
+  document_id: string;
+  document: string;
+  path: string;
+  page?: number;
+  last_page?: number;
+  headings?: string[];
+  start: number;
+  end: number;
+  text: string;
+}
+
+export function fromCitation(citation: Citation): Source {
+  return { ...citation, text: citation.quote };
+}
+
+export function fromPassage(passage: Passage): Source {
+  return passage;
+}
+
+/** The query parameters that open the viewer at a source; the rest of the query stays as it is. */
+export function viewerParams(
+  current: URLSearchParams,
+  place: { document_id: string; start?: number; end?: number },
+): URLSearchParams {
+  const params = new URLSearchParams(current);
+  params.set("doc", place.document_id);
+  if (place.start !== undefined && place.end !== undefined) {
+    params.set("at", `${place.start}-${place.end}`);
+  } else {
+    params.delete("at");
+  }
+  return params;
+}
+
+export interface ViewerPlace {
+  document: string;
+  mark?: { start: number; end: number };
+}
+
+/** What the address says is open in the viewer. */
+export function readViewerParams(params: URLSearchParams): ViewerPlace | undefined {
+  const document = params.get("doc");
+  if (!document) return undefined;
+  const at = /^(\d+)-(\d+)$/.exec(params.get("at") ?? "");
+  const start = Number(at?.[1]);
+  const end = Number(at?.[2]);
+  return at && end > start ? { document, mark: { start, end } } : { document };
+}
+
+export function closeViewerParams(current: URLSearchParams): URLSearchParams {
+  const params = new URLSearchParams(current);
+  params.delete("doc");
+  params.delete("at");
+  return params;
+}

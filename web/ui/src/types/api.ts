@@ -1,0 +1,114 @@
+// The shapes of the HTTP API, as docs/api.md gives them.
+import type { Answer, Failure } from "./events";
+
+export interface Info {
+  version: string;
+  encoder: { name: string; dim: number; max_tokens: number } | null;
+  model: { provider: string; name: string; notice?: string };
+  styles: string[];
+  max_upload_bytes?: number;
+  sample?: boolean;
+}
+
+export interface Indexing {
+  done: number;
+  total: number;
+}
+
+export interface Collection {
+  name: string;
+  encoder: string;
+  dim: number;
+  documents: number;
+  chunks: number;
+  created_at: string;
+  indexing?: Indexing;
+}
+
+export interface DocumentInfo {
+  id: string;
+  collection: string;
+  path: string;
+  title: string;
+  format: string;
+  language: string;
+  sha256: string;
+  bytes: number;
+  pages: number;
+  chunks: number;
+  metadata?: Record<string, string> | null;
+  warnings?: string[] | null;
+  added_at: string;
+  updated_at: string;
+}
+
+export type JobState = "queued" | "running" | "done" | "failed" | "cancelled";
+export type JobStage = "parsing" | "chunking" | "embedding" | "storing";
+
+export interface Job {
+  id: string;
+  collection: string;
+  path: string;
+  bytes: number;
+  state: JobState;
+  stage?: JobStage | "";
+  done: number;
+  total: number;
+  error?: string;
+  document_id?: string;
+  status?: "ingested" | "unchanged" | "failed" | "";
+  created_at: string;
+  updated_at: string;
+}
+
+export type BlockKind = "heading" | "paragraph" | "list_item" | "table" | "code" | "quote";
+
+export interface Block {
+  kind: BlockKind;
+  /** Byte range of the text, on rune borders. */
+  start: number;
+  end: number;
+  level?: number;
+}
+
+export interface Page {
+  number: number;
+  label?: string;
+  start: number;
+  end: number;
+}
+
+export interface Content {
+  title?: string;
+  language?: string;
+  text: string;
+  blocks?: Block[] | null;
+  pages?: Page[] | null;
+}
+
+export interface Conversation {
+  id: string;
+  collection: string;
+  title: string;
+  created_at: string;
+  updated_at: string;
+}
+
+export type MessageStep =
+  | { type: "tool_call"; data: { id: string; name: string; input: string } }
+  | { type: "tool_result"; data: { id: string; name: string; output: string; error?: string } }
+  | { type: "reasoning"; data: { text: string } };
+
+export interface Message {
+  id: string;
+  role: "user" | "assistant";
+  content: string;
+  answer?: Answer;
+  steps?: MessageStep[] | null;
+  error?: string | Failure;
+  created_at: string;
+}
+
+export interface ConversationWithMessages extends Conversation {
+  messages: Message[] | null;
+}
