@@ -144,3 +144,29 @@ func TestAllQuestions(t *testing.T) {
 
 // squash leaves one space between words, so that line breaks of the source do not count.
 func squash(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// TestLibraryPage keeps the code on docs/library.md the code that Example runs.
+func TestLibraryPage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "library.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(string(page), "```go\n")
+	code, _, ok := strings.Cut(code, "```")
+	if !ok {
+		t.Fatal("docs/library.md has no Go code")
+	}
+	runs := map[string]bool{}
+	for line := range strings.Lines(string(source)) {
+		runs[strings.TrimSpace(line)] = true
+	}
+	for line := range strings.Lines(code) {
+		if line = strings.TrimSpace(line); !runs[line] {
+			t.Errorf("docs/library.md shows a line that example_test.go does not run: %s", line)
+		}
+	}
+}

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/tmc/langchaingo/tools"
-
 	"docent/agent"
 	"docent/chain"
 	"docent/internal/llm"
@@ -112,10 +110,7 @@ func (c *agentCmd) Run(ctx context.Context, a *app) error {
 	if _, err := l.collection(ctx, c.Collection); err != nil {
 		return err
 	}
-	ag, err := agent.New(agent.Config{
-		Model: sel.Model, ModelName: sel.Name, MaxSteps: c.MaxSteps, ContextTokens: c.ModelContext, Logger: a.log,
-		Tools: []tools.Tool{agent.NewKnowledgeSearch(l.searchFunc(c.Collection), 0), agent.Calculator{}},
-	})
+	ag, err := a.agent(l, c.Collection, sel, c.modelFlags, c.MaxSteps)
 	if err != nil {
 		return err
 	}
@@ -194,7 +189,7 @@ func (a *app) printAnswer(ans chain.Answer, streamed string) error {
 		fmt.Fprintln(a.stdout)
 	}
 	for _, c := range ans.Citations {
-		fmt.Fprintf(a.stdout, "[%d] %s\n", c.N, place(c.Path, c.Page, 0, c.Headings))
+		fmt.Fprintf(a.stdout, "[%d] %s\n", c.N, place(shown(c.Path), c.Page, 0, c.Headings))
 		if c.Quote != "" {
 			fmt.Fprintf(a.stdout, "    %q\n", clip(strings.Join(strings.Fields(c.Quote), " "), 240))
 		}

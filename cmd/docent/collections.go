@@ -125,7 +125,7 @@ func (c *documentsCmd) Run(ctx context.Context, a *app) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tFORMAT\tPAGES\tCHUNKS\tBYTES\tPATH")
 	for _, d := range docs {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\n", d.ID, d.Format, d.Pages, d.Chunks, d.Bytes, d.Path)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\n", d.ID, d.Format, d.Pages, d.Chunks, d.Bytes, shown(d.Path))
 	}
 	return w.Flush()
 }
@@ -166,7 +166,7 @@ func (c *rmCmd) Run(ctx context.Context, a *app) error {
 		case res.Error != "":
 			a.notice("%s: %s", res.Path, res.Error)
 		default:
-			fmt.Fprintf(a.stdout, "removed %s\n", res.Path)
+			fmt.Fprintf(a.stdout, "removed %s\n", shown(res.Path))
 		}
 	}
 	if failed {

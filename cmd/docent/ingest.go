@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/sync/errgroup"
 
 	"docent/ingest"
 	"docent/retriever"
@@ -21,6 +23,7 @@ const defaultCollection = "default"
 type ingestCmd struct {
 	Collection string   `short:"c" default:"default" placeholder:"NAME" help:"The collection; made if it is not there."`
 	Prune      bool     `help:"Remove documents of the given folders whose files are gone."`
+	Private    bool     `help:"Also fetch from addresses that are not public, such as an intranet's."`
 	Password   string   `placeholder:"TEXT" env:"DOCENT_FILE_PASSWORD" help:"Opens encrypted files."`
 	Source     []string `arg:"" name:"source" help:"Files, folders and http(s) addresses."`
 }
@@ -42,7 +45,7 @@ func (c *ingestCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer l.Close()
 	// JSON lines are for whatever reads the output; a person at a terminal gets words.
-	run := &ingestRun{app: a, collection: c.Collection, prune: c.Prune, lines: a.JSON || !isTerminal(a.stdout)}
+	run := &ingestRun{app: a, collection: c.Collection, prune: c.Prune, private: c.Private, lines: a.JSON || !isTerminal(a.stdout)}
 	if err := run.do(ctx, l, c.Source, c.Password); err != nil {
 		return err
 	}
@@ -53,15 +56,18 @@ func (c *ingestCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-// ingestRun brings sources into a collection, one file after the other, and tells of each.
+// ingestRun brings sources into a collection and tells of each file.
 type ingestRun struct {
 	*app
 	collection string
 	prune      bool
+	private    bool // also from addresses that are not public
 	lines      bool // a JSON line a file on the standard output
 	quiet      bool // nothing on the standard output; failures still go to the standard error
-	counts     map[string]int
-	bar        *progressbar.ProgressBar
+
+	mu     sync.Mutex // of what follows, and of the output
+	counts map[string]int
+	bar    *progressbar.ProgressBar
 }
 
 func (r *ingestRun) do(ctx context.Context, l *library, sources []string, password string) error {
@@ -80,60 +86,76 @@ func (r *ingestRun) do(ctx context.Context, l *library, sources []string, passwo
 	}
 	defer ex.Close()
 
-	type source struct {
-		name  string
-		items []ingest.Item
-		fetch bool
+	type task struct {
+		url  string // to be fetched; else item
+		item ingest.Item
 	}
-	var all []source
-	total := 0
+	var tasks []task
+	var roots []string // folders to prune
 	for _, s := range sources {
-		if isURL(s) {
-			all = append(all, source{name: s, fetch: true})
-			total++
+		if ingest.IsURL(s) {
+			tasks = append(tasks, task{url: s})
 			continue
 		}
-		items, err := ingest.Walk(s)
+		found, err := ingest.List(s, ingest.ListOptions{})
 		if err != nil {
-			r.report(fileResult{Path: s, Status: "failed", Error: walkError(s, err)})
+			r.report(fileResult{Path: s, Status: ingest.Failed, Error: walkError(s, err)})
 			continue
 		}
-		if len(items) == 0 {
-			r.notice("%s: no files in it", s)
+		for _, sk := range found.Skipped {
+			r.log.Info("passed over", "path", sk.Path, "reason", sk.Reason)
 		}
-		all = append(all, source{name: s, items: items})
-		total += len(items)
+		switch n := len(found.Skipped); {
+		case len(found.Items) == 0 && n == 0:
+			r.notice("%s: no files in it", s)
+		case n > 0:
+			r.notice("%s: %s passed over (hidden files, pictures, programs and the like; --verbose lists them)", s, count(n, "entry"))
+		}
+		for _, it := range found.Items {
+			tasks = append(tasks, task{item: it})
+		}
+		roots = append(roots, s)
 	}
 
-	r.startBar(total)
+	fetcher := ingest.NewFetcher(ingest.FetchConfig{AllowPrivate: r.private})
+	r.startBar(len(tasks))
 	defer r.stopBar()
-	for _, s := range all {
-		if s.fetch {
-			r.describe(s.name, "fetching", 0, 0)
-			it, err := ingest.Fetch(ctx, s.name)
-			if err != nil {
-				if ctx.Err() != nil {
-					return ctx.Err()
+	// A few files at once, so that one is parsed while another is embedded.
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(min(max(runtime.GOMAXPROCS(0), 2), 4))
+	for _, t := range tasks {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			it := t.item
+			if t.url != "" {
+				r.describe(t.url, "fetching", 0, 0)
+				var err error
+				if it, err = fetcher.Fetch(gctx, t.url); err != nil {
+					if gctx.Err() != nil {
+						return gctx.Err()
+					}
+					r.report(fileResult{Path: t.url, Status: ingest.Failed, Error: err.Error()})
+					return nil
 				}
-				r.report(fileResult{Path: s.name, Status: "failed", Error: err.Error()})
-				continue
 			}
-			err = r.one(ctx, p, it)
-			if it.File != "" {
-				os.Remove(it.File)
+			return r.one(gctx, p, it)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if r.prune {
+		for _, root := range roots {
+			gone, err := p.Prune(ctx, r.collection, root)
+			for _, d := range gone {
+				r.report(fileResult{Path: d.Path, Status: "removed", DocumentID: d.ID})
 			}
 			if err != nil {
-				return err
-			}
-			continue
-		}
-		for _, it := range s.items {
-			if err := r.one(ctx, p, it); err != nil {
-				return err
-			}
-		}
-		if r.prune {
-			if err := r.removeVanished(ctx, l, s.name, s.items); err != nil {
 				return err
 			}
 		}
@@ -148,84 +170,44 @@ func (r *ingestRun) one(ctx context.Context, p *ingest.Pipeline, it ingest.Item)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err != nil && !fileFault(err) {
-		return err // the store's, not the file's: going on would only repeat it
+	for _, fatal := range []error{retriever.ErrStorageFull, retriever.ErrCorrupt, retriever.ErrEncoderMismatch, retriever.ErrNotFound, retriever.ErrClosed} {
+		if errors.Is(err, fatal) {
+			return err // not the file's fault: going on would only repeat it
+		}
 	}
-	out := fileResult{Path: it.Path, Status: res.Status, DocumentID: res.DocumentID, Chunks: res.Chunks, Error: res.Error, Warnings: res.Warnings}
-	if err != nil && out.Error == "" {
-		out.Status, out.Error = "failed", err.Error()
-	}
-	r.report(out)
+	r.report(fileResult{Path: it.Path, Status: res.Status, DocumentID: res.DocumentID, Chunks: res.Chunks, Error: res.Error, Warnings: res.Warnings})
 	return nil
-}
-
-// fileFault tells an error of one file from one that every further file would meet too.
-func fileFault(err error) bool {
-	_, ok := errors.AsType[*ingest.FileError](err)
-	return ok
 }
 
 // report tells of a file that is done.
 func (r *ingestRun) report(res fileResult) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.counts[res.Status]++
 	if r.bar != nil {
 		_ = r.bar.Clear()
 	}
+	name := shown(res.Path)
 	switch {
 	case r.quiet:
 	case r.lines:
 		_ = r.printJSON(res)
 	case res.Status == "ingested":
-		fmt.Fprintf(r.stdout, "ingested   %s (%s)\n", res.Path, count(res.Chunks, "chunk"))
+		fmt.Fprintf(r.stdout, "ingested   %s (%s)\n", name, count(res.Chunks, "chunk"))
 	case res.Status != "failed":
-		fmt.Fprintf(r.stdout, "%-10s %s\n", res.Status, res.Path)
+		fmt.Fprintf(r.stdout, "%-10s %s\n", res.Status, name)
 	}
 	if res.Status == "failed" {
-		fmt.Fprintf(r.stderr, "failed     %s: %s\n", res.Path, strings.TrimPrefix(res.Error, fmt.Sprintf("read %q: ", res.Path)))
+		fmt.Fprintf(r.stderr, "failed     %s: %s\n", name, res.Error)
 	}
 	if !r.lines {
 		for _, w := range res.Warnings {
-			fmt.Fprintf(r.stderr, "           %s: %s\n", res.Path, w)
+			fmt.Fprintf(r.stderr, "           %s: %s\n", name, w)
 		}
 	}
 	if r.bar != nil {
 		_ = r.bar.Add(1)
 	}
-}
-
-// removeVanished deletes the documents below root whose files were not found there.
-func (r *ingestRun) removeVanished(ctx context.Context, l *library, root string, items []ingest.Item) error {
-	abs, err := filepath.Abs(root)
-	if err != nil {
-		return err
-	}
-	if st, err := os.Stat(abs); err != nil || !st.IsDir() {
-		return nil
-	}
-	seen := map[string]bool{}
-	for _, it := range items {
-		seen[it.Path] = true
-	}
-	docs, err := l.store.Documents(ctx, r.collection)
-	if err != nil {
-		return err
-	}
-	for _, d := range docs {
-		if seen[d.Path] || !below(abs, d.Path) {
-			continue
-		}
-		if err := l.store.DeleteDocument(ctx, d.ID); err != nil {
-			return fmt.Errorf("remove %s: %w", d.Path, err)
-		}
-		r.report(fileResult{Path: d.Path, Status: "removed", DocumentID: d.ID})
-	}
-	return nil
-}
-
-// below tells whether the absolute path lies in the folder dir.
-func below(dir, path string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && rel != "." && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) && filepath.IsAbs(path)
 }
 
 func (r *ingestRun) startBar(total int) {
@@ -249,6 +231,8 @@ func (r *ingestRun) stopBar() {
 }
 
 func (r *ingestRun) describe(path, stage string, done, total int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.bar == nil {
 		return
 	}
@@ -272,11 +256,6 @@ func (r *ingestRun) summary() string {
 	return fmt.Sprintf("collection %q: %s", r.collection, strings.Join(parts, ", "))
 }
 
-func isURL(s string) bool {
-	low := strings.ToLower(s)
-	return strings.HasPrefix(low, "http://") || strings.HasPrefix(low, "https://")
-}
-
 func walkError(path string, err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "no such file or folder"
@@ -286,8 +265,11 @@ func walkError(path string, err error) string {
 
 // count is a number and its noun.
 func count(n int, noun string) string {
-	if n == 1 {
+	switch {
+	case n == 1:
 		return "1 " + noun
+	case strings.HasSuffix(noun, "y"):
+		noun = strings.TrimSuffix(noun, "y") + "ie"
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }

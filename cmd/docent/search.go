@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"docent/retriever"
@@ -48,7 +50,7 @@ func (c *searchCmd) Run(ctx context.Context, a *app) error {
 		a.notice("Nothing found in collection %q.", c.Collection)
 	}
 	for i, h := range hits {
-		fmt.Fprintf(a.stdout, "%2d. %s  (%.4f)\n", i+1, place(h.Document.Path, h.Chunk.FirstPage, h.Chunk.LastPage, h.Chunk.Headings), h.Score)
+		fmt.Fprintf(a.stdout, "%2d. %s  (%.4f)\n", i+1, place(shown(h.Document.Path), h.Chunk.FirstPage, h.Chunk.LastPage, h.Chunk.Headings), h.Score)
 		fmt.Fprintf(a.stdout, "    %s\n\n", clip(strings.Join(strings.Fields(h.Chunk.Text), " "), 300))
 	}
 	return nil
@@ -64,6 +66,23 @@ func place(path string, first, last int, headings []string) string {
 		parts = append(parts, strings.Join(headings, " > "))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// shown is a path as a person here would name it: files below the working directory by their relative
+// path. JSON always has paths as they are recorded.
+func shown(path string) string {
+	if !filepath.IsAbs(path) {
+		return path
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(wd, path)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return path
+	}
+	return rel
 }
 
 // oneText joins the words of an argument, so that a question needs no quotes.

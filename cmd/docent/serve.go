@@ -1,5 +1,196 @@
 package main
 
-type serveCmd struct{}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net"
+	"os/exec"
+	"runtime"
 
-func (serveCmd) Run(a *app) error { return nil }
+	"github.com/tmc/langchaingo/tools"
+	"golang.org/x/sync/errgroup"
+
+	"docent/agent"
+	"docent/chain"
+	"docent/examples"
+	"docent/ingest"
+	"docent/internal/llm"
+	"docent/web"
+	"docent/web/ui"
+)
+
+type serveCmd struct {
+	Addr  string   `default:"127.0.0.1:8420" placeholder:"HOST:PORT" env:"DOCENT_ADDR" config:"serve.addr" help:"Where to listen; ${default} unless told."`
+	Host  []string `placeholder:"NAME" help:"A further name under which browsers may reach the server."`
+	Open  bool     `help:"Open the page in the browser."`
+	Style string   `placeholder:"NAME" config:"style" help:"Prompt style of questions that name none: plain, examples, reasoning or examples+reasoning."`
+	modelFlags
+}
+
+func (c *serveCmd) Run(ctx context.Context, a *app) error {
+	level := slog.LevelInfo
+	if a.Verbose {
+		level = slog.LevelDebug
+	}
+	a.log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+
+	// The port first: that it is taken should not be found out after everything was loaded.
+	listener, err := web.Listen(ctx, c.Addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	l, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	sel, err := llm.Open(ctx, c.llmConfig(l.encoder, a.log))
+	if err != nil {
+		return err
+	}
+	p, ex, err := a.pipeline(l, "")
+	if err != nil {
+		return err
+	}
+	defer ex.Close()
+	cfg, err := c.config(a, l, p, sel)
+	if err != nil {
+		return err
+	}
+	srv, err := web.New(cfg)
+	if err != nil {
+		return err
+	}
+
+	url := pageURL(listener.Addr())
+	a.log.Info("docent serves", "url", url, "data", l.store.Dir(), "model", sel.Name, "version", cfg.Version)
+	if sel.Notice != "" {
+		a.log.Warn(sel.Notice)
+	}
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		a.log.Warn("this address is open to other machines and docent asks for no password: whoever reaches it can read, change and delete everything", "addr", tcp.String())
+	}
+	if a.JSON {
+		err = a.printJSON(map[string]string{"url": url})
+	} else {
+		_, err = fmt.Fprintln(a.stdout, url)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Open {
+		if err := openBrowser(url); err != nil {
+			a.log.Warn("the browser cannot be started; open the address yourself", "url", url, "error", err)
+		}
+	}
+
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return srv.Serve(gctx, listener) })
+	g.Go(func() error {
+		if err := p.Run(gctx); err != nil && !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("work on the queue: %w", err)
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	a.log.Info("docent has stopped")
+	return nil
+}
+
+// config wires the rooms to the server.
+func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, sel llm.Selected) (web.Config, error) {
+	qa := func(collection string) (*chain.QA, error) {
+		return a.qa(l, collection, sel, c.modelFlags, c.Style)
+	}
+	first, err := qa(defaultCollection) // finds faults of the prompt files now, not at the first question
+	if err != nil {
+		return web.Config{}, err
+	}
+	cfg := web.Config{
+		Store: l.store, Pipeline: p, Fetch: ingest.Fetch,
+		Ask: func(ctx context.Context, collection string, q chain.Question) iter.Seq2[chain.Event, error] {
+			answers, err := qa(collection)
+			if err != nil {
+				return failed(err)
+			}
+			return answers.Stream(ctx, q)
+		},
+		Agent: func(ctx context.Context, collection, goal string, history []chain.Turn) iter.Seq2[chain.Event, error] {
+			if sel.Provider == llm.ExtractiveAnswer {
+				return failed(agent.ErrNoModel)
+			}
+			ag, err := a.agent(l, collection, sel, c.modelFlags, 0)
+			if err != nil {
+				return failed(err)
+			}
+			return ag.Stream(ctx, goal, history...)
+		},
+		UI: ui.FS(), Sample: examples.FS(), SampleQuestions: sampleQuestions(),
+		Version: buildInfo().Version, Styles: first.Styles(), Hosts: c.Host, Logger: a.log,
+		Model: web.Model{Provider: sel.Provider, Name: sel.Name, Notice: sel.Notice},
+	}
+	if l.encoder != nil {
+		cfg.Encoder = &web.Encoder{Name: l.encoder.Name(), Dim: l.encoder.Dim(), MaxTokens: l.encoder.MaxTokens()}
+	}
+	return cfg, nil
+}
+
+// agent builds the agent that searches a collection.
+func (a *app) agent(l *library, collection string, sel llm.Selected, m modelFlags, maxSteps int) (*agent.Agent, error) {
+	return agent.New(agent.Config{
+		Model: sel.Model, ModelName: sel.Name, MaxSteps: maxSteps, ContextTokens: m.ModelContext, Logger: a.log,
+		Tools: []tools.Tool{agent.NewKnowledgeSearch(l.searchFunc(collection), 0), agent.Calculator{}},
+	})
+}
+
+// failed is a stream that ends at once.
+func failed(err error) iter.Seq2[chain.Event, error] {
+	return func(yield func(chain.Event, error) bool) { yield(nil, err) }
+}
+
+// sampleQuestions are some of the sample corpus's, of each document and language in turn.
+func sampleQuestions() []string {
+	var out []string
+	for i, q := range examples.Questions() {
+		if i%5 == 0 {
+			out = append(out, q.Question)
+		}
+	}
+	return out
+}
+
+// pageURL is the address to open in a browser on this machine.
+func pageURL(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return "http://" + addr.String()
+	}
+	host := tcp.IP.String()
+	if tcp.IP.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, fmt.Sprint(tcp.Port))
+}
+
+func openBrowser(url string) error {
+	var cmd *exec.Cmd
+	switch runtime.GOOS {
+	case "windows":
+		cmd = exec.Command("rundll32", "url.dll,FileProtocolHandler", url)
+	case "darwin":
+		cmd = exec.Command("open", url)
+	default:
+		cmd = exec.Command("xdg-open", url)
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() { _ = cmd.Wait() }()
+	return nil
+}
