@@ -40,8 +40,9 @@ type Usage struct {
 // An Answer is what a chain or an agent returns.
 type Answer struct {
 	Text      string     `json:"answer"`
-	Citations []Citation `json:"citations"` // one for each number cited, ascending; never nil
-	Passages  []Passage  `json:"passages"`  // all that were in the prompt; never nil
+	Citations []Citation `json:"citations"`         // one for each number cited, ascending; never nil
+	Passages  []Passage  `json:"passages"`          // all that were in the prompt; never nil
+	Dropped   int        `json:"dropped,omitempty"` // passages found that did not fit in the model's context
 	Reasoning string     `json:"reasoning,omitempty"`
 	Declined  bool       `json:"declined,omitempty"` // the documents do not hold an answer
 	Notice    string     `json:"notice,omitempty"`   // one line for the reader: no language model is installed

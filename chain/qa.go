@@ -1,13 +1,24 @@
 package chain
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
+	"path"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/tmc/langchaingo/llms"
 	"github.com/tmc/langchaingo/schema"
 
+	"docent/internal/llm"
+	"docent/internal/prose"
 	"docent/retriever"
 )
 
@@ -38,7 +49,7 @@ type Config struct {
 
 	CountTokens func(text string) int // the model's own count; nil means a cautious guess from the characters
 
-	Notice string        // copied to every answer, such as llm.Selected.Notice
+	Notice string        // copied to every answer of Model, such as llm.Selected.Notice
 	Memory schema.Memory // for langchaingo's chains.Call; nil means none
 	Logger *slog.Logger  // nil discards
 }
@@ -56,20 +67,494 @@ type Question struct {
 	Style   string // "plain", "examples", "reasoning", "examples+reasoning" or a user's own; "" means Config.Style
 }
 
+var (
+	// ErrNoQuestion is returned for a question without text.
+	ErrNoQuestion = errors.New("the question is empty")
+	// ErrUnknownStyle is wrapped when a question names a prompt style that is not there.
+	ErrUnknownStyle = errors.New("unknown prompt style")
+	// ErrNoAnswer is wrapped when the model ends without an answer, such as while still thinking.
+	ErrNoAnswer = errors.New("the model gave no answer")
+)
+
+const (
+	defaultTopK    = 8
+	defaultContext = 8192
+	stopGrace      = time.Second // for a model to notice that it is no longer wanted
+)
+
 // QA answers questions from the passages that a search finds. It is safe for concurrent use.
-type QA struct{ cfg Config }
-
-// NewQA checks cfg, reads its prompt files and returns the chain.
-func NewQA(cfg Config) (*QA, error) { return &QA{cfg: cfg}, nil }
-
-// Styles lists the prompt styles that a question may name, sorted.
-func (q *QA) Styles() []string { return nil }
-
-// Stream answers question, event by event; the last is Done. An error ends the stream. Breaking out
-// of the loop, or cancelling ctx, stops the search and the model.
-func (q *QA) Stream(ctx context.Context, question Question) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {}
+//
+// An answer is made in these steps: a follow-up is rewritten so that it stands alone; the rewritten
+// question is searched; the passages, as many as fit, are numbered and put into the prompt; the model
+// writes; its reasoning is told from its answer, and its citations are checked against the passages.
+type QA struct {
+	cfg        Config
+	prompts    promptSet
+	extractive *llm.Extractive // set when there is no model
+	log        *slog.Logger
 }
 
+// NewQA checks cfg, reads its prompt files and returns the chain.
+func NewQA(cfg Config) (*QA, error) {
+	if cfg.Search == nil {
+		return nil, errors.New("chain: Config.Search is missing")
+	}
+	q := &QA{cfg: cfg, log: cfg.Logger}
+	if q.log == nil {
+		q.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if q.prompts, err = loadPrompts(cfg.PromptDir); err != nil {
+		return nil, err
+	}
+	q.cfg.Style = cmp.Or(cfg.Style, StylePlain)
+	if _, ok := q.prompts.find(q.cfg.Style, "en"); !ok {
+		return nil, q.unknown(q.cfg.Style)
+	}
+	if x, ok := cfg.Model.(*llm.Extractive); ok {
+		q.extractive = x
+	} else if cfg.Model == nil {
+		q.extractive = llm.NewExtractive(cfg.Encoder)
+	}
+	if q.extractive != nil {
+		q.cfg.Model = nil
+		q.cfg.ModelName = cmp.Or(cfg.ModelName, llm.ExtractiveAnswer)
+	}
+	q.cfg.TopK = cmp.Or(max(0, cfg.TopK), defaultTopK)
+	q.cfg.ContextTokens = cmp.Or(max(0, cfg.ContextTokens), defaultContext)
+	if q.cfg.CountTokens == nil {
+		q.cfg.CountTokens = guessTokens
+	}
+	return q, nil
+}
+
+func (q *QA) unknown(name string) error {
+	return fmt.Errorf("%w %q: want one of %s", ErrUnknownStyle, name, strings.Join(q.Styles(), ", "))
+}
+
+// Styles lists the prompt styles that a question may name, sorted.
+func (q *QA) Styles() []string { return q.prompts.names() }
+
 // Ask is Stream without the events.
-func (q *QA) Ask(ctx context.Context, question Question) (*Answer, error) { return nil, ctx.Err() }
+func (q *QA) Ask(ctx context.Context, question Question) (*Answer, error) {
+	for e, err := range q.Stream(ctx, question) {
+		if err != nil {
+			return nil, err
+		}
+		if done, ok := e.(Done); ok {
+			return &done.Answer, nil
+		}
+	}
+	return nil, ctx.Err()
+}
+
+// Stream answers question, event by event; the last is Done. An error ends the stream. Breaking out
+// of the loop, or cancelling ctx, stops the search and the model; a model that does not stop within a
+// second is left behind.
+func (q *QA) Stream(ctx context.Context, question Question) iter.Seq2[Event, error] {
+	return q.stream(ctx, question, nil)
+}
+
+var errStopped = errors.New("stopped by the reader")
+
+func (q *QA) stream(ctx context.Context, question Question, options []llms.CallOption) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		err := q.run(ctx, question, options, func(e Event) error {
+			if !yield(e, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil && err != errStopped {
+			yield(nil, err)
+		}
+	}
+}
+
+func (q *QA) run(ctx context.Context, question Question, options []llms.CallOption, emit func(Event) error) error {
+	text := strings.TrimSpace(question.Text)
+	if text == "" {
+		return ErrNoQuestion
+	}
+	language := prose.Language(text)
+	style, ok := q.prompts.find(cmp.Or(question.Style, q.cfg.Style), language)
+	if !ok {
+		return q.unknown(question.Style)
+	}
+	answer := Answer{Citations: []Citation{}, Passages: []Passage{}, Model: q.cfg.ModelName, Notice: q.cfg.Notice}
+	if q.extractive != nil {
+		answer.Notice = noticeText(text)
+	}
+
+	query := text
+	if len(question.History) > 0 {
+		if err := emit(Status{Stage: "rewriting"}); err != nil {
+			return err
+		}
+		var err error
+		if query, err = q.condense(ctx, text, question.History, &answer.Usage); err != nil {
+			return err
+		}
+		if query != text {
+			answer.Query = query
+		}
+	}
+	if err := emit(Status{Stage: "searching", Query: query}); err != nil {
+		return err
+	}
+	hits, err := q.cfg.Search(ctx, query, q.cfg.TopK)
+	if err != nil {
+		return err
+	}
+	passages := sources(hits)
+
+	finish := func() error {
+		if answer.Declined {
+			answer.Citations = []Citation{}
+		}
+		return emit(Done{Answer: answer})
+	}
+	if len(passages) == 0 {
+		answer.Declined, answer.Text = true, declineText(language)
+		if err := emit(Sources{Passages: []Passage{}}); err != nil {
+			return err
+		}
+		if err := emit(Token{Text: answer.Text}); err != nil {
+			return err
+		}
+		return finish()
+	}
+	if q.extractive != nil {
+		if err := q.quote(ctx, query, language, passages, &answer, emit); err != nil {
+			return err
+		}
+		return finish()
+	}
+	if err := q.generate(ctx, text, language, style, question.History, passages, options, &answer, emit); err != nil {
+		return err
+	}
+	return finish()
+}
+
+// sources numbers the hits.
+func sources(hits []retriever.Hit) []source {
+	out := make([]source, 0, len(hits))
+	for i, h := range hits {
+		name := cmp.Or(h.Document.Title, path.Base(strings.ReplaceAll(h.Document.Path, `\`, "/")))
+		out = append(out, source{
+			Passage: Passage{
+				N: i + 1, ChunkID: h.ChunkID, DocumentID: h.Document.ID, Document: name, Path: h.Document.Path,
+				Page: h.Chunk.FirstPage, LastPage: h.Chunk.LastPage, Headings: h.Chunk.Headings,
+				Start: h.Chunk.Start, End: h.Chunk.End, Text: h.Chunk.Text, Score: h.Score,
+			},
+			lead:    tableHead(h.Chunk.Context),
+			context: h.Chunk.Context,
+		})
+	}
+	return out
+}
+
+// tableHead is what the context of a chunk adds to the title and the headings, which the prompt names
+// anyway: the header rows of a table that was split.
+func tableHead(context string) string {
+	var keep []string
+	for line := range strings.Lines(context) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "|") {
+			keep = append(keep, line)
+		}
+	}
+	return strings.Join(keep, "\n")
+}
+
+func passagesOf(sources []source) []Passage {
+	out := make([]Passage, len(sources))
+	for i, s := range sources {
+		out[i] = s.Passage
+	}
+	return out
+}
+
+// condense makes a question of a conversation stand alone. A model that fails at it costs the rewriting,
+// not the answer.
+func (q *QA) condense(ctx context.Context, question string, history []Turn, usage *Usage) (string, error) {
+	if q.cfg.Model == nil {
+		return heuristicQuery(question, history), nil
+	}
+	resp, err := q.call(ctx, condenseMessages(question, history), nil, llms.WithMaxTokens(condenseTokens), llms.WithTemperature(0))
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil {
+		q.log.Warn("question not rewritten: searching it with the words of the one before", "error", err)
+		return heuristicQuery(question, history), nil
+	}
+	usage.add(resp)
+	if query, ok := condensed(resp.Content); ok {
+		return query, nil
+	}
+	return heuristicQuery(question, history), nil
+}
+
+// quote answers without a model.
+func (q *QA) quote(ctx context.Context, query, language string, passages []source, answer *Answer, emit func(Event) error) error {
+	answer.Passages = passagesOf(passages)
+	if err := emit(Sources{Passages: answer.Passages}); err != nil {
+		return err
+	}
+	if err := emit(Status{Stage: "generating"}); err != nil {
+		return err
+	}
+	from := make([]llm.Passage, len(passages))
+	for i, p := range passages {
+		from[i] = llm.Passage{Text: p.Text, Context: cmp.Or(p.context, strings.Join(append([]string{p.Document}, p.Headings...), "\n"))}
+	}
+	picked, err := q.extractive.SelectFrom(ctx, query, from)
+	if err != nil {
+		return err
+	}
+	if len(picked) == 0 {
+		answer.Declined, answer.Text = true, declineText(language)
+		return emit(Token{Text: answer.Text})
+	}
+	// Sentences of one passage in the order in which they stand there; passages by their best sentence.
+	order := map[int]int{}
+	for i, s := range picked {
+		if _, ok := order[s.Passage]; !ok {
+			order[s.Passage] = i
+		}
+	}
+	slices.SortStableFunc(picked, func(a, b llm.Sentence) int {
+		return cmp.Or(cmp.Compare(order[a.Passage], order[b.Passage]), cmp.Compare(a.Start, b.Start))
+	})
+	var text strings.Builder
+	quotes := map[int]prose.Span{}
+	for i, s := range picked {
+		p := passages[s.Passage]
+		span, seen := quotes[p.N]
+		if !seen {
+			span = prose.Span{Start: s.Start, End: s.End}
+		}
+		quotes[p.N] = prose.Span{Start: min(span.Start, s.Start), End: max(span.End, s.End)}
+		sentence := plainLine(p.Text[s.Start:s.End])
+		piece := sentence + " [" + strconv.Itoa(p.N) + "]"
+		if strings.HasSuffix(sentence, "。") || strings.HasSuffix(sentence, "！") || strings.HasSuffix(sentence, "；") {
+			piece = sentence + "[" + strconv.Itoa(p.N) + "]"
+		}
+		if i > 0 {
+			piece = "\n\n" + piece
+		}
+		text.WriteString(piece)
+		if err := emit(Token{Text: piece}); err != nil {
+			return err
+		}
+	}
+	answer.Text = text.String()
+	for _, p := range passages {
+		if span, ok := quotes[p.N]; ok {
+			answer.Citations = append(answer.Citations, p.cite(span))
+		}
+	}
+	return nil
+}
+
+// plainLine is a sentence as one line, without the Markdown marks before it. Brackets that would read
+// as citations are opened.
+func plainLine(sentence string) string {
+	line := oneLine(sentence)
+	line = strings.TrimSpace(strings.TrimLeft(line, "#>*-+• "))
+	f := &filter{state: inAnswer} // no marker is good: those of the document are not ours
+	f.write(line)
+	f.close()
+	out, _ := f.result()
+	return cmp.Or(out, line)
+}
+
+// generate answers with the model.
+func (q *QA) generate(ctx context.Context, question, language string, style *style, history []Turn, passages []source, options []llms.CallOption, answer *Answer, emit func(Event) error) error {
+	reply := q.cfg.AnswerTokens
+	if reply <= 0 {
+		most := 1024
+		if style.reasoning {
+			most = 2048
+		}
+		reply = min(q.cfg.ContextTokens/4, most)
+	}
+	window := q.cfg.ContextTokens - reply
+	for attempt := 0; ; attempt++ {
+		p, err := style.fit(question, history, passages, window, q.cfg.CountTokens)
+		if err != nil {
+			return err
+		}
+		answer.Passages, answer.Dropped = passagesOf(p.passages), p.dropped
+		if err := emit(Sources{Passages: answer.Passages}); err != nil {
+			return err
+		}
+		if err := emit(Status{Stage: "generating"}); err != nil {
+			return err
+		}
+		f := &filter{passages: len(p.passages), labels: style.reasoning}
+		deliver := func(pieces []piece) error {
+			for _, piece := range pieces {
+				var e Event = Token{Text: piece.text}
+				if piece.reasoning {
+					e = Reasoning{Text: piece.text}
+				}
+				if err := emit(e); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		streamed, apart := false, strings.Builder{}
+		opts := append([]llms.CallOption{llms.WithMaxTokens(reply), llms.WithTemperature(q.cfg.Temperature)}, options...)
+		resp, err := q.call(ctx, p.messages, func(d delta) error {
+			if d.thought != "" {
+				apart.WriteString(d.thought)
+				return emit(Reasoning{Text: d.thought})
+			}
+			streamed = true
+			return deliver(f.write(d.text))
+		}, opts...)
+		if err != nil {
+			// The guess was too low, or the server's window is smaller than said.
+			if attempt < 3 && !streamed && llm.IsContextOverflow(err) {
+				q.log.Warn("prompt does not fit the model's context: trying with less", "window", window, "error", err)
+				window = window * 6 / 10
+				continue
+			}
+			return err
+		}
+		if !streamed { // a model that does not stream
+			if err := deliver(f.write(resp.Content)); err != nil {
+				return err
+			}
+		}
+		if err := deliver(f.close()); err != nil {
+			return err
+		}
+		answer.Usage.add(resp)
+		text, reasoning := f.result()
+		thoughts := strings.TrimSpace(cmp.Or(apart.String(), resp.ReasoningContent))
+		answer.Reasoning = strings.TrimSpace(strings.Join([]string{thoughts, reasoning}, "\n"))
+		if text == "" {
+			if answer.Reasoning != "" {
+				return fmt.Errorf("%w: its reply of at most %d tokens ended while it was thinking: allow more, or use a style without reasoning", ErrNoAnswer, reply)
+			}
+			return fmt.Errorf("%w: the reply is empty", ErrNoAnswer)
+		}
+		if declined(text) {
+			answer.Declined = true
+			text = strings.TrimSpace(withoutMarkers(text))
+			if prose.Language(text) != language {
+				text = declineText(language)
+			}
+			answer.Text = text
+			return nil
+		}
+		if len(markers(text)) == 0 {
+			text = attach(text, answer.Passages)
+		}
+		answer.Text = text
+		answer.Citations = cite(text, question, answer.Passages)
+		return nil
+	}
+}
+
+// A delta is what a model streams at a time.
+type delta struct{ text, thought string }
+
+// call runs the model in a goroutine of its own, so that one that is slow to notice a cancelled context
+// does not hold the caller up, and hands what it streams to each, in the caller's goroutine.
+func (q *QA) call(ctx context.Context, messages []llms.MessageContent, each func(delta) error, options ...llms.CallOption) (*llms.ContentChoice, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	deltas := make(chan delta)
+	send := func(d delta) error {
+		select {
+		case deltas <- d:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if each != nil {
+		options = append(options,
+			llms.WithStreamingFunc(func(_ context.Context, chunk []byte) error {
+				if len(chunk) == 0 {
+					return nil
+				}
+				return send(delta{text: string(chunk)})
+			}),
+			llms.WithStreamingReasoningFunc(func(_ context.Context, thought, _ []byte) error {
+				if len(thought) == 0 {
+					return nil
+				}
+				return send(delta{thought: string(thought)})
+			}))
+	}
+	var resp *llms.ContentResponse
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("language model panicked: %v\n%s", p, debug.Stack())
+			}
+		}()
+		resp, err = q.cfg.Model.GenerateContent(ctx, messages, options...)
+	}()
+	leave := func(err error) (*llms.ContentChoice, error) {
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(stopGrace):
+			q.log.Warn("language model does not stop")
+		}
+		return nil, err
+	}
+	for {
+		select {
+		case d := <-deltas:
+			if err := each(d); err != nil {
+				return leave(err)
+			}
+		case <-ctx.Done():
+			return leave(ctx.Err())
+		case <-done:
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err != nil {
+				return nil, err
+			}
+			if resp == nil || len(resp.Choices) == 0 || resp.Choices[0] == nil {
+				return nil, fmt.Errorf("%w: its response holds no choice", ErrNoAnswer)
+			}
+			return resp.Choices[0], nil
+		}
+	}
+}
+
+// add counts the tokens of a reply, under the names that langchaingo's providers give them.
+func (u *Usage) add(c *llms.ContentChoice) {
+	number := func(keys ...string) int {
+		for _, k := range keys {
+			switch v := c.GenerationInfo[k].(type) {
+			case int:
+				return v
+			case int32:
+				return int(v)
+			case int64:
+				return int(v)
+			case float64:
+				return int(v)
+			}
+		}
+		return 0
+	}
+	u.PromptTokens += number("PromptTokens", "InputTokens", "input_tokens")
+	u.CompletionTokens += number("CompletionTokens", "OutputTokens", "output_tokens")
+}
