@@ -171,8 +171,9 @@ func TestMalformedReplies(t *testing.T) {
 		{"think tags", []any{"<think>secret plan</think>" + search, "<think>secret plan</think>You get 25 days [1]."}, "25 days"},
 		{"think never closed", []any{search, "<think>secret plan", final}, "neither a tool call nor an answer"},
 		{"scratchpad after the answer", []any{search, final + "\nThought: done\nAction: knowledge_search\nAction Input: secret"}, "25 days"},
-		{"answer without citation", []any{search, "Final Answer: You get 25 days.", final}, "number of the passage it rests on"},
-		{"answer cites nothing that is", []any{search, "Final Answer: You get 25 days [7].", final}, "number of the passage it rests on"},
+		{"answer without citation", []any{search, "Final Answer: 25.", final}, "number of the passage it rests on"},
+		{"answer without citation to the end", []any{search, "Final Answer: Employees get 25 days of annual leave."}, "25 days"},
+		{"answer cites nothing that is", []any{search, "Final Answer: 25 [7].", final}, "number of the passage it rests on"},
 		{"empty arguments", []any{llms.ContentChoice{ToolCalls: []llms.ToolCall{nativeCall("a", "knowledge_search", "")}}, search, final}, "the query is empty"},
 		{"broken arguments", []any{llms.ContentChoice{ToolCalls: []llms.ToolCall{nativeCall("a", "knowledge_search", `{"query": "leave`)}}, final}, "25 days"},
 		{"arguments in pieces", []any{llms.ContentChoice{ToolCalls: []llms.ToolCall{nativeCall("a", "knowledge_search", `{"que`), nativeCall("", "", `ry":"leave"}`)}}, final}, "25 days"},
@@ -290,7 +291,7 @@ func TestModelUnreachable(t *testing.T) {
 
 // TestStreaming: the answer flows before it is complete, and the label, the thought and tool JSON never do.
 func TestStreaming(t *testing.T) {
-	long := "You get 25 days of annual leave [1]. " + strings.Repeat("This is said at length, so that it takes a while to write. ", 20) + "\n\nAnd it is paid out [2]."
+	long := "You get 25 days of annual leave [1]. " + strings.TrimSpace(strings.Repeat("This is said at length, so that it takes a while to write. ", 20)) + "\n\nAnd it is paid out [2]."
 	for name, last := range map[string]string{"labelled": "Thought: now I know\nFinal Answer: " + long, "plain": long, "think": "<think>hm</think>\n" + long} {
 		t.Run(name, func(t *testing.T) {
 			model := &script{piece: 7, replies: []any{llms.ContentChoice{Content: "I look it up.", ToolCalls: []llms.ToolCall{nativeCall("1", "knowledge_search", `{"query":"leave"}`)}}, last}}
@@ -306,7 +307,7 @@ func TestStreaming(t *testing.T) {
 					text.WriteString(e.Text)
 				case chain.Done:
 					if strings.TrimSpace(text.String()) != e.Answer.Text || e.Answer.Text != long {
-						t.Errorf("streamed %q\nanswer %q", text.String(), e.Answer.Text)
+						t.Errorf("streamed %q\nanswer %q\nwant %q", text.String(), e.Answer.Text, long)
 					}
 				}
 			}

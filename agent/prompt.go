@@ -1,9 +1,6 @@
 package agent
 
-import (
-	"strings"
-	"unicode"
-)
+import "strings"
 
 // The system prompts. Both ways of calling a tool are described in one prompt, since a model server
 // does not say beforehand whether it will use its own.
@@ -57,21 +54,6 @@ const (
 	nudgeCiteEnglish   = "Give the same answer again with the number of the passage it rests on, like [1], after each statement. Write Final Answer: and then the answer."
 	nudgeCiteChinese   = "请再次给出同样的答案，并在每个陈述之后标注所依据段落的编号，如 [1]。先写“最终答案：”，再写答案。"
 )
-
-// isChinese says whether text is to be answered in Chinese: a fifth of its letters are Han.
-func isChinese(text string) bool {
-	han, letters := 0, 0
-	for _, r := range text {
-		switch {
-		case unicode.Is(unicode.Han, r):
-			han++
-			letters++
-		case unicode.IsLetter(r):
-			letters++
-		}
-	}
-	return han > 0 && han*5 >= letters
-}
 
 func systemPrompt(chinese bool, tools, extra string) string {
 	prompt := systemEnglish

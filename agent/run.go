@@ -12,6 +12,7 @@ import (
 	"github.com/tmc/langchaingo/tools"
 
 	"docent/chain"
+	"docent/internal/prose"
 )
 
 // maxObservation bounds what a model is shown of a tool's output, in bytes.
@@ -44,7 +45,7 @@ type run struct {
 }
 
 func (a *Agent) newRun(goal string, history []chain.Turn) *run {
-	r := &run{a: a, goal: strings.TrimSpace(goal), history: history, chinese: isChinese(goal), passages: &Passages{},
+	r := &run{a: a, goal: strings.TrimSpace(goal), history: history, chinese: prose.IsChinese(goal), passages: &Passages{},
 		native: len(a.cfg.Tools) > 0, asked: map[string]int{}, answers: map[string]string{}}
 	for _, t := range a.cfg.Tools {
 		if b, ok := t.(Binder); ok {
@@ -109,7 +110,7 @@ func (r *run) work(ctx context.Context) error {
 			return err
 		}
 		if len(reply.Calls) == 0 && reply.Answer != "" {
-			_, citations := resolve(reply.Answer, r.passages.All())
+			_, citations := chain.Check(reply.Answer, r.goal, r.passages.All())
 			if len(citations) == 0 && len(r.passages.All()) > 0 && !citeAsked && step < cfg.MaxSteps-1 {
 				citeAsked, uncited = true, reply.Answer
 				g.close()
@@ -485,7 +486,7 @@ func (r *run) fallback() string {
 // deliver checks the answer's citations and ends the run with it.
 func (r *run) deliver(ctx context.Context, text, notice string) error {
 	passages := r.passages.All()
-	checked, citations := resolve(text, passages)
+	checked, citations := chain.Check(text, r.goal, passages)
 	return r.emit(ctx, chain.Done{Answer: chain.Answer{
 		Text: checked, Citations: citations, Passages: passages, Reasoning: r.thoughts, Notice: notice,
 		Declined: len(citations) == 0 && notice != "" && len(r.found) == 0,

@@ -76,7 +76,7 @@ func (s *Server) ask(c *gin.Context) {
 	case in.Style != "" && len(s.cfg.Styles) > 0 && !slices.Contains(s.cfg.Styles, in.Style):
 		s.fail(c, badRequest(fmt.Sprintf("there is no style %s; there are: %s", quoteShort(in.Style), strings.Join(s.cfg.Styles, ", "))))
 		return
-	case in.Agent && s.cfg.Agent == nil:
+	case in.Agent && !s.hasAgent():
 		s.fail(c, agent.ErrNoModel)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"docent/internal/catalog"
+	"docent/internal/llm"
 	"docent/retriever"
 )
 
@@ -30,8 +31,13 @@ func (s *Server) info(c *gin.Context) {
 	}
 	c.JSON(http.StatusOK, gin.H{
 		"version": s.cfg.Version, "encoder": s.cfg.Encoder, "model": s.cfg.Model, "styles": styles,
-		"agent": s.cfg.Agent != nil && s.cfg.Model.Provider != "extractive", "max_upload_bytes": s.cfg.MaxUploadBytes, "sample": s.cfg.Sample != nil,
+		"agent": s.hasAgent(), "max_upload_bytes": s.cfg.MaxUploadBytes, "sample": s.cfg.Sample != nil,
 	})
+}
+
+// hasAgent tells whether there is an agent and a language model for it.
+func (s *Server) hasAgent() bool {
+	return s.cfg.Agent != nil && s.cfg.Model.Provider != llm.ExtractiveAnswer
 }
 
 func (s *Server) collectionRoutes(r gin.IRoutes) {
