@@ -283,6 +283,9 @@ func (x *index) nearest(ctx context.Context, vector []float32, n int, keep func(
 			return nil, nil
 		}
 		results, err := x.vectors.QueryEmbedding(ctx, vector, ask, nil, nil)
+		if err == nil {
+			err = ctx.Err() // a cancelled query returns what it has seen so far, without an error
+		}
 		if err != nil {
 			return nil, err
 		}

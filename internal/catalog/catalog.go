@@ -22,6 +22,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -161,6 +162,22 @@ func (d *DB) Check(ctx context.Context) error {
 		return fmt.Errorf("%w: %s", ErrCorrupt, finding)
 	}
 	return nil
+}
+
+// SetMaxBytes bounds the size of the database file, in bytes rounded up to its pages; a change that
+// would pass it fails with ErrDiskFull. It cannot be less than the file is already. 0 means no bound.
+// It holds until Close.
+func (d *DB) SetMaxBytes(ctx context.Context, n int64) error {
+	var page int64
+	if err := d.write.QueryRowContext(ctx, "PRAGMA page_size").Scan(&page); err != nil {
+		return Explain(err)
+	}
+	pages := int64(math.MaxUint32 - 1) // SQLite's own bound
+	if n > 0 {
+		pages = min((n+page-1)/page, pages)
+	}
+	_, err := d.write.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+	return Explain(err)
 }
 
 // update runs fn in one transaction on the writing connection.

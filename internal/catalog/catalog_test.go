@@ -276,7 +276,9 @@ func TestDiskFull(t *testing.T) {
 	if err := put(ctx, db, "small", "words"); err != nil {
 		t.Fatal(err)
 	}
-	catalog.LimitPages(db, 100)
+	if err := db.SetMaxBytes(ctx, 400_000); err != nil {
+		t.Fatal(err)
+	}
 	if err := put(ctx, db, "large", strings.Repeat("words ", 1_000_000)); !errors.Is(err, catalog.ErrDiskFull) {
 		t.Fatalf("got %v, want ErrDiskFull", err)
 	}
@@ -286,6 +288,12 @@ func TestDiskFull(t *testing.T) {
 	}
 	if err := put(ctx, db, "small too", "words"); err != nil {
 		t.Errorf("a small document after: %v", err)
+	}
+	if err := db.SetMaxBytes(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(ctx, db, "large", strings.Repeat("words ", 1_000_000)); err != nil {
+		t.Errorf("a large document once there is room: %v", err)
 	}
 }
 
