@@ -140,6 +140,7 @@ type pdfReader struct {
 	first  *ledongDoc
 	second *pdfiumDoc
 	tried  bool
+	slow   int   // pages that took too long
 	err    error // why there is no second
 }
 
@@ -196,7 +197,16 @@ func (r *pdfReader) page(i int) (*pdfPage, error) {
 		}
 		return nil, err
 	}
-	second, err := d.page(i)
+	second, err := d.pageWithin(r.in.ctx, i)
+	if errors.Is(err, ErrTimeout) && r.slow < 3 {
+		// The engine was ended in the middle of it; start it again for the other pages.
+		r.slow++
+		r.second.close()
+		r.tried = false
+		if _, err := r.pdfium(); err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
 		if errors.Is(err, ErrCrashed) || first == nil || quality < pdfGood {
 			return nil, err

@@ -3,9 +3,11 @@ package ingest
 import (
 	"context"
 	"io"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ledongthuc/pdf"
 )
@@ -21,7 +23,7 @@ type ledongDoc struct {
 }
 
 const (
-	ledongTime     = 4 * time.Second
+	ledongTime     = 1500 * time.Millisecond
 	ledongMaxBytes = 64 << 20
 )
 
@@ -102,32 +104,9 @@ func (d *ledongDoc) page(ctx context.Context, index int) (pg *pdfPage, plain boo
 		if pg.width <= 0 || pg.height <= 0 {
 			return
 		}
-		var last *pdfChar
-		for _, t := range p.Content().Text {
-			r := firstRune(t.S)
-			switch {
-			case t.S == "" || r == '\n':
-				continue // the library puts one after every TJ operator
-			case t.FontSize <= 0 || t.FontSize > 2000:
-				good = false
-				continue
-			case r < ' ':
-				r = '\ufffd'
-			}
-			size := float32(t.FontSize)
-			c := pdfChar{r: r, size: size, x0: float32(t.X - x0), x1: float32(t.X - x0 + t.W), y0: float32(y1-t.Y) - 0.8*size, y1: float32(y1-t.Y) + 0.2*size}
-			low := strings.ToLower(t.Font)
-			c.bold = strings.Contains(low, "bold") || strings.Contains(low, "black") || strings.Contains(low, "cmbx")
-			c.mono = strings.Contains(low, "mono") || strings.Contains(low, "courier") || strings.Contains(low, "cmtt")
-			if t.W <= 0 && r != ' ' {
-				good = false // without widths there is no telling words apart
-			}
-			if last != nil && last.r != ' ' && r != ' ' && abs32(c.y1-last.y1) < 0.5*size && c.x0-last.x1 > 0.17*size {
-				pg.chars = append(pg.chars, pdfChar{r: ' '})
-			}
-			pg.chars = append(pg.chars, c)
-			last = &pg.chars[len(pg.chars)-1]
-		}
+		t := &ledongText{page: p, pg: pg, x0: x0, y1: y1, fonts: map[string]*ledongFont{}}
+		t.run()
+		good = good && !t.odd
 		out = pg
 	})
 	if !ok {
@@ -150,9 +129,9 @@ func ledongInherited(p pdf.Page, key string) pdf.Value {
 }
 
 // ledongPlain tells whether a page uses only what the library reads right: no turned page, no forms
-// drawn into it, nothing drawn over it, and only fonts whose codes and widths it knows. It passes over
-// ToUnicode where a font has an encoding of its own, over widths of composite and of standard fonts,
-// and over all but three of the predefined encodings.
+// drawn into it, nothing drawn over it, and only fonts whose codes and widths are known. The library
+// passes over ToUnicode where a font has an encoding of its own, and over all but three of the
+// predefined encodings.
 func ledongPlain(p pdf.Page) bool {
 	if ledongInherited(p, "Rotate").Int64()%360 != 0 {
 		return false
@@ -180,7 +159,10 @@ func ledongPlain(p pdf.Page) bool {
 }
 
 func ledongPlainFont(f pdf.Value) bool {
+	unicode := f.Key("ToUnicode").Kind() == pdf.Stream
 	switch f.Key("Subtype").Name() {
+	case "Type0":
+		return f.Key("Encoding").Name() == "Identity-H" && unicode
 	case "Type1", "TrueType", "MMType1":
 	default:
 		return false
@@ -191,11 +173,11 @@ func ledongPlainFont(f pdf.Value) bool {
 	symbolic := f.Key("FontDescriptor").Key("Flags").Int64()&4 != 0
 	switch enc := f.Key("Encoding"); enc.Kind() {
 	case pdf.Name:
-		return (enc.Name() == "WinAnsiEncoding" || enc.Name() == "MacRomanEncoding") && (!symbolic || f.Key("ToUnicode").Kind() == pdf.Null)
+		return (enc.Name() == "WinAnsiEncoding" || enc.Name() == "MacRomanEncoding") && (!symbolic || !unicode)
 	case pdf.Null:
-		return f.Key("ToUnicode").Kind() == pdf.Stream
+		return unicode
 	case pdf.Dict:
-		if f.Key("ToUnicode").Kind() != pdf.Null || enc.Key("BaseEncoding").Kind() != pdf.Null {
+		if unicode || enc.Key("BaseEncoding").Kind() != pdf.Null {
 			return false
 		}
 		diffs := enc.Key("Differences")
@@ -207,6 +189,269 @@ func ledongPlainFont(f pdf.Value) bool {
 		return diffs.Len() > 0
 	}
 	return false
+}
+
+// ledongFont decodes the codes of a font and knows how wide they are, in thousandths of its size.
+type ledongFont struct {
+	enc        pdf.TextEncoding
+	wide       bool // codes of two bytes
+	widths     map[int]float64
+	missing    float64
+	bold, mono bool
+	text       map[int]string
+}
+
+func newLedongFont(page pdf.Page, name string) *ledongFont {
+	pf := page.Font(name)
+	f := &ledongFont{enc: pf.Encoder(), widths: map[int]float64{}, text: map[int]string{}}
+	low := strings.ToLower(pf.BaseFont())
+	f.bold = strings.Contains(low, "bold") || strings.Contains(low, "black") || strings.Contains(low, "cmbx")
+	f.mono = strings.Contains(low, "mono") || strings.Contains(low, "courier") || strings.Contains(low, "cmtt")
+	if pf.V.Key("Subtype").Name() != "Type0" {
+		first := pf.FirstChar()
+		for i, w := range pf.Widths() {
+			f.widths[first+i] = w
+		}
+		f.missing = pf.V.Key("FontDescriptor").Key("MissingWidth").Float64()
+		return f
+	}
+	f.wide, f.missing = true, 1000
+	under := pf.V.Key("DescendantFonts").Index(0)
+	if dw := under.Key("DW"); dw.Kind() != pdf.Null {
+		f.missing = dw.Float64()
+	}
+	// "c [w1 w2 …]" gives widths from code c on, "c1 c2 w" one for a range.
+	w := under.Key("W")
+	n := min(w.Len(), 1<<16)
+	for i := 0; i+1 < n; {
+		from := int(w.Index(i).Int64())
+		if list := w.Index(i + 1); list.Kind() == pdf.Array {
+			for j := range min(list.Len(), 1<<16) {
+				f.widths[from+j] = list.Index(j).Float64()
+			}
+			i += 2
+			continue
+		}
+		to, width := int(w.Index(i+1).Int64()), w.Index(i+2).Float64()
+		for c := from; c <= to && c-from < 1<<16; c++ {
+			f.widths[c] = width
+		}
+		i += 3
+	}
+	return f
+}
+
+func (f *ledongFont) decode(code int, raw string) (string, float64) {
+	s, ok := f.text[code]
+	if !ok {
+		s = f.enc.Decode(raw)
+		f.text[code] = s
+	}
+	if w, ok := f.widths[code]; ok {
+		return s, w
+	}
+	return s, f.missing
+}
+
+type ledongMatrix [6]float64
+
+// mul is m applied before n.
+func (m ledongMatrix) mul(n ledongMatrix) ledongMatrix {
+	return ledongMatrix{
+		m[0]*n[0] + m[1]*n[2], m[0]*n[1] + m[1]*n[3],
+		m[2]*n[0] + m[3]*n[2], m[2]*n[1] + m[3]*n[3],
+		m[4]*n[0] + m[5]*n[2] + n[4], m[4]*n[1] + m[5]*n[3] + n[5],
+	}
+}
+
+// ledongState is the graphics state of PDF 32000-1, 8.4, as far as text needs it.
+type ledongState struct {
+	ctm                           ledongMatrix
+	font                          *ledongFont
+	size, char, word, scale, rise float64
+	leading                       float64
+}
+
+// ledongText runs a page's content. The library's own Page.Content has no word spacing and no widths
+// of composite fonts, and adds a character that is not there after every TJ operator.
+type ledongText struct {
+	page   pdf.Page
+	pg     *pdfPage
+	x0, y1 float64
+	fonts  map[string]*ledongFont
+	odd    bool // something was met that is not read right
+	st     ledongState
+	stack  []ledongState
+	tm, lm ledongMatrix
+}
+
+func (t *ledongText) run() {
+	contents := t.page.V.Key("Contents")
+	if contents.Kind() == pdf.Null {
+		return
+	}
+	id := ledongMatrix{1, 0, 0, 1, 0, 0}
+	t.st = ledongState{ctm: id, scale: 1}
+	t.tm, t.lm = id, id
+	pdf.Interpret(contents, func(stk *pdf.Stack, op string) {
+		n := stk.Len()
+		args := make([]pdf.Value, n)
+		for i := n - 1; i >= 0; i-- {
+			args[i] = stk.Pop()
+		}
+		t.op(op, args)
+	})
+}
+
+func (t *ledongText) op(op string, args []pdf.Value) {
+	num := func(i int) float64 {
+		if i < len(args) {
+			return args[i].Float64()
+		}
+		return 0
+	}
+	matrix := func() ledongMatrix { return ledongMatrix{num(0), num(1), num(2), num(3), num(4), num(5)} }
+	newLine := func(x, y float64) {
+		t.lm = ledongMatrix{1, 0, 0, 1, x, y}.mul(t.lm)
+		t.tm = t.lm
+	}
+	switch op {
+	case "q":
+		if len(t.stack) < 1000 {
+			t.stack = append(t.stack, t.st)
+		}
+	case "Q":
+		if n := len(t.stack); n > 0 {
+			t.st, t.stack = t.stack[n-1], t.stack[:n-1]
+		}
+	case "cm":
+		t.st.ctm = matrix().mul(t.st.ctm)
+	case "BT":
+		t.tm = ledongMatrix{1, 0, 0, 1, 0, 0}
+		t.lm = t.tm
+	case "Tf":
+		if len(args) == 2 {
+			name := args[0].Name()
+			f, ok := t.fonts[name]
+			if !ok {
+				f = newLedongFont(t.page, name)
+				t.fonts[name] = f
+			}
+			t.st.font, t.st.size = f, num(1)
+		}
+	case "Tc":
+		t.st.char = num(0)
+	case "Tw":
+		t.st.word = num(0)
+	case "Tz":
+		t.st.scale = num(0) / 100
+	case "TL":
+		t.st.leading = num(0)
+	case "Ts":
+		t.st.rise = num(0)
+	case "Td":
+		newLine(num(0), num(1))
+	case "TD":
+		t.st.leading = -num(1)
+		newLine(num(0), num(1))
+	case "Tm":
+		t.tm = matrix()
+		t.lm = t.tm
+	case "T*":
+		newLine(0, -t.st.leading)
+	case "Tj":
+		if len(args) > 0 {
+			t.show(args[0].RawString())
+		}
+	case "'":
+		newLine(0, -t.st.leading)
+		if len(args) > 0 {
+			t.show(args[0].RawString())
+		}
+	case "\"":
+		t.st.word, t.st.char = num(0), num(1)
+		newLine(0, -t.st.leading)
+		if len(args) > 2 {
+			t.show(args[2].RawString())
+		}
+	case "TJ":
+		if len(args) == 0 {
+			return
+		}
+		for i := range args[0].Len() {
+			if v := args[0].Index(i); v.Kind() == pdf.String {
+				t.show(v.RawString())
+			} else {
+				t.advance(-v.Float64() / 1000 * t.st.size * t.st.scale)
+			}
+		}
+	case "BI", "gs", "Do":
+		// Inline images hold bytes that may read like text; a graphics state may name a font.
+		t.odd = t.odd || op == "BI"
+	}
+}
+
+func (t *ledongText) advance(x float64) { t.tm = ledongMatrix{1, 0, 0, 1, x, 0}.mul(t.tm) }
+
+func (t *ledongText) show(s string) {
+	f := t.st.font
+	if f == nil {
+		t.odd = true
+		return
+	}
+	step := 1
+	if f.wide {
+		step = 2
+	}
+	for i := 0; i+step <= len(s); i += step {
+		code := int(s[i])
+		if f.wide {
+			code = code<<8 | int(s[i+1])
+		}
+		text, w := f.decode(code, s[i:i+step])
+		move := (w/1000*t.st.size + t.st.char) * t.st.scale
+		if code == ' ' && step == 1 {
+			move += t.st.word * t.st.scale
+		}
+		m := ledongMatrix{t.st.size * t.st.scale, 0, 0, t.st.size, 0, t.st.rise}.mul(t.tm).mul(t.st.ctm)
+		t.put(text, m, w/1000)
+		t.advance(move)
+		if len(t.pg.chars) > 2_000_000 {
+			panic("too much text on a page")
+		}
+	}
+}
+
+// put places what one code stands for: m is from a unit of the font to the page.
+func (t *ledongText) put(text string, m ledongMatrix, w float64) {
+	if m[0] <= 0 || m[3] <= 0 || math.Abs(m[1]) > 0.01*m[0] || math.Abs(m[2]) > 0.5*m[3] {
+		t.odd = true // turned or mirrored
+		return
+	}
+	if w <= 0 && text != "" && text != " " {
+		t.odd = true
+	}
+	size := float32(m[3])
+	x, y := float32(m[4]-t.x0), float32(t.y1-m[5])
+	width := float32(w*m[0]) / float32(max(1, utf8.RuneCountInString(text)))
+	for _, r := range text {
+		switch {
+		case r == ' ' || r == 0xa0 || r == '\t':
+			t.pg.chars = append(t.pg.chars, pdfChar{r: ' '})
+			x += width
+			continue
+		case r < ' ':
+			r = 0xfffd
+		}
+		c := pdfChar{r: r, size: size, x0: x, x1: x + width, y0: y - 0.8*size, y1: y + 0.2*size, bold: t.st.font.bold, mono: t.st.font.mono}
+		if n := len(t.pg.chars); n > 0 {
+			if p := t.pg.chars[n-1]; p.r != ' ' && abs32(c.y1-p.y1) < 0.5*size && c.x0-p.x1 > 0.17*size && !(isCJK(r) && isCJK(p.r)) {
+				t.pg.chars = append(t.pg.chars, pdfChar{r: ' '})
+			}
+		}
+		t.pg.chars = append(t.pg.chars, c)
+		x += width
+	}
 }
 
 // ledongNames are glyph names that every reader agrees on.

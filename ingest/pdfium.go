@@ -176,6 +176,7 @@ func (e *pdfiumEngine) openOnce(opening, ctx context.Context, r io.ReadSeeker, s
 const (
 	pdfiumWhole    = 64 << 20
 	pdfiumOpenTime = 5 * time.Second
+	pdfiumPageTime = 5 * time.Second
 )
 
 // pdfiumFault is the error for a trap inside PDFium.
@@ -246,6 +247,18 @@ func (d *pdfiumDoc) label(index int) string {
 		return ""
 	}
 	return strings.TrimSpace(resp.Label)
+}
+
+// pageWithin is page with a limit on time, after which the document is not to be used any more.
+func (d *pdfiumDoc) pageWithin(ctx context.Context, index int) (*pdfPage, error) {
+	ctx, cancel := context.WithTimeout(ctx, pdfiumPageTime)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { d.once.Do(func() { _ = d.inst.Kill() }) })
+	pg, err := d.page(index)
+	if !stop() && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil, parseError(ErrTimeout, "page %d took more than %v", index+1, pdfiumPageTime)
+	}
+	return pg, err
 }
 
 // page reads a page's characters. A page that cannot be loaded is an error; the document goes on.
