@@ -127,7 +127,7 @@ func quantiseGeneric(dst *byte, src *float32, n int) rowScale {
 	}
 	s, inv := quantScale(lo, hi)
 	for i, v := range x {
-		q[i] = byte(int32((v-lo)*inv + 0.5))
+		q[i] = byte(int32(float32((v-lo)*inv) + 0.5)) // the conversion forbids fusing the two
 	}
 	return s
 }

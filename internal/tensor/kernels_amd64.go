@@ -1,0 +1,178 @@
+//go:build !noasm
+
+package tensor
+
+//go:generate go run ./asm
+
+import (
+	"math"
+
+	"golang.org/x/sys/cpu"
+)
+
+//go:noescape
+func mulF32AVX2(mr, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, bias *float32)
+
+//go:noescape
+func mulF32AVX512(mr, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, bias *float32)
+
+//go:noescape
+func mulInt8AVX2(mr, k int, a *byte, lda int, b *int8, c *float32, ldc int, rows *rowScale, cols *float32)
+
+//go:noescape
+func mulInt8AVX512(mr, k int, a *byte, lda int, b *int8, c *float32, ldc int, rows *rowScale, cols *float32)
+
+//go:noescape
+func geluAVX2(x *float32, n int)
+
+//go:noescape
+func geluAVX512(x *float32, n int)
+
+//go:noescape
+func expSumAVX2(x *float32, n int, top, scale float32) (sum float32)
+
+//go:noescape
+func expSumAVX512(x *float32, n int, top, scale float32) (sum float32)
+
+//go:noescape
+func maxOfAVX2(x *float32, n int) (top float32)
+
+//go:noescape
+func maxOfAVX512(x *float32, n int) (top float32)
+
+//go:noescape
+func minMaxAVX2(x *float32, n int) (lo, hi float32)
+
+//go:noescape
+func minMaxAVX512(x *float32, n int) (lo, hi float32)
+
+//go:noescape
+func scaleByAVX2(x *float32, n int, a float32)
+
+//go:noescape
+func scaleByAVX512(x *float32, n int, a float32)
+
+//go:noescape
+func axpyAVX2(dst, x *float32, n int, a float32)
+
+//go:noescape
+func axpyAVX512(dst, x *float32, n int, a float32)
+
+//go:noescape
+func addSumAVX2(dst, x, y *float32, n int) (sum float32)
+
+//go:noescape
+func addSumAVX512(dst, x, y *float32, n int) (sum float32)
+
+//go:noescape
+func squaresAVX2(x *float32, n int, mean float32) (sum float32)
+
+//go:noescape
+func squaresAVX512(x *float32, n int, mean float32) (sum float32)
+
+//go:noescape
+func affineAVX2(x *float32, n int, mean, inv float32, gamma, beta *float32)
+
+//go:noescape
+func affineAVX512(x *float32, n int, mean, inv float32, gamma, beta *float32)
+
+//go:noescape
+func quantRowAVX2(dst *byte, src *float32, n int, lo, inv float32)
+
+//go:noescape
+func quantRowAVX512(dst *byte, src *float32, n int, lo, inv float32)
+
+//go:noescape
+func dotAVX2(a, b *float32, n int) (sum float32)
+
+//go:noescape
+func dotAVX512(a, b *float32, n int) (sum float32)
+
+//go:noescape
+func dotInt8AVX2(a, b *int8, n int) (sum int32)
+
+//go:noescape
+func dotInt8AVX512(a, b *int8, n int) (sum int32)
+
+//go:noescape
+func dequantAVX2(dst *float32, x *int8, n int, scale float32)
+
+//go:noescape
+func dequantAVX512(dst *float32, x *int8, n int, scale float32)
+
+var avx2 = kernels{
+	name: "avx2", mulF32: mulF32AVX2, mrF32: 6, nrF32: 16,
+	mulInt8: mulInt8AVX2, mrInt8: 6, nrInt8: 16, group: 2, width: 2,
+	quantise: func(dst *byte, src *float32, n int) rowScale {
+		lo, hi := minMaxAVX2(src, n)
+		s, inv := quantScale(lo, hi)
+		quantRowAVX2(dst, src, n, lo, inv)
+		return s
+	},
+	gelu: geluAVX2,
+	softmax: func(x *float32, n int, scale float32) {
+		scaleByAVX2(x, n, 1/expSumAVX2(x, n, maxOfAVX2(x, n), scale))
+	},
+	norm: func(dst, x, residual, gamma, beta *float32, n int, eps float32) {
+		if residual == nil {
+			normGeneric(dst, x, residual, gamma, beta, n, eps)
+			return
+		}
+		mean := addSumAVX2(dst, x, residual, n) / float32(n)
+		affineAVX2(dst, n, mean, inverseDeviation(squaresAVX2(dst, n, mean), n, eps), gamma, beta)
+	},
+	dot: dotAVX2, dotInt8: dotInt8AVX2, axpy: axpyAVX2, dequant: dequantAVX2,
+}
+
+// avx512 lacks VNNI (Skylake-X): its integer products are AVX2's.
+var avx512 = kernels{
+	name: "avx512", mulF32: mulF32AVX512, mrF32: 14, nrF32: 32,
+	mulInt8: mulInt8AVX2, mrInt8: 6, nrInt8: 16, group: 2, width: 2,
+	quantise: avx2.quantise,
+	gelu:     geluAVX512,
+	softmax: func(x *float32, n int, scale float32) {
+		scaleByAVX512(x, n, 1/expSumAVX512(x, n, maxOfAVX512(x, n), scale))
+	},
+	norm: func(dst, x, residual, gamma, beta *float32, n int, eps float32) {
+		if residual == nil {
+			normGeneric(dst, x, residual, gamma, beta, n, eps)
+			return
+		}
+		mean := addSumAVX512(dst, x, residual, n) / float32(n)
+		affineAVX512(dst, n, mean, inverseDeviation(squaresAVX512(dst, n, mean), n, eps), gamma, beta)
+	},
+	dot: dotAVX512, dotInt8: dotInt8AVX512, axpy: axpyAVX512, dequant: dequantAVX512,
+}
+
+var avx512vnni = func() kernels {
+	k := avx512
+	k.name, k.mulInt8, k.mrInt8, k.nrInt8, k.group, k.width = "avx512-vnni", mulInt8AVX512, 14, 32, 4, 1
+	k.quantise = func(dst *byte, src *float32, n int) rowScale {
+		lo, hi := minMaxAVX512(src, n)
+		s, inv := quantScale(lo, hi)
+		quantRowAVX512(dst, src, n, lo, inv)
+		return s
+	}
+	return k
+}()
+
+func inverseDeviation(squares float32, n int, eps float32) float32 {
+	return 1 / float32(math.Sqrt(float64(squares/float32(n)+eps)))
+}
+
+// available lists the implementations this processor can run, best first.
+func available() []*kernels {
+	var out []*kernels
+	x := &cpu.X86
+	fma := x.HasAVX2 && x.HasFMA
+	if fma && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ {
+		if x.HasAVX512VNNI {
+			out = append(out, &avx512vnni)
+		}
+		out = append(out, &avx512)
+	}
+	if fma {
+		out = append(out, &avx2)
+	}
+	return append(out, &generic)
+}
