@@ -71,8 +71,10 @@ func (v vectorStore) options(options []vectorstores.Option) (string, vectorstore
 	for _, set := range options {
 		set(&o)
 	}
-	if o.Embedder != nil && o.Embedder != v.store.encoder {
-		return "", o, fmt.Errorf("vector store: %w: an embedder other than the store's was given", ErrEncoderMismatch)
+	if o.Embedder != nil {
+		if e, ok := o.Embedder.(Encoder); !ok || e.Fingerprint() != v.store.fingerprint() {
+			return "", o, fmt.Errorf("vector store: %w: an embedder other than the store's was given", ErrEncoderMismatch)
+		}
 	}
 	if o.NameSpace != "" {
 		return o.NameSpace, o, nil
