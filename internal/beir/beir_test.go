@@ -1,0 +1,212 @@
+package beir_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"docent/chunker"
+	"docent/embed"
+	"docent/internal/beir"
+	"docent/retriever"
+)
+
+func testdata(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("DOCENT_TESTDATA")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "data")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("no evaluation data; point DOCENT_TESTDATA at a folder of BEIR sets")
+	}
+	return dir
+}
+
+func TestMetrics(t *testing.T) {
+	relevant := map[string]int{"a": 3, "b": 1, "c": 2}
+	ranked := []string{"x", "a", "b", "y", "z", "c"}
+	// (3/log2(3) + 1/log2(4) + 2/log2(7)) / (3/log2(2) + 2/log2(3) + 1/log2(4))
+	if got, want := beir.NDCG(ranked, relevant, 10), (3/math.Log2(3)+0.5+2/math.Log2(7))/(3+2/math.Log2(3)+0.5); math.Abs(got-want) > 1e-12 {
+		t.Errorf("nDCG %v, want %v", got, want)
+	}
+	if got := beir.Recall(ranked, relevant, 5); math.Abs(got-2.0/3) > 1e-12 {
+		t.Errorf("recall@5 %v", got)
+	}
+	if got := beir.ReciprocalRank(ranked, relevant, 10); got != 0.5 {
+		t.Errorf("reciprocal rank %v", got)
+	}
+	if beir.NDCG(nil, relevant, 10) != 0 || beir.NDCG(ranked, nil, 10) != 0 || beir.Recall(ranked, nil, 5) != 0 || beir.ReciprocalRank(ranked, relevant, 1) != 0 {
+		t.Error("nothing found or nothing relevant is not 0")
+	}
+}
+
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, data := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func small(t *testing.T) string {
+	dir := filepath.Join(t.TempDir(), "small")
+	write(t, dir, map[string]string{
+		"corpus.jsonl": `{"_id":"1","title":"Leave","text":"Twenty days a year."}
+{"_id":"2","title":"Pumps","text":"They need oil."}
+`,
+		"queries.jsonl":  `{"_id":"q1","text":"days of leave"}` + "\n" + `{"_id":"q2","text":"oil for a pump"}` + "\n" + `{"_id":"q3","text":"not judged"}`,
+		"qrels/test.tsv": "query-id\tcorpus-id\tscore\nq1\t1\t1\r\nq2\t2\t2\nq2\t1\t0\nunknown\t1\t1\n",
+	})
+	return dir
+}
+
+func TestEvaluate(t *testing.T) {
+	ctx := t.Context()
+	set, err := beir.Load(small(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := retriever.Open(ctx, retriever.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if _, err := store.CreateCollection(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	split, err := chunker.NewRecursive(nil, chunker.RecursiveConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time finds all there
+		if err := set.Index(ctx, store, "c", split, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := set.Evaluate(ctx, store, "c", beir.Options{Mode: retriever.Keyword})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Queries != 2 || r.Documents != 2 || r.NDCG10 != 1 || r.Recall5 != 1 || r.Recall10 != 1 || r.MRR10 != 1 || r.QPS <= 0 || r.P50 <= 0 || r.P99 < r.P50 {
+		t.Errorf("report %+v", r)
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"no folder":     {},
+		"bad corpus":    {"corpus.jsonl": "{"},
+		"bad judgement": {"qrels/test.tsv": "query-id\tcorpus-id\tscore\nq1\t1\n"},
+		"bad grade":     {"qrels/test.tsv": "query-id\tcorpus-id\tscore\nq1\t1\thigh\n"},
+	} {
+		dir := filepath.Join(t.TempDir(), "none")
+		if len(files) > 0 {
+			dir = small(t)
+			write(t, dir, files)
+		}
+		if _, err := beir.Load(dir); err == nil || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v, want an error that names the file", name, err)
+		}
+	}
+}
+
+var sets = []struct {
+	name  string
+	plain float64 // nDCG@10 of BM25 without analysis
+}{
+	{"xquad-en", .9695}, {"xquad-zh", .9746}, {"squad2-public", .8893}, {"drcd-dev", .9717}, {"cranfield", .3437},
+	{"hotpotqa-dev200", .7832}, {"musique-train100", .5591}, {"rgb-en-fact", .4997}, {"rgb-zh-fact", .5531},
+}
+
+// TestKeywordBars holds keyword search to plain BM25 on every set.
+func TestKeywordBars(t *testing.T) {
+	evaluate(t, nil, t.TempDir(), []retriever.Mode{retriever.Keyword}, func(t *testing.T, plain float64, r map[retriever.Mode]beir.Report) {
+		if r[retriever.Keyword].NDCG10 < plain {
+			t.Errorf("keyword nDCG@10 is %.4f, below %.4f of plain BM25", r[retriever.Keyword].NDCG10, plain)
+		}
+	})
+}
+
+// TestModes prints the table of all sets and modes with the built-in encoder and holds hybrid search to
+// its bars. Embedding takes minutes, so it runs when DOCENT_EVAL names a folder, which keeps the
+// vectors for the next time.
+func TestModes(t *testing.T) {
+	dir := os.Getenv("DOCENT_EVAL")
+	if dir == "" {
+		t.Skip("slow; set DOCENT_EVAL to a folder for the vectors")
+	}
+	encoder, err := embed.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	evaluate(t, encoder, dir, []retriever.Mode{retriever.Keyword, retriever.Dense, retriever.Hybrid}, func(t *testing.T, plain float64, r map[retriever.Mode]beir.Report) {
+		keyword, dense, hybrid := r[retriever.Keyword].NDCG10, r[retriever.Dense].NDCG10, r[retriever.Hybrid].NDCG10
+		bar := max(keyword, dense)
+		if plain > .95 || strings.Contains(t.Name(), "-zh") {
+			bar = keyword - 0.002
+		}
+		if hybrid < bar {
+			t.Errorf("hybrid nDCG@10 is %.4f, below %.4f", hybrid, bar)
+		}
+	})
+}
+
+func evaluate(t *testing.T, encoder *embed.Encoder, dir string, modes []retriever.Mode, check func(*testing.T, float64, map[retriever.Mode]beir.Report)) {
+	data, ctx := testdata(t), context.Background()
+	cfg := retriever.Config{Dir: dir}
+	var tokens chunker.Tokenizer
+	if encoder != nil {
+		cfg.Encoder, tokens = encoder, encoder
+	}
+	store, err := retriever.Open(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	split, err := chunker.NewRecursive(tokens, chunker.RecursiveConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	fmt.Fprintln(&table, "| set | mode | nDCG@10 | Recall@5 | Recall@10 | MRR@10 | QPS | p50 ms | p99 ms |\n|---|---|---|---|---|---|---|---|---|")
+	for _, s := range sets {
+		t.Run(s.name, func(t *testing.T) {
+			set, err := beir.Load(filepath.Join(data, s.name))
+			if os.IsNotExist(err) {
+				t.Skip("set is not there")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := store.Collection(ctx, s.name); err != nil {
+				if _, err := store.CreateCollection(ctx, s.name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := set.Index(ctx, store, s.name, split, nil); err != nil {
+				t.Fatal(err)
+			}
+			reports := make(map[retriever.Mode]beir.Report)
+			for _, m := range modes {
+				r, err := set.Evaluate(ctx, store, s.name, beir.Options{Mode: m})
+				if err != nil {
+					t.Fatal(err)
+				}
+				reports[m] = r
+				fmt.Fprintf(&table, "| %s | %s | %.4f | %.4f | %.4f | %.4f | %.0f | %.2f | %.2f |\n", s.name, m, r.NDCG10, r.Recall5, r.Recall10, r.MRR10, r.QPS, r.P50, r.P99)
+			}
+			check(t, s.plain, reports)
+		})
+	}
+	t.Log("\n" + table.String())
+}
