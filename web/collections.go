@@ -167,5 +167,8 @@ func (s *Server) search(c *gin.Context) {
 	if hits == nil {
 		hits = []retriever.Hit{}
 	}
+	for i := range hits {
+		hits[i].Document = public(hits[i].Document)
+	}
 	c.JSON(http.StatusOK, gin.H{"hits": hits})
 }

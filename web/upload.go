@@ -79,7 +79,11 @@ func (s *Server) upload(c *gin.Context) {
 			break
 		}
 		if err != nil {
-			s.fail(c, &apiError{http.StatusBadRequest, codeBadRequest, fmt.Sprintf("the upload broke off after %d files; those are being taken in, send the rest again", len(jobs)), nil})
+			message := "the upload broke off before a file was complete; send it again"
+			if len(jobs) > 0 {
+				message = fmt.Sprintf("the upload broke off after %d of its files; those are being taken in, send the rest again", len(jobs))
+			}
+			s.fail(c, badRequest(message))
 			return
 		}
 		raw, isFile := partFileName(part)
