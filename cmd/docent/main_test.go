@@ -228,27 +228,12 @@ func TestIngestTwiceChangedAndPruned(t *testing.T) {
 	}
 
 	h.ok("rm", docs[0].ID)
-	h.ok("rm", "docs/sub/../"+strings.TrimPrefix(filepath.ToSlash(relative(t, h.work, docs[1].Path)), "docs/"))
+	// The other one by its path as seen from here, not too tidily written.
+	h.ok("rm", filepath.Join("docs", "sub")+string(filepath.Separator)+".."+strings.TrimPrefix(docs[1].Path, filepath.Join(h.work, "docs")))
 	if left := h.ok("documents", "--json"); !strings.Contains(left, `"documents":[]`) {
 		t.Errorf("after rm: %s", left)
 	}
 	h.fails(1, []string{"no such document"}, "rm", "leave.md")
-}
-
-func relative(t *testing.T, base, path string) string {
-	t.Helper()
-	base, err := filepath.EvalSymlinks(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !filepath.IsAbs(path) {
-		return path
-	}
-	rel, err := filepath.Rel(base, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rel
 }
 
 // encryptedPDF asks for a password that nobody knows: its /U is not what any password yields.

@@ -9,6 +9,8 @@ import (
 	"net"
 	"os/exec"
 	"runtime"
+	"sync"
+	"time"
 
 	"github.com/tmc/langchaingo/tools"
 	"golang.org/x/sync/errgroup"
@@ -57,7 +59,8 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer ex.Close()
-	cfg, err := c.config(a, l, p, sel)
+	model := &liveModel{cfg: c.llmConfig(l.encoder, a.log), log: a.log, sel: sel, checked: time.Now()}
+	cfg, err := c.config(a, l, p, model)
 	if err != nil {
 		return err
 	}
@@ -104,24 +107,23 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 }
 
 // config wires the rooms to the server.
-func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, sel llm.Selected) (web.Config, error) {
-	qa := func(collection string) (*chain.QA, error) {
-		return a.qa(l, collection, sel, c.modelFlags, c.Style)
-	}
-	first, err := qa(defaultCollection) // finds faults of the prompt files now, not at the first question
+func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveModel) (web.Config, error) {
+	sel := model.sel
+	first, err := a.qa(l, defaultCollection, sel, c.modelFlags, c.Style) // finds faults of the prompt files now, not at the first question
 	if err != nil {
 		return web.Config{}, err
 	}
 	cfg := web.Config{
 		Store: l.store, Pipeline: p, Fetch: ingest.Fetch,
 		Ask: func(ctx context.Context, collection string, q chain.Question) iter.Seq2[chain.Event, error] {
-			answers, err := qa(collection)
+			answers, err := a.qa(l, collection, model.get(ctx), c.modelFlags, c.Style)
 			if err != nil {
 				return failed(err)
 			}
 			return answers.Stream(ctx, q)
 		},
 		Agent: func(ctx context.Context, collection, goal string, history []chain.Turn) iter.Seq2[chain.Event, error] {
+			sel := model.get(ctx)
 			if sel.Provider == llm.ExtractiveAnswer {
 				return failed(agent.ErrNoModel)
 			}
@@ -139,6 +141,36 @@ func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, sel llm.Select
 		cfg.Encoder = &web.Encoder{Name: l.encoder.Name(), Dim: l.encoder.Dim(), MaxTokens: l.encoder.MaxTokens()}
 	}
 	return cfg, nil
+}
+
+// A liveModel is the language model of a server. Where "auto" found none at the start, it looks again
+// now and then: whoever reads that no model is installed may start one.
+type liveModel struct {
+	cfg llm.Config
+	log *slog.Logger
+
+	mu      sync.Mutex
+	sel     llm.Selected
+	checked time.Time
+}
+
+// lookAgain is the time between two looks for a model.
+const lookAgain = 15 * time.Second
+
+func (m *liveModel) get(ctx context.Context) llm.Selected {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.cfg.Provider != llm.Auto || m.sel.Provider != llm.ExtractiveAnswer || time.Since(m.checked) < lookAgain {
+		return m.sel
+	}
+	m.checked = time.Now()
+	cfg := m.cfg
+	cfg.ProbeTimeout, cfg.Logger = 500*time.Millisecond, nil // somebody waits for an answer
+	if sel, err := llm.Open(ctx, cfg); err == nil && sel.Provider != llm.ExtractiveAnswer {
+		m.sel = sel
+		m.log.Info("a language model has come up", "model", sel.Name, "url", sel.URL)
+	}
+	return m.sel
 }
 
 // agent builds the agent that searches a collection.
