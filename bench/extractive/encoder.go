@@ -1,5 +1,16 @@
 package main
 
-import "docent/internal/llm"
+import (
+	"log"
 
-func builtin() llm.Encoder { return nil }
+	"docent/embed"
+	"docent/internal/llm"
+)
+
+func builtin() llm.Encoder {
+	enc, err := embed.Builtin()
+	if err != nil {
+		log.Fatal(err)
+	}
+	return enc
+}
