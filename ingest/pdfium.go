@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -58,7 +57,7 @@ func (e *pdfiumEngine) start() (pdfium.Pool, error) {
 		}
 	}
 	pool, err := webassembly.Init(webassembly.Config{
-		MinIdle: 0, MaxIdle: runtime.NumCPU(), MaxTotal: 4 * runtime.NumCPU(),
+		MinIdle: 0, MaxIdle: 1, MaxTotal: -1, // the Extractor says how many there are
 		RuntimeConfig: cfg, FSConfig: wazero.NewFSConfig(), Stdout: io.Discard, Stderr: io.Discard,
 	})
 	if err != nil {
@@ -194,7 +193,9 @@ func (d *pdfiumDoc) close() {
 	if d.stop != nil {
 		d.stop()
 	}
-	d.once.Do(func() { _ = d.inst.Close() })
+	// Kill drops the instance with all its memory; Close, which tidies up first, panics after a
+	// document that did not open, and the pool then counts the instance as in use for ever.
+	d.once.Do(func() { _ = d.inst.Kill() })
 }
 
 // metadata fills in what the document's information dictionary says and returns its title.
