@@ -472,7 +472,10 @@ func (x *Extractive) Call(ctx context.Context, prompt string, options ...llms.Ca
 	return llms.GenerateFromSinglePrompt(ctx, x, prompt, options...)
 }
 
-var passageFence = regexp.MustCompile(`(?s)<passage n="([0-9]+)"[^>]*>\n?(.*?)\n?</passage>`)
+var (
+	passageFence  = regexp.MustCompile(`(?s)<passage n="([0-9]+)"[^>]*>\n?(.*?)\n?</passage>`)
+	questionLabel = regexp.MustCompile(`^(?:Question|问题)\s*[:：]\s*`)
+)
 
 // errNoPassages says that a prompt gives the answerer nothing to quote.
 var errNoPassages = errors.New(`the extractive answerer quotes passages and cannot write: the prompt holds no <passage n="1">…</passage>; configure a language model`)
@@ -507,7 +510,7 @@ func (x *Extractive) GenerateContent(ctx context.Context, messages []llms.Messag
 		numbers = append(numbers, text[m[2]:m[3]])
 		passages = append(passages, html.UnescapeString(text[m[4]:m[5]]))
 	}
-	question := strings.TrimSpace(text[found[len(found)-1][1]:])
+	question := questionLabel.ReplaceAllString(strings.TrimSpace(text[found[len(found)-1][1]:]), "")
 	picked, err := x.Select(ctx, question, passages)
 	if err != nil {
 		return nil, err

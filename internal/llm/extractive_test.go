@@ -141,7 +141,7 @@ func TestExtractiveModel(t *testing.T) {
 func ExampleExtractive_Select() {
 	x := llm.NewExtractive(nil)
 	passages := []string{"Its warranty lasts 24 months. Keep the bill.", "Clean the filter once a week."}
-	picked, err := x.Select(context.Background(), "How long does the warranty of the X200 last?", passages)
+	picked, err := x.Select(context.Background(), "How long does the warranty last?", passages)
 	if err != nil {
 		panic(err)
 	}
