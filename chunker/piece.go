@@ -47,7 +47,7 @@ func (b *builder) piece(start, end, step int, cut float32) {
 	}
 	switch step {
 	case stepSentence:
-		each(func(pos int) int { return sentenceEnd(text, pos) }, stepLine, cutSentence)
+		each(func(pos int) int { return sentenceEnd(text, pos, false) }, stepLine, cutSentence)
 	case stepCell:
 		each(func(pos int) int { return after(text, pos, '|') }, stepClause, cutClause)
 	case stepLine:

@@ -25,9 +25,9 @@ func Sentences(text string) iter.Seq2[int, int] {
 // sentences is Sentences without the public promise of its shape.
 func sentences(text string) iter.Seq2[int, int] {
 	return func(yield func(int, int) bool) {
-		start := 0
+		start, lower := 0, lowerCase(text)
 		for start < len(text) {
-			end := sentenceEnd(text, start)
+			end := sentenceEnd(text, start, lower)
 			s, e := trim(text, start, end)
 			if s < e && !yield(s, e) {
 				return
@@ -37,8 +37,24 @@ func sentences(text string) iter.Seq2[int, int] {
 	}
 }
 
-// sentenceEnd is the offset just after the sentence that begins at start. It is above start.
-func sentenceEnd(text string, start int) int {
+// lowerCase reports whether text has no capitals to tell the beginning of a sentence by: notes, chats,
+// telexes. It looks at the beginning only.
+func lowerCase(text string) bool {
+	upper, letters := 0, 0
+	for i := 0; i < len(text) && i < 4096; i++ {
+		switch c := text[i]; {
+		case c >= 'a' && c <= 'z':
+			letters++
+		case c >= 'A' && c <= 'Z':
+			upper++
+		}
+	}
+	return upper*200 <= letters
+}
+
+// sentenceEnd is the offset just after the sentence that begins at start. It is above start. lower says
+// that a small letter may begin a sentence.
+func sentenceEnd(text string, start int, lower bool) int {
 	for i := start; i < len(text); {
 		c := text[i]
 		switch {
@@ -49,7 +65,7 @@ func sentenceEnd(text string, start int) int {
 			i++
 		case c == '.' || c == '!' || c == '?':
 			end := terminatorEnd(text, i)
-			if asciiEnds(text, start, i, end) {
+			if asciiEnds(text, start, i, end, lower) {
 				return end
 			}
 			i = end
@@ -107,7 +123,7 @@ func wideEnds(text string, r rune, end int) bool {
 }
 
 // asciiEnds reports whether the marks text[dot:end] of an English sentence begun at start end it.
-func asciiEnds(text string, start, dot, end int) bool {
+func asciiEnds(text string, start, dot, end int, lower bool) bool {
 	next, spaced := following(text, end)
 	if next == utf8.RuneError {
 		return true // the end of text
@@ -116,7 +132,7 @@ func asciiEnds(text string, start, dot, end int) bool {
 		prev, _ := utf8.DecodeLastRuneInString(text[:dot])
 		return wide(next) && (text[dot] != '.' || wide(prev))
 	}
-	if unicode.IsLower(next) {
+	if unicode.IsLower(next) && (!lower || end-dot > 1) && (dot == start || text[dot-1] != ' ') {
 		return false
 	}
 	if text[dot] != '.' || end-dot > 1 {

