@@ -146,6 +146,8 @@ func asciiEnds(text string, start, dot, end int, lower bool) bool {
 		return false // "1. Open the lid."
 	case len(word) == 1 && word[0] >= 'A' && word[0] <= 'Z':
 		return false // an initial: "J. Smith"
+	case next == '§' || unicode.IsDigit(next) && len(word) > 2 && word[1] == '.' && word[0] >= 'A' && word[0] <= 'Z':
+		return false // a citation of law: "11 U.S.C. § 321", "28 C.F.R. 58.6"
 	}
 	switch abbreviations[strings.ToLower(word)] {
 	case never:

@@ -31,6 +31,7 @@ func TestSentences(t *testing.T) {
 		{"mixed", "版本是v1.2。|Use it. |然后重启！|Done."},
 		{"ascii stops in chinese", "第一句.|第二句!|第三句"},
 		{"many marks", "什么？！|真的。。。|Really?! |Yes!!!"},
+		{"citations of law", "See 11 U.S.C. § 321 and 28 C.F.R. 58.6 for it. |Done."},
 		{"no capitals", "call dr. lee at 5. |bring e.g. the plan. |what next? |well... maybe."},
 		{"a space before the stop", "The flow is laminar . |it is also steady . |No slip ."},
 		{"an abbreviation with dots", "The U.S. |Army is large. |The U.S. army too."},
