@@ -178,7 +178,7 @@ func sensibleTitle(t, name string) bool {
 		return false
 	}
 	low := strings.ToLower(t)
-	for _, p := range []string{"microsoft word", "microsoft powerpoint", "untitled", "无标题", "未命名", "word document", "powerpoint presentation", "powerpoint 演示文稿", "document1", "slide 1", "about:blank", "title"} {
+	for _, p := range []string{"microsoft word", "microsoft powerpoint", "untitled", "无标题", "未命名", "word document", "powerpoint presentation", "powerpoint 演示文稿", "document1", "slide 1", "about:blank", "title", "(anonymous)", "anonymous", "(unspecified)"} {
 		if low == p || strings.HasPrefix(low, p+" - ") || strings.HasPrefix(low, p+" ") && len(low) < len(p)+4 {
 			return false
 		}

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,7 +13,13 @@ import (
 // TestMain makes the test binary its own parse worker: see workerArgv.
 func TestMain(m *testing.M) {
 	if os.Getenv("DOCENT_TEST_PARSE_WORKER") == "1" {
-		if err := ingest.Worker(context.Background(), os.Stdin, os.Stdout); err != nil {
+		var out io.Writer = os.Stdout
+		mode := os.Getenv("DOCENT_TEST_WORKER_MODE")
+		if mode == "memory" {
+			out = glutton{}
+		}
+		misbehave(mode)
+		if err := ingest.Worker(context.Background(), os.Stdin, out); err != nil {
 			os.Stderr.WriteString(err.Error() + "\n")
 			os.Exit(1)
 		}

@@ -322,8 +322,9 @@ func pdfBodySize(sheets []pdfSheet) float64 {
 }
 
 var (
-	pageNumber  = regexp.MustCompile(`^(?i)(?:[-–—·•|]\s*)?(?:page|p\.|pg\.?|第|seite)?\s*(?:#|[ivxlc]{1,7})\s*(?:页|頁)?\s*(?:(?:/|of|von|共|,)\s*(?:共)?\s*#\s*(?:页|頁)?)?(?:\s*[-–—·•|])?$`)
-	digitsInRow = regexp.MustCompile(`[0-9０-９]+`)
+	pageNumber      = regexp.MustCompile(`^(?i)(?:[-–—·•|]\s*)?(?:page|p\.|pg\.?|第|seite)?\s*(?:#|[ivxlc]{1,7})\s*(?:页|頁)?\s*(?:(?:/|of|von|共|,)\s*(?:共)?\s*#\s*(?:页|頁)?)?(?:\s*[-–—·•|])?$`)
+	numberedHeading = regexp.MustCompile(`^(?:[0-9]{1,2}(?:\.[0-9]{1,2}){0,4}\.?\s+\p{Lu}|第[0-9一二三四五六七八九十百]{1,4}[章节節条條]|[一二三四五六七八九十]{1,3}、)`)
+	digitsInRow     = regexp.MustCompile(`[0-9０-９]+`)
 )
 
 // dropMargins removes what repeats at the top and at the bottom of pages: running titles and page
@@ -343,9 +344,17 @@ func dropMargins(sheets []pdfSheet) {
 		if sh.height <= 0 {
 			continue
 		}
+		first, last := sh.height, 0.0
+		for j := range sh.segs {
+			if s := &sh.segs[j]; !s.turned {
+				first, last = min(first, s.cy()), max(last, s.cy())
+			}
+		}
 		for j := range sh.segs {
 			s := &sh.segs[j]
-			top, bottom := s.cy() < 0.12*sh.height, s.cy() > 0.88*sh.height
+			// Within an eighth of the page's height of its edges, or the outermost line within a quarter.
+			top := s.cy() < 0.125*sh.height || s.cy() < 0.25*sh.height && s.cy()-first < 1.2*s.size
+			bottom := s.cy() > 0.875*sh.height || s.cy() > 0.75*sh.height && last-s.cy() < 1.2*s.size
 			if !top && !bottom || s.turned || utf8.RuneCountInString(s.text) > 150 {
 				continue
 			}
@@ -462,7 +471,7 @@ func pdfHeadings(pages [][]pdfPara, body float64, outline []outlineItem) {
 		if letters*2 < n {
 			return false, false
 		}
-		if p.size > 1.15*body {
+		if p.size > 1.15*body || p.size > 1.06*body && p.lines == 1 && p.gap && n <= 80 && numberedHeading.MatchString(p.text) {
 			return true, false
 		}
 		end, _ := utf8.DecodeLastRuneInString(p.text)

@@ -251,6 +251,14 @@ func (r *pdfRow) text() string {
 
 func newPDFRow(segs []pdfSeg) pdfRow {
 	slices.SortStableFunc(segs, func(a, b pdfSeg) int { return cmpFloat(a.x0, b.x0) })
+	if len(segs) > 1 && pdfMarker.MatchString(segs[0].text) && segs[1].x0-segs[0].x1 < 5*segs[1].size {
+		// A bullet and its text are one thing, however far apart.
+		m := segs[0]
+		segs = segs[1:]
+		segs[0].text = m.text + " " + segs[0].text
+		segs[0].x0, segs[0].y0, segs[0].y1 = m.x0, min(segs[0].y0, m.y0), max(segs[0].y1, m.y1)
+		segs[0].runes += m.runes
+	}
 	r := pdfRow{segs: segs, x0: math.Inf(1), y0: math.Inf(1), x1: math.Inf(-1), y1: math.Inf(-1), bold: true, mono: true}
 	most := 0
 	for _, s := range segs {
@@ -567,6 +575,7 @@ func pdfTurned(segs []pdfSeg) []pdfPara {
 var (
 	pdfBullet   = regexp.MustCompile(`^(?:[•●○◦▪▫■□◆◇➢➤►▶‣⁃∙·–—✓✔\x{f0b7}\x{f0a7}\x{f076}\x{f0d8}*-]\s+\S|[•●▪■◆➢►‣\x{f0b7}\x{f0a7}])`)
 	pdfNumbered = regexp.MustCompile(`^(?:\(?[0-9]{1,3}[.)、）]|\(?[a-zA-Z][.)]|\(?[ivx]{1,5}[.)]|[（(][一二三四五六七八九十]{1,3}[）)]|[一二三四五六七八九十]{1,3}、|[①-⑳])\s*\S`)
+	pdfMarker   = regexp.MustCompile(`^(?:[•●○◦▪▫■□◆◇➢➤►▶‣⁃∙·–—*-]|[\x{f0b7}\x{f0a7}\x{f076}\x{f0d8}]|\(?[0-9]{1,3}[.)]|\(?[a-zA-Z][.)])$`)
 	dotLeader   = regexp.MustCompile(`(?:\s?[.…·‧]){4,}\s*`)
 	sentenceEnd = regexp.MustCompile(`[.!?:;。！？：；…"”』」’)）]$`)
 )
@@ -634,6 +643,9 @@ func pdfNewPara(cur []pdfRow, r pdfRow, after []pdfRow, gap bool, left, right fl
 	p := cur[len(cur)-1]
 	size := max(r.size, 1)
 	text, before := r.text(), p.text()
+	if r.mono && p.mono && math.Abs(r.size-p.size) < 0.1*size {
+		return false
+	}
 	if gap || r.size > 1.12*p.size || p.size > 1.12*r.size || r.mono != p.mono {
 		return true
 	}
@@ -776,7 +788,7 @@ func pdfTable(rows []pdfRow) (int, string) {
 		return merged
 	}
 	for i, r := range rows {
-		if i > 0 && (r.y0-rows[i-1].y1 > 2.2*r.size || r.size > 1.5*rows[0].size) {
+		if i > 0 && (r.y0-rows[i-1].y1 > 2.2*r.size || r.size > 1.5*rows[0].size || r.y0 < rows[i-1].y1-0.35*r.size || r.size < 0.75*rows[i-1].size) {
 			break
 		}
 		for _, s := range r.segs {

@@ -205,7 +205,7 @@ func newLedongFont(page pdf.Page, name string) *ledongFont {
 	pf := page.Font(name)
 	f := &ledongFont{enc: pf.Encoder(), widths: map[int]float64{}, text: map[int]string{}}
 	low := strings.ToLower(pf.BaseFont())
-	f.bold = strings.Contains(low, "bold") || strings.Contains(low, "black") || strings.Contains(low, "cmbx")
+	f.bold = strings.Contains(low, "bold") || strings.Contains(low, "black") || strings.Contains(low, "demi") || strings.Contains(low, "cmbx") || strings.HasSuffix(low, "-medi")
 	f.mono = strings.Contains(low, "mono") || strings.Contains(low, "courier") || strings.Contains(low, "cmtt")
 	if pf.V.Key("Subtype").Name() != "Type0" {
 		first := pf.FirstChar()

@@ -371,12 +371,13 @@ func (d *pdfiumDoc) page(index int) (pg *pdfPage, err error) {
 				if !ok {
 					low := strings.ToLower(info.FontName)
 					style = [2]bool{
-						strings.Contains(low, "bold") || strings.Contains(low, "black") || strings.Contains(low, "heavy") || strings.Contains(low, "semibold") || strings.Contains(low, "cmbx"),
+						strings.Contains(low, "bold") || strings.Contains(low, "black") || strings.Contains(low, "heavy") || strings.Contains(low, "demi") || strings.Contains(low, "cmbx") ||
+							strings.HasSuffix(low, "-medi") || strings.Contains(low, "mediital") || info.Flags&(1<<18) != 0,
 						strings.Contains(low, "mono") || strings.Contains(low, "courier") || strings.Contains(low, "consol") || strings.Contains(low, "cmtt") || strings.Contains(low, "menlo"),
 					}
 					names[info.FontName] = style
 				}
-				bold, mono = style[0], style[1] || info.Flags&1 != 0 && style[1]
+				bold, mono = style[0], style[1]
 			}
 		}
 		ch.x0, ch.y0, ch.x1, ch.y1 = float32(min(x0, x1)), float32(min(y0, y1)), float32(max(x0, x1)), float32(max(y0, y1))

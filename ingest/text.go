@@ -205,7 +205,8 @@ func utf16Order(b []byte) encoding.Encoding {
 		zero, other int
 		order       xunicode.Endianness
 	}{{odd, even, xunicode.LittleEndian}, {even, odd, xunicode.BigEndian}} {
-		if o.zero == 0 || o.other*50 > pairs || o.zero*200 < pairs {
+		// A few ideographs have a zero on the other side: U+4E00, U+9000.
+		if o.zero <= o.other || o.zero*200 < pairs {
 			continue
 		}
 		enc := xunicode.UTF16(o.order, xunicode.IgnoreBOM)
