@@ -1,6 +1,6 @@
 import { Menu, PanelLeftOpen } from "lucide-react";
 import { Dialog } from "radix-ui";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Navigate, Route, Routes, useMatch } from "react-router";
 import { toFailure } from "../lib/api";
@@ -126,6 +126,7 @@ function Home() {
   const { t } = useTranslation();
   const { data: collections, error, refetch } = useCollections();
   const last = usePreferences((state) => state.lastCollection);
+  const welcomed = useRef(false);
   if (error && !collections) {
     return (
       <div className="mx-auto w-full max-w-xl p-6">
@@ -139,7 +140,9 @@ function Home() {
   }
   if (!collections) return <p className="p-8 text-center text-ink-3">{t("app.loading")}</p>;
   const target = collections.find((item) => item.name === last) ?? collections[0];
-  if (target) return <Navigate to={`/c/${encodeURIComponent(target.name)}`} replace />;
+  // The welcome decides itself where its first collection leads.
+  if (!target) welcomed.current = true;
+  if (target && !welcomed.current) return <Navigate to={`/c/${encodeURIComponent(target.name)}`} replace />;
   return <Welcome />;
 }
 

@@ -1,5 +1,5 @@
 import { ArrowDown, FolderOpen } from "lucide-react";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useParams } from "react-router";
 import { pickQuestions } from "../lib/format";
@@ -143,47 +143,57 @@ function Chat({ id, collection, thread, fresh = false }: ChatProps) {
     };
   }, [thread?.title, collection]);
 
+  const composer = (
+    <>
+      <IndexingBanner collection={gone ? "" : collection} />
+      {gone ? (
+        <p className="rounded-xl bg-tint px-4 py-3 text-sm text-ink-2">
+          {t("chat.deletedCollection", { name: collection })}
+        </p>
+      ) : (
+        <Composer
+          collection={collection}
+          answering={answering}
+          onAsk={send}
+          onStop={() => stop(id)}
+        />
+      )}
+    </>
+  );
+
   return (
     <div className="relative flex min-h-0 flex-1 flex-col">
       <Announcer turns={turns} />
       {turns.length === 0 ? (
-        <Start collection={collection} onAsk={suggest} />
+        <Start collection={collection} onAsk={suggest}>
+          {composer}
+        </Start>
       ) : (
-        <div ref={scroller} className="min-h-0 flex-1 overflow-y-auto overscroll-contain">
-          <div
-            ref={content}
-            className="mx-auto w-full max-w-[46rem] divide-y px-4 pt-4 pb-10 sm:px-8"
-          >
-            {turns.map((turn) => (
-              <TurnView key={turn.key} turn={turn} answering={answering} onAgain={again} />
-            ))}
+        <>
+          <div ref={scroller} className="min-h-0 flex-1 overflow-y-auto overscroll-contain">
+            <div
+              ref={content}
+              className="mx-auto w-full max-w-[46rem] divide-y px-4 pt-4 pb-10 sm:px-8"
+            >
+              {turns.map((turn) => (
+                <TurnView key={turn.key} turn={turn} answering={answering} onAgain={again} />
+              ))}
+            </div>
           </div>
-        </div>
+          <div className="relative mx-auto w-full max-w-[46rem] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-8">
+            {!atEnd && (
+              <button
+                type="button"
+                onClick={toEnd}
+                className="button absolute -top-12 left-1/2 -translate-x-1/2 !rounded-full shadow-float"
+              >
+                <ArrowDown size={15} aria-hidden="true" /> {t("chat.jump")}
+              </button>
+            )}
+            {composer}
+          </div>
+        </>
       )}
-      <div className="relative mx-auto w-full max-w-[46rem] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-8">
-        {turns.length > 0 && !atEnd && (
-          <button
-            type="button"
-            onClick={toEnd}
-            className="button absolute -top-12 left-1/2 -translate-x-1/2 !rounded-full shadow-float"
-          >
-            <ArrowDown size={15} aria-hidden="true" /> {t("chat.jump")}
-          </button>
-        )}
-        <IndexingBanner collection={gone ? "" : collection} />
-        {gone ? (
-          <p className="rounded-xl bg-tint px-4 py-3 text-sm text-ink-2">
-            {t("chat.deletedCollection", { name: collection })}
-          </p>
-        ) : (
-          <Composer
-            collection={collection}
-            answering={answering}
-            onAsk={send}
-            onStop={() => stop(id)}
-          />
-        )}
-      </div>
     </div>
   );
 }
@@ -205,7 +215,14 @@ function Announcer({ turns }: { turns: readonly Turn[] }) {
   );
 }
 
-function Start({ collection, onAsk }: { collection: string; onAsk: (question: string) => void }) {
+interface StartProps {
+  collection: string;
+  onAsk: (question: string) => void;
+  /** The composer. */
+  children: ReactNode;
+}
+
+function Start({ collection, onAsk, children }: StartProps) {
   const { t, i18n } = useTranslation();
   const { data: collections } = useCollections();
   const jobs = useJobs(collection);
@@ -215,30 +232,31 @@ function Start({ collection, onAsk }: { collection: string; onAsk: (question: st
   const questions = pickQuestions(stored, i18n.language.startsWith("zh"), 4);
   const empty = item !== undefined && item.documents === 0 && batchOf(jobs) === undefined;
   return (
-    <div className="grid min-h-0 flex-1 place-items-center overflow-y-auto px-4 sm:px-8">
+    <div className="grid min-h-0 flex-1 place-items-center overflow-y-auto px-3 sm:px-8">
       <div className="w-full max-w-[42rem] py-8">
-        <h1 className="font-serif text-[1.9rem] leading-tight font-bold sm:text-[2.3rem]">
-          {t("chat.askTitle")}
-        </h1>
+        <div className="px-1">
+          <h1 className="font-serif text-[1.9rem] leading-tight font-bold sm:text-[2.3rem]">
+            {t("chat.askTitle")}
+          </h1>
+          <p className="mt-2 text-ink-2">
+            {empty
+              ? t("chat.noDocuments")
+              : item &&
+                t("chat.askIn", {
+                  documents: t("collections.documents", { count: item.documents }),
+                  collection,
+                })}
+          </p>
+        </div>
         {empty ? (
-          <>
-            <p className="mt-2 text-ink-2">{t("chat.noDocuments")}</p>
-            <Link to={`${base}/documents`} className="button primary mt-5">
-              <FolderOpen size={16} aria-hidden="true" /> {t("chat.addDocuments")}
-            </Link>
-          </>
+          <Link to={`${base}/documents`} className="button primary mt-5">
+            <FolderOpen size={16} aria-hidden="true" /> {t("chat.addDocuments")}
+          </Link>
         ) : (
-          item && (
-            <p className="mt-2 text-ink-2">
-              {t("chat.askIn", {
-                documents: t("collections.documents", { count: item.documents }),
-                collection,
-              })}
-            </p>
-          )
+          <div className="mt-6">{children}</div>
         )}
         {questions.length > 0 && !empty && (
-          <div className="mt-8">
+          <div className="mt-8 px-1">
             <h2 className="eyebrow">{t("chat.suggestions")}</h2>
             <ul className="mt-1 divide-y border-y">
               {questions.map((question) => (
@@ -276,7 +294,7 @@ function IndexingBanner({ collection }: { collection: string }) {
       {batch && (
         <Link
           to={`/c/${encodeURIComponent(collection)}/documents`}
-          className="mx-2 mb-1.5 block w-fit rounded px-2 py-0.5 text-sm text-marker-ink working"
+          className="mx-1 mb-2 block w-fit rounded px-1.5 py-0.5 text-sm text-ink-2 working"
         >
           {t("chat.indexing", { ...batch })}
         </Link>

@@ -30,11 +30,12 @@ export function Composer({ collection, answering, disabled = false, onAsk, onSto
   const [text, setText] = useState(() => drafts.get(collection) ?? "");
   const area = useRef<HTMLTextAreaElement>(null);
   const id = useId();
-  const agent = usePreferences((state) => state.agent);
+  const { data: info } = useInfo();
+  const hasAgent = info?.agent !== false;
+  const agent = usePreferences((state) => state.agent) && hasAgent;
   const setAgent = usePreferences((state) => state.setAgent);
   const chosen = usePreferences((state) => state.style);
   const setStyle = usePreferences((state) => state.setStyle);
-  const { data: info } = useInfo();
   const styles = styleNames.filter((name) => info?.styles.includes(name));
   const style: StyleName = styles.find((name) => name === chosen) ?? "plain";
 
@@ -145,9 +146,10 @@ export function Composer({ collection, answering, disabled = false, onAsk, onSto
           type="button"
           role="switch"
           aria-checked={agent}
-          title={t("chat.agentHint")}
+          disabled={!hasAgent}
+          title={hasAgent ? t("chat.agentHint") : t("chat.agentNeedsModel")}
           onClick={() => setAgent(!agent)}
-          className={`flex h-9 items-center gap-1.5 rounded-lg px-2 text-sm ${agent ? "bg-tint font-medium text-accent" : "text-ink-2 hover:bg-ink/5"}`}
+          className={`flex h-9 items-center gap-1.5 rounded-lg px-2 text-sm ${agent ? "bg-tint font-medium text-accent" : "text-ink-2 enabled:hover:bg-ink/5 disabled:opacity-45"}`}
         >
           <Bot size={17} aria-hidden="true" />
           {t("chat.agent")}

@@ -87,8 +87,8 @@ export const TurnView = memo(function TurnView({ turn, answering, onAgain }: Pro
           </FailureNote>
         )}
         {answer?.notice && (
-          <p className="flex gap-2 rounded-xl bg-tint px-3.5 py-2.5 text-sm text-ink-2">
-            <Info size={16} aria-hidden="true" className="mt-[0.2em] shrink-0" />
+          <p className="flex gap-2 text-[0.8125rem] leading-relaxed text-ink-3">
+            <Info size={15} aria-hidden="true" className="mt-[0.25em] shrink-0" />
             {answer.notice}
           </p>
         )}
@@ -213,7 +213,7 @@ function SourceList({ turn }: { turn: Turn }) {
       )}
       {others.length > 0 && (
         <Fold
-          open={false}
+          open={answer.declined === true}
           label={
             cited.length > 0 ? t("chat.alsoRead", { count: others.length }) : t("chat.nearest")
           }

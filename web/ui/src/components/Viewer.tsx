@@ -70,7 +70,7 @@ export default function Viewer({ place, quoted, onClose }: Props) {
           >
             {title || t("viewer.title")}
           </h2>
-          <p className="truncate text-xs text-ink-3">
+          <p className="line-clamp-2 text-xs text-ink-3">
             {[
               path !== title ? path : "",
               where?.page ? t("chat.page", { page: where.page }) : "",

@@ -10,7 +10,6 @@ import { enqueueUploads } from "../state/uploads";
 import type { Failure } from "../types/events";
 import { CreateCollection } from "./CreateCollection";
 import { FailureNote } from "./FailureNote";
-import { Wordmark } from "./Wordmark";
 
 async function ensureCollection(name: string) {
   try {
@@ -66,8 +65,7 @@ export function Welcome() {
   return (
     <div className="grid min-h-0 flex-1 place-items-center overflow-y-auto px-5">
       <div className="w-full max-w-[38rem] py-10">
-        <Wordmark large />
-        <h1 className="mt-10 font-serif text-[2rem] leading-tight font-bold sm:text-[2.7rem]">
+        <h1 className="font-serif text-[2rem] leading-tight font-bold sm:text-[2.7rem]">
           <span className="bg-linear-to-r from-marker to-marker bg-[length:100%_42%] bg-[position:0_85%] bg-no-repeat">
             {t("welcome.title")}
           </span>

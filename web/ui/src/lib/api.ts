@@ -7,6 +7,7 @@ import type {
   DocumentInfo,
   Info,
   Job,
+  Uploaded,
 } from "../types/api";
 import { type AnswerEvent, answerEventTypes, type Failure } from "../types/events";
 import { readEvents } from "./sse";
@@ -159,7 +160,7 @@ export function upload(
   files: readonly { file: File; path: string }[],
   onProgress: (share: number) => void,
   signal: AbortSignal,
-): Promise<Job[]> {
+): Promise<Uploaded> {
   return new Promise((resolve, reject) => {
     const form = new FormData();
     for (const { file, path } of files) form.append("file", file, path);
@@ -174,7 +175,7 @@ export function upload(
         return;
       }
       try {
-        resolve((JSON.parse(request.responseText) as { jobs: Job[] | null }).jobs ?? []);
+        resolve(JSON.parse(request.responseText) as Uploaded);
       } catch {
         reject(new ApiError("internal", "unreadable reply", request.status));
       }

@@ -68,6 +68,11 @@ describe("applyEvent", () => {
     ]);
     expect(reasoningOf(turn)).toBe("I need the price.\n\nNow multiply.");
   });
+  it("takes tokens before a tool call or a new stage for thinking", () => {
+    const thinking: AnswerEvent = { type: "token", text: "Let me look." };
+    expect(run([thinking, { type: "tool_call", id: "1", name: "s", input: "" }]).text).toBe("");
+    expect(run([thinking, { type: "status", stage: "searching" }]).text).toBe("");
+  });
   it("keeps what had come when the stream fails", () => {
     const turn = run([
       { type: "token", text: "Half" },
@@ -92,12 +97,21 @@ describe("turnsFromMessages", () => {
       { id: "5", role: "assistant", content: "half an ans", created_at: at },
       { id: "6", role: "user", content: "d?", created_at: at },
       { id: "7", role: "assistant", content: "", error: "no model", created_at: at },
+      { id: "8", role: "user", content: "e?", created_at: at },
+      {
+        id: "9",
+        role: "assistant",
+        content: "so far",
+        error: { code: "cancelled", message: "stopped" },
+        created_at: at,
+      },
     ]);
     expect(turns.map((turn) => [turn.question, turn.phase, turn.text])).toEqual([
       ["a?", "done", "Fifteen days [1]"],
       ["b?", "stopped", ""],
       ["c?", "stopped", "half an ans"],
       ["d?", "failed", ""],
+      ["e?", "stopped", "so far"],
     ]);
     expect(turns[3]?.failure).toEqual({ code: "internal", message: "no model" });
   });

@@ -55,7 +55,8 @@ export function applyEvent(turn: Turn, event: AnswerEvent): Turn {
     case "started":
       return turn;
     case "status":
-      return { ...turn, stage: event.stage, query: event.query ?? turn.query };
+      // Tokens before a new stage or a tool call turn out to have been thinking, not the answer.
+      return { ...turn, stage: event.stage, query: event.query ?? turn.query, text: "" };
     case "sources":
       return { ...turn, passages: event.passages ?? [] };
     case "token":
@@ -65,6 +66,7 @@ export function applyEvent(turn: Turn, event: AnswerEvent): Turn {
     case "tool_call":
       return {
         ...turn,
+        text: "",
         steps: [
           ...turn.steps,
           { kind: "tool", id: event.id, name: event.name, input: event.input },
@@ -132,11 +134,15 @@ export function turnsFromMessages(messages: readonly Message[]): Turn[] {
       turn.phase = "done";
     }
     if (message.error) {
-      turn.failure =
+      const failure =
         typeof message.error === "string"
           ? { code: "internal", message: message.error }
           : message.error;
-      turn.phase = "failed";
+      if (failure.code === "cancelled") turn.phase = "stopped";
+      else {
+        turn.failure = failure;
+        turn.phase = "failed";
+      }
     }
   }
   return turns;

@@ -105,6 +105,7 @@ export const en = {
       "examples+reasoning": "Both of them",
     },
     agent: "Agent",
+    agentNeedsModel: "The agent needs a language model",
     agentHint: "Works in several steps, with search and a calculator",
     indexing: "Still reading {{done}} of {{total}} files: answers may miss what is not read yet.",
     searching: "Searching “{{query}}”",

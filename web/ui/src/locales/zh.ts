@@ -105,6 +105,7 @@ export const zh: Messages = {
       "examples+reasoning": "两者兼用",
     },
     agent: "智能体",
+    agentNeedsModel: "智能体需要语言模型",
     agentHint: "分步进行，可检索、可计算",
     indexing: "仍在读取文件（{{done}}/{{total}}），回答可能遗漏尚未读到的内容。",
     searching: "正在检索“{{query}}”",

@@ -80,14 +80,21 @@ async function sendGroup(collection: string, group: readonly Upload[]) {
   for (const key of wanted) controllers.set(key, controller);
   patch(wanted, { state: "sending", sent: 0 });
   try {
-    const jobs = await upload(
+    const { jobs, refused } = await upload(
       collection,
       group,
       (sent) => patch(wanted, { sent }),
       controller.signal,
     );
-    noteJobs(collection, jobs);
-    remove(wanted);
+    noteJobs(collection, jobs ?? []);
+    const reasons = new Map((refused ?? []).map(({ path, error }) => [path, error]));
+    remove(new Set(group.filter((item) => !reasons.has(item.path)).map((item) => item.key)));
+    for (const item of group) {
+      const message = reasons.get(item.path);
+      if (message !== undefined) {
+        patch(new Set([item.key]), { state: "failed", failure: { code: "bad_request", message } });
+      }
+    }
   } catch (error) {
     if (isAbort(error)) {
       // One file of the group was taken back: the others go again.

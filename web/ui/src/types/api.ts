@@ -6,8 +6,16 @@ export interface Info {
   encoder: { name: string; dim: number; max_tokens: number } | null;
   model: { provider: string; name: string; notice?: string };
   styles: string[];
+  /** False without a language model, which an agent cannot do without. */
+  agent?: boolean;
   max_upload_bytes?: number;
   sample?: boolean;
+}
+
+/** The reply to an upload: files refused beside others are listed, and the others are queued. */
+export interface Uploaded {
+  jobs: Job[] | null;
+  refused?: { path: string; error: string }[] | null;
 }
 
 export interface Indexing {

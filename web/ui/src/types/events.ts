@@ -58,7 +58,8 @@ export interface Failure {
 export type AnswerEvent =
   | { type: "started"; conversation_id: string; message_id: string }
   | { type: "status"; stage: Stage; query?: string }
-  | { type: "sources"; passages: Passage[] }
+  /** `indexing`, added by the server: files are still being read, so the answer may lack them. */
+  | { type: "sources"; passages: Passage[]; indexing?: { done: number; total: number } }
   | { type: "token"; text: string }
   | { type: "reasoning"; text: string }
   | { type: "tool_call"; id: string; name: string; input: string }
