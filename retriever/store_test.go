@@ -476,7 +476,7 @@ func TestLanguageOfQuestion(t *testing.T) {
 	s := open(t, t.TempDir(), e)
 	create(t, s, "c")
 	mustPut(t, s, "c", "right", "员工每年享有二十天年假。")
-	mustPut(t, s, "c", "near", "年假有多少天？")       // the same words as the question for the encoder
+	mustPut(t, s, "c", "near", "年假有多少天？")         // the same words as the question for the encoder
 	mustPut(t, s, "c", "english", "Twenty days.") // nothing of the question
 	hits := search(t, s, "c", "年假 有多少天？")
 	if len(hits) < 2 || hits[0].Document.Path != "near" || hits[1].Document.Path != "right" {
