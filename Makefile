@@ -17,7 +17,7 @@ run: build ## build everything and start the server
 	./bin/docent serve --addr $(ADDR)
 
 build: ui ## the one static binary, bin/docent
-	$(GO) build -trimpath -o bin/docent ./cmd/docent
+	$(GO) build -ldflags '-s -w' -o bin/docent ./cmd/docent
 
 ui: $(UI)/dist/index.html ## the web page, built into the binary by `make build`
 
