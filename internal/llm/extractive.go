@@ -62,10 +62,15 @@ func (x *Extractive) SelectFrom(ctx context.Context, question string, passages [
 	// A second and third sentence are worth the reader's time only when they are nearly as likely, or
 	// stand right beside the first and are likely themselves.
 	out := []Sentence{best.Sentence}
+	said := map[string]bool{oneLine(best.text): true}
 	for _, c := range ranked[1:] {
+		if c.asks || said[oneLine(c.text)] { // chunks overlap
+			continue
+		}
 		beside := c.Passage == best.Passage && (c.index == best.index+1 || c.index == best.index-1)
 		if c.Score >= 0.6*best.Score || beside && c.Score >= 0.4*best.Score {
 			out = append(out, c.Sentence)
+			said[oneLine(c.text)] = true
 		}
 		if len(out) == maxSentences {
 			break
@@ -103,7 +108,8 @@ type Candidate struct {
 	Features Features
 	Embedded bool // the encoder has voted
 	least    float64
-	index    int // of the sentence in its passage
+	asks     bool // it says nothing that could answer: a heading, or a question itself
+	index    int  // of the sentence in its passage
 	text     string
 }
 
@@ -238,7 +244,8 @@ func (x *Extractive) rank(ctx context.Context, question string, passages []Passa
 			}
 		}
 		f.News = min(1, float64(news)/3)
-		cands[i].Score = f.score(keywords)
+		cands[i].asks = news == 0 || title(cands[i].text, passages[cands[i].Passage].Text[cands[i].End:])
+		cands[i].Score = cands[i].weigh(keywords)
 	}
 	byScore := func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Passage, b.Passage), cmp.Compare(a.Start, b.Start))
@@ -279,8 +286,8 @@ func (x *Extractive) rank(ctx context.Context, question string, passages []Passa
 		c := cands[at[i]]
 		c.Features.Cosine = cosine(q, row)
 		c.Embedded = true
-		c.Score = c.Features.score(&withEncoder)
 		c.least = withEncoder.least
+		c.Score = c.weigh(&withEncoder)
 		voted = append(voted, c)
 	}
 	slices.SortFunc(voted, byScore)
@@ -318,6 +325,40 @@ type weights struct {
 
 	least float64 // score below which nothing is quoted
 }
+
+// weigh scores the candidate. What only names the subject, or asks, is evidence for the sentences
+// beside it and hardly ever an answer.
+func (c *Candidate) weigh(w *weights) float64 {
+	score := c.Features.score(w)
+	if c.asks {
+		score *= 0.1
+	}
+	return score
+}
+
+// title reports whether a sentence is a heading, or a question, over the text that follows.
+func title(sentence, rest string) bool {
+	if strings.TrimSpace(rest) == "" {
+		return false
+	}
+	if strings.HasPrefix(sentence, "#") {
+		return true
+	}
+	last, _ := utf8.DecodeLastRuneInString(sentence)
+	first, _ := utf8.DecodeRuneInString(sentence)
+	switch {
+	case last == '?' || last == '？':
+		return true
+	case strings.ContainsRune(".。!！;；:：|)）\"”』」,，", last), strings.ContainsAny(sentence, "0123456789"), strings.ContainsRune("|-*+•>", first):
+		return false
+	}
+	if prose.IsChinese(sentence) {
+		return utf8.RuneCountInString(sentence) <= 16 && strings.HasPrefix(rest, "\n")
+	}
+	return len(strings.Fields(sentence)) <= 8 && strings.HasPrefix(rest, "\n")
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func (f Features) score(w *weights) float64 {
 	z := w.bias + w.Cover*f.Cover + w.CoverNear*f.CoverNear + w.CoverPassage*f.CoverPassage + w.Rank*f.Rank +

@@ -61,6 +61,37 @@ func TestSelect(t *testing.T) {
 	}
 }
 
+// A heading and a question that name the subject are not the answer; what stands below them is. A
+// sentence that two overlapping passages hold is quoted once.
+func TestSelectLooksBelowHeadings(t *testing.T) {
+	x := llm.NewExtractive(nil)
+	passages := []llm.Passage{
+		{Text: "# Parental leave policy\nParents may take up to 14 weeks off. Ask the office for the form."},
+		{Text: "Parents may take up to 14 weeks off. Ask the office for the form.\n\nHow is the parental leave policy applied?\nThe head of department decides."},
+		{Text: "育儿假规定\n父母最多可休14周。请向办公室索取表格。"},
+	}
+	for question, want := range map[string]string{
+		"What is the parental leave policy?": "Parents may take up to 14 weeks off.",
+		"育儿假规定是什么？":                          "父母最多可休14周。",
+	} {
+		picked, err := x.SelectFrom(t.Context(), question, passages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := texts(passages, picked)
+		seen := map[string]bool{}
+		for _, s := range got {
+			if seen[s] || strings.HasPrefix(s, "#") || strings.HasSuffix(s, "?") || s == "育儿假规定" {
+				t.Errorf("%s picked %q", question, got)
+			}
+			seen[s] = true
+		}
+		if len(got) == 0 || got[0] != want {
+			t.Errorf("%s picked %q, want %q first", question, got, want)
+		}
+	}
+}
+
 // english is an encoder that may be asked about English only, and likes one word.
 type english struct {
 	t     *testing.T
