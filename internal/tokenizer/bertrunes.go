@@ -36,8 +36,14 @@ type mappedRune struct {
 type runeTable struct {
 	pages  [utf8.MaxRune/256 + 1][]uint16 // pages that are all one class share storage
 	mapped []mappedRune
-	ascii  [utf8.RuneSelf]uint8 // lower-cased byte | 0x80 when alone; 0 drop; ' ' space
+	ascii  [utf8.RuneSelf]uint8 // the lower-cased byte, with asciiAlone when it is a word; or one of the next two
 }
+
+const (
+	asciiAlone = 0x80
+	asciiDrop  = asciiAlone | 0
+	asciiSpace = asciiAlone | ' '
+)
 
 func (t *runeTable) class(r rune) uint16 { return t.pages[r>>8][r&255] }
 
@@ -173,11 +179,11 @@ func newRuneTable(m bertMode) *runeTable {
 		case runeLetter:
 			t.ascii[i] = byte(i)
 		case runeDrop:
-			t.ascii[i] = 0
+			t.ascii[i] = asciiDrop
 		case runeSpace:
-			t.ascii[i] = ' '
+			t.ascii[i] = asciiSpace
 		case runeAlone:
-			t.ascii[i] = byte(i) | 0x80
+			t.ascii[i] = byte(i) | asciiAlone
 		default:
 			t.ascii[i] = t.mapped[class-runeMapped].text[0] // a lower-cased letter
 		}

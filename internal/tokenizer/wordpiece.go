@@ -162,12 +162,7 @@ func (w *WordPiece) scan(b *wordBuffer, text string, flush func()) {
 	for i := 0; i < len(text); {
 		if c := text[i]; c < utf8.RuneSelf {
 			switch k := w.runes.ascii[c]; {
-			case k == ' ':
-				if b.runes > 0 && w.word(b, flush) {
-					return
-				}
-			case k == 0:
-			case k < utf8.RuneSelf:
+			case k < asciiAlone:
 				if b.runes == 0 {
 					b.first = i
 				}
@@ -177,11 +172,16 @@ func (w *WordPiece) scan(b *wordBuffer, text string, flush func()) {
 					b.start = append(b.start, i)
 					b.end = append(b.end, i+1)
 				}
+			case k == asciiSpace:
+				if b.runes > 0 && w.word(b, flush) {
+					return
+				}
+			case k == asciiDrop:
 			default:
 				if b.runes > 0 && w.word(b, flush) {
 					return
 				}
-				if w.alone(b, k&0x7f, i, flush) {
+				if w.alone(b, k&^asciiAlone, i, flush) {
 					return
 				}
 			}
