@@ -12,7 +12,7 @@ import (
 
 // TestMain makes the test binary its own parse worker: see workerArgv.
 func TestMain(m *testing.M) {
-	if os.Getenv("DOCENT_TEST_PARSE_WORKER") == "1" {
+	if len(os.Args) == 2 && os.Args[1] == "parse-worker" {
 		var out io.Writer = os.Stdout
 		mode := os.Getenv("DOCENT_TEST_WORKER_MODE")
 		if mode == "memory" {
@@ -25,12 +25,11 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Setenv("DOCENT_TEST_PARSE_WORKER", "1")
 	os.Exit(m.Run())
 }
 
 // workerArgv is what ExtractorConfig.Worker takes in tests.
-func workerArgv() []string { return []string{os.Args[0]} }
+func workerArgv() []string { return []string{os.Args[0], "parse-worker"} }
 
 // sharedData is a folder of real documents kept beside the repository, or the test is skipped.
 func sharedData(t testing.TB, name string) string {
