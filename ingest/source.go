@@ -192,18 +192,21 @@ func CleanName(name string) (string, error) {
 		}
 		return r
 	}, s)
-	if len(s) > 1 && s[1] == ':' && (s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z') {
-		s = s[2:]
-	}
-	var parts []string
-	for part := range strings.SplitSeq(s, "/") {
-		part = strings.TrimSpace(part)
-		if part == "" || part == "." || part == ".." {
-			continue
+	for before := ""; s != before; { // what is taken away may uncover more of the kind
+		before = s
+		if len(s) > 1 && s[1] == ':' && (s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z') {
+			s = s[2:]
 		}
-		parts = append(parts, part)
+		var parts []string
+		for part := range strings.SplitSeq(s, "/") {
+			part = strings.TrimSpace(part)
+			if part == "" || part == "." || part == ".." {
+				continue
+			}
+			parts = append(parts, part)
+		}
+		s = strings.Join(parts, "/")
 	}
-	s = strings.Join(parts, "/")
 	if s == "" {
 		return "", fmt.Errorf("%w: %q", ErrName, name)
 	}
