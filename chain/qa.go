@@ -49,7 +49,7 @@ type Config struct {
 
 	CountTokens func(text string) int // the model's own count; nil means a cautious guess from the characters
 
-	Notice string        // copied to every answer of Model, such as llm.Selected.Notice
+	Notice string        // part of every answer's Notice, such as llm.Selected.Notice
 	Memory schema.Memory // for langchaingo's chains.Call; nil means none
 	Logger *slog.Logger  // nil discards
 }
@@ -186,6 +186,9 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 	answer := Answer{Citations: []Citation{}, Passages: []Passage{}, Model: q.cfg.ModelName, Notice: q.cfg.Notice}
 	if q.extractive != nil {
 		answer.Notice = noticeText(text)
+		if q.cfg.Notice != "" { // why the model that was asked for is not there
+			answer.Notice = strings.TrimRight(q.cfg.Notice, ". ") + ". " + answer.Notice
+		}
 	}
 
 	query := text

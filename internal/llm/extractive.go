@@ -83,7 +83,7 @@ const (
 	maxSentences = 3
 	// maxEmbedded bounds the sentences that the encoder sees: the first by keyword evidence. More of
 	// them cost time (a sentence is 20 to 40 tokens) and were hardly ever the answer.
-	maxEmbedded = 12
+	maxEmbedded = 8
 )
 
 // Features is the evidence for one sentence. bench/extractive prints it, and the weights below were
