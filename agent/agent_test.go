@@ -119,7 +119,7 @@ func testTools() []tools.Tool {
 		toolFunc{"panics", func(context.Context, string) (string, error) { panic("boom: secret") }},
 		toolFunc{"hangs", func(ctx context.Context, _ string) (string, error) { select {} }},
 		toolFunc{"fails", func(context.Context, string) (string, error) { return "", errors.New("the disk is on fire") }},
-		toolFunc{"floods", func(context.Context, string) (string, error) { return strings.Repeat("flood ", 1<<20), nil }},
+		toolFunc{"floods", func(context.Context, string) (string, error) { return strings.Repeat("flood ", 1<<14), nil }},
 	}
 }
 

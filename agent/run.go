@@ -273,12 +273,13 @@ func (r *run) call(ctx context.Context, c Call) (output, failure string) {
 			}
 			return "", fmt.Sprintf("%s failed: %s", c.Tool, shorten(res.err.Error(), 400))
 		}
-		out := strings.ToValidUTF8(strings.TrimSpace(res.output), "\uFFFD")
-		if out == "" {
+		out, tooLong := res.output, len(res.output) > maxObservation
+		out = strings.ToValidUTF8(strings.TrimSpace(cut(out, maxObservation)), "\uFFFD")
+		switch {
+		case tooLong:
+			out += "\n… (cut)"
+		case out == "":
 			out = "(no output)"
-		}
-		if len(out) > maxObservation {
-			out = cut(out, maxObservation) + "\n… (cut)"
 		}
 		return out, ""
 	case <-ctx.Done():

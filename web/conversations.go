@@ -147,7 +147,8 @@ func titleOf(question string) string {
 }
 
 // history pairs the questions of a conversation with their answers, oldest first, the newest turns only.
-// Questions without an answer, and answers that declined or broke off, tell the model nothing.
+// A question that got no word of an answer is left out; one whose answer broke off is not, as the next
+// question may well be about it.
 func history(messages []catalog.Message, turns int) []chain.Turn {
 	var out []chain.Turn
 	question := ""
