@@ -223,7 +223,7 @@ func (l *library) searchFunc(collection string) chain.SearchFunc {
 func explain(err error, a *app) error {
 	switch {
 	case errors.Is(err, retriever.ErrLocked):
-		return fmt.Errorf("%w\nStop that docent first, or name another data directory with --data", err)
+		return fmt.Errorf("%w (--data names another)", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w\nCheck the permissions, or name another data directory with --data", err)
 	}

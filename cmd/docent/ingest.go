@@ -236,11 +236,22 @@ func (r *ingestRun) describe(path, stage string, done, total int) {
 	if r.bar == nil {
 		return
 	}
-	text := filepath.Base(path) + ": " + stage
+	text := stage
 	if total > 0 {
 		text += fmt.Sprintf(" %d/%d", done, total)
 	}
-	r.bar.Describe(fmt.Sprintf("%-40s", clip(text, 40)))
+	r.bar.Describe(pad(clip(filepath.Base(path), 24)+": "+text, 42))
+}
+
+// pad fills s with spaces to n columns of a terminal, where wide characters take two.
+func pad(s string, n int) string {
+	for _, r := range s {
+		n--
+		if r >= 0x1100 {
+			n--
+		}
+	}
+	return s + strings.Repeat(" ", max(n, 0))
 }
 
 func (r *ingestRun) summary() string {

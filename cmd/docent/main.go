@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -112,6 +113,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 
+	os.Args = withoutSecrets(os.Args) // the data directory's lock file says which command holds it
 	a := newApp(c.globals, stdin, stdout, stderr)
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(a)
@@ -126,6 +128,21 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "docent: %v\n", explain(err, a))
 	return exitFailed
+}
+
+// withoutSecrets returns the arguments with the values of --model-key and --password taken out.
+func withoutSecrets(args []string) []string {
+	out := slices.Clone(args)
+	for i, arg := range out {
+		for _, flag := range []string{"--model-key", "--password"} {
+			if strings.HasPrefix(arg, flag+"=") {
+				out[i] = flag + "=…"
+			} else if arg == flag && i+1 < len(out) {
+				out[i+1] = "…"
+			}
+		}
+	}
+	return out
 }
 
 // exited carries the end that kong asks for through its callers.

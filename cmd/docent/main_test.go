@@ -580,7 +580,7 @@ func TestServe(t *testing.T) {
 		t.Skip("Windows has no interrupt that one process could send another")
 	}
 	h := newHome(t)
-	url, stop := h.serve()
+	url, stop := h.serve("--model-key", "sk-secret", "--model-provider", "extractive")
 	resp, err := http.Get(url + "/api/health")
 	if err != nil {
 		t.Fatal(err)
@@ -591,7 +591,9 @@ func TestServe(t *testing.T) {
 		t.Errorf("health: %d %s", resp.StatusCode, body)
 	}
 
-	h.fails(1, []string{h.data, "use"}, "collections")
+	if r := h.fails(1, []string{h.data, "in use", "serve", "--data"}, "collections"); strings.Contains(r.stderr, "sk-secret") {
+		t.Errorf("the error shows the key: %s", r.stderr)
+	}
 
 	other := newHome(t)
 	addr := strings.TrimPrefix(strings.TrimSuffix(url, "/"), "http://")
