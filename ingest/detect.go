@@ -63,6 +63,13 @@ func init() {
 	parsers = map[string]func(*parser, *input, form) (*Document, error){
 		"pdf":      parsePDF,
 		"docx":     parseDOCX,
+		"pptx":     parsePPTX,
+		"xlsx":     parseXLSX,
+		"odt":      parseODF,
+		"ods":      parseODF,
+		"odp":      parseODF,
+		"epub":     parseEPUB,
+		"eml":      parseEML,
 		"markdown": parseMarkdown,
 		"html":     parseHTML,
 		"text":     parseText,
@@ -71,7 +78,7 @@ func init() {
 	}
 }
 
-const supportedFormats = "PDF, DOCX, Markdown, HTML, and plain text (also CSV, JSON, logs and source code) in any encoding"
+const supportedFormats = "PDF, DOCX, PPTX, XLSX, OpenDocument (ODT, ODS, ODP), EPUB, mail (EML), Markdown, HTML, and plain text (also CSV, JSON, logs and source code) in any encoding"
 
 const sniffBytes = 64 << 10
 

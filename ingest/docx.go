@@ -58,6 +58,9 @@ func parseXMLTree(r io.Reader) (*docxNode, error) {
 			if len(t.Attr) > 0 {
 				n.attr = make(map[string]string, len(t.Attr))
 				for _, a := range t.Attr {
+					if _, twice := n.attr[a.Name.Local]; twice && a.Name.Space != "r" {
+						continue // r:id, the relation, counts before id
+					}
 					n.attr[a.Name.Local] = a.Value
 				}
 			}
@@ -146,8 +149,8 @@ func openPacked(in *input) (*packed, error) {
 
 var errNoPart = errors.New("no such part")
 
-// tree reads one part as XML.
-func (p *packed) tree(name string) (*docxNode, error) {
+// open opens one part, and counts what is read of it.
+func (p *packed) open(name string) (*countedReader, error) {
 	name = strings.TrimPrefix(name, "/")
 	for _, f := range p.zr.File {
 		if !strings.EqualFold(strings.TrimPrefix(strings.ReplaceAll(f.Name, `\`, "/"), "/"), name) {
@@ -161,26 +164,50 @@ func (p *packed) tree(name string) (*docxNode, error) {
 		if err != nil {
 			return nil, parseError(ErrDamaged, "its part %s cannot be unpacked: %v", f.Name, err)
 		}
-		defer rc.Close()
-		counted := &countedReader{r: rc, left: p.left}
-		root, err := parseXMLTree(counted)
-		p.left = counted.left
-		if counted.over {
-			return nil, parseError(ErrTooLarge, "it unpacks to more than %s (a ZIP bomb?)", byteSize(p.max))
-		}
-		if err != nil {
-			if _, ok := errors.AsType[*FileError](err); ok {
-				return nil, err
-			}
-			return nil, parseError(ErrDamaged, "its part %s: %v", f.Name, err)
-		}
-		return root, nil
+		return &countedReader{r: rc, name: f.Name, left: p.left}, nil
 	}
 	return nil, errNoPart
 }
 
+// done closes a part, and says what went wrong with it.
+func (p *packed) done(c *countedReader, err error) error {
+	c.r.Close()
+	p.left = c.left
+	if c.over {
+		return parseError(ErrTooLarge, "it unpacks to more than %s (a ZIP bomb?)", byteSize(p.max))
+	}
+	if err != nil {
+		if _, ok := errors.AsType[*FileError](err); ok {
+			return err
+		}
+		return parseError(ErrDamaged, "its part %s: %v", c.name, err)
+	}
+	return nil
+}
+
+// tree reads one part as XML.
+func (p *packed) tree(name string) (*docxNode, error) {
+	c, err := p.open(name)
+	if err != nil {
+		return nil, err
+	}
+	root, err := parseXMLTree(c)
+	return root, p.done(c, err)
+}
+
+// bytes reads one part as it is.
+func (p *packed) bytes(name string) ([]byte, error) {
+	c, err := p.open(name)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(c)
+	return raw, p.done(c, err)
+}
+
 type countedReader struct {
-	r    io.Reader
+	r    io.ReadCloser
+	name string
 	left int64
 	over bool
 }
