@@ -129,6 +129,7 @@ describe("without a language model", () => {
       await page.getByLabel("Name of the collection").fill("lighthouse");
       await page.getByRole("button", { name: "Create" }).click();
       await page.waitForURL("**/c/lighthouse/documents");
+    await page.getByTestId("files").waitFor({ state: "attached" });
     },
   );
 
@@ -156,6 +157,43 @@ describe("without a language model", () => {
       await settled(page, 3);
       await page.getByText(chinese.name).waitFor();
       await shot("documents");
+    },
+  );
+
+  test(
+    "shows how far a long file is, and forgets it when cancelled",
+    () => here,
+    async ({ page, shot }) => {
+      const text = Array.from(
+        { length: 3000 },
+        (_, i) => `Entry ${i}: the lamp was trimmed and the log was signed at ${i % 24} hours.`,
+      ).join("\n\n");
+      await page
+        .getByTestId("files")
+        .setInputFiles([file({ name: "logbook.md", mimeType: "text/markdown", text })]);
+      const job = page.getByTestId("job").filter({ hasText: "logbook.md" });
+      const bar = job.getByRole("progressbar");
+      await bar.waitFor();
+      const share = async () => Number(await bar.getAttribute("aria-valuenow"));
+      await expect.poll(share, { timeout: 60_000 }).toBeGreaterThan(20);
+      const early = await share();
+      await shot("progress");
+      await expect.poll(share, { timeout: 60_000 }).toBeGreaterThan(early);
+      await job.getByRole("button", { name: "Cancel" }).click();
+      await page.getByTestId("problem").filter({ hasText: "Cancelled" }).waitFor();
+      await page.getByRole("button", { name: "Dismiss" }).click();
+      await settled(page, 3);
+    },
+  );
+
+  test(
+    "says that a file is there already",
+    () => here,
+    async ({ page }) => {
+      await page.getByTestId("files").setInputFiles([file(handbook)]);
+      await page.getByTestId("problem").filter({ hasText: "Already there, unchanged" }).waitFor();
+      await page.getByRole("button", { name: "Dismiss" }).click();
+      await settled(page, 3);
     },
   );
 

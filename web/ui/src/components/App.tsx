@@ -142,7 +142,8 @@ function Home() {
   const target = collections.find((item) => item.name === last) ?? collections[0];
   // The welcome decides itself where its first collection leads.
   if (!target) welcomed.current = true;
-  if (target && !welcomed.current) return <Navigate to={`/c/${encodeURIComponent(target.name)}`} replace />;
+  if (target && !welcomed.current)
+    return <Navigate to={`/c/${encodeURIComponent(target.name)}`} replace />;
   return <Welcome />;
 }
 

@@ -88,7 +88,7 @@ function Chat({ id, collection, thread, fresh = false }: ChatProps) {
   const { place } = useViewer();
 
   const send = useCallback(
-    ({ question, style, agent }: Ask) => {
+    ({ question, style, agent }: Ask, instead?: string) => {
       toEnd();
       askQuestion({
         collection,
@@ -96,6 +96,7 @@ function Chat({ id, collection, thread, fresh = false }: ChatProps) {
         conversation: fresh ? undefined : id,
         style,
         agent,
+        instead,
         onStarted: (started) => {
           // Only if its reader still waits here; an answer must not pull anybody back.
           if (location.pathname === `/c/${encodeURIComponent(collection)}`) {
@@ -110,11 +111,15 @@ function Chat({ id, collection, thread, fresh = false }: ChatProps) {
   const again = useCallback(
     (turn: Turn) => {
       const preferences = usePreferences.getState();
-      send({
-        question: turn.question,
-        style: turn.style ?? preferences.style,
-        agent: turn.agent ?? preferences.agent,
-      });
+      const lost = turn.phase === "failed" && turn.key.startsWith("live-") && !turn.started;
+      send(
+        {
+          question: turn.question,
+          style: turn.style ?? preferences.style,
+          agent: turn.agent ?? preferences.agent,
+        },
+        lost ? turn.key : undefined,
+      );
     },
     [send],
   );
@@ -154,7 +159,7 @@ function Chat({ id, collection, thread, fresh = false }: ChatProps) {
         <Composer
           collection={collection}
           answering={answering}
-          onAsk={send}
+          onAsk={(asked) => send(asked)}
           onStop={() => stop(id)}
         />
       )}
@@ -170,13 +175,20 @@ function Chat({ id, collection, thread, fresh = false }: ChatProps) {
         </Start>
       ) : (
         <>
+          <h1 className="sr-only">{t("chat.title")}</h1>
           <div ref={scroller} className="min-h-0 flex-1 overflow-y-auto overscroll-contain">
             <div
               ref={content}
               className="mx-auto w-full max-w-[46rem] divide-y px-4 pt-4 pb-10 sm:px-8"
             >
               {turns.map((turn) => (
-                <TurnView key={turn.key} turn={turn} answering={answering} onAgain={again} />
+                <TurnView
+                  key={turn.key}
+                  turn={turn}
+                  last={turn === turns[turns.length - 1]}
+                  answering={answering}
+                  onAgain={again}
+                />
               ))}
             </div>
           </div>

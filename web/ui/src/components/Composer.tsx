@@ -108,16 +108,13 @@ export function Composer({ collection, answering, disabled = false, onAsk, onSto
         onKeyDown={onKeyDown}
       />
       <div className="flex items-center gap-1 px-2 pb-2">
-        {styles.length > 1 && (
+        {styles.length > 1 && !agent && (
           <DropdownMenu.Root>
             <DropdownMenu.Trigger
               className="flex h-9 items-center gap-1 rounded-lg px-2 text-sm text-ink-2 hover:bg-ink/5"
               aria-label={`${t("chat.style")}: ${t(`chat.styles.${style}`)}`}
-              disabled={agent}
             >
-              <span className={agent ? "text-ink-3 line-through" : ""}>
-                {t(`chat.styles.${style}`)}
-              </span>
+              {t(`chat.styles.${style}`)}
               <ChevronDown size={15} aria-hidden="true" />
             </DropdownMenu.Trigger>
             <DropdownMenu.Portal>

@@ -268,7 +268,7 @@ function Queue({ collection }: { collection: string }) {
     );
   const failed = jobs.filter(
     (job) =>
-      (job.state === "failed" || job.state === "cancelled") &&
+      (job.state === "failed" || job.state === "cancelled" || isIdle(job)) &&
       !dismissed.has(job.id) &&
       !isSuperseded(job, jobs),
   );
@@ -345,9 +345,15 @@ function Queue({ collection }: { collection: string }) {
               <ProblemRow
                 key={job.id}
                 name={job.path}
-                message={job.state === "cancelled" ? t("documents.cancelled") : job.error}
-                quiet={job.state === "cancelled"}
-                onRetry={() => change(api.retryJob(job.id))}
+                message={
+                  job.state === "cancelled"
+                    ? t("documents.cancelled")
+                    : isIdle(job)
+                      ? t("documents.unchanged")
+                      : job.error
+                }
+                quiet={job.state !== "failed"}
+                onRetry={job.state === "done" ? undefined : () => change(api.retryJob(job.id))}
                 onDismiss={() => dismiss([job.id])}
               />
             ))}
@@ -356,6 +362,13 @@ function Queue({ collection }: { collection: string }) {
       )}
     </>
   );
+}
+
+const openedAt = Date.now();
+
+/** A file of this visit that was there already: somebody waits to hear of it. */
+function isIdle(job: Job): boolean {
+  return job.status === "unchanged" && Date.parse(job.created_at) > openedAt - 5_000;
 }
 
 /** A failure whose file came again later is no longer news. */
@@ -506,7 +519,7 @@ interface ProblemProps {
   message?: string;
   failure?: Failure;
   quiet?: boolean;
-  onRetry: () => void;
+  onRetry?: () => void;
   onDismiss: () => void;
 }
 
@@ -528,15 +541,17 @@ function ProblemRow({ name, message, failure, quiet = false, onRetry, onDismiss 
           {text ? `${text.title} ${text.message}` : message || t("documents.failed")}
         </p>
       </div>
-      <button
-        type="button"
-        className="icon-button"
-        aria-label={t("documents.retryJob", { name: short })}
-        title={t("app.retry")}
-        onClick={onRetry}
-      >
-        <RotateCcw size={16} aria-hidden="true" />
-      </button>
+      {onRetry && (
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={t("documents.retryJob", { name: short })}
+          title={t("app.retry")}
+          onClick={onRetry}
+        >
+          <RotateCcw size={16} aria-hidden="true" />
+        </button>
+      )}
       <button
         type="button"
         className="icon-button"

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router";
 import { api } from "../lib/api";
+import { forgetDraft } from "../state/chats";
 import { usePreferences } from "../state/preferences";
 import { keys, queryClient, useCollections } from "../state/queries";
 import type { Collection } from "../types/api";
@@ -46,7 +47,10 @@ export function Sidebar({ collection, onChoose, onCollapse }: Props) {
         <div className="px-3 pb-3">
           <Link
             to={`/c/${encodeURIComponent(collection)}`}
-            onClick={onChoose}
+            onClick={() => {
+              forgetDraft(collection);
+              onChoose?.();
+            }}
             className="button w-full !justify-start"
           >
             <SquarePen size={16} aria-hidden="true" />

@@ -8,16 +8,20 @@ import { SourcesContext, usePlaceText } from "./CitationChip";
 import { FailureNote } from "./FailureNote";
 import { useViewer } from "./useViewer";
 
-const Markdown = lazy(() => import("./Markdown"));
+const loadMarkdown = () => import("./Markdown");
+const Markdown = lazy(loadMarkdown);
+// Ready before the first answer is.
+setTimeout(loadMarkdown, 500);
 
 interface Props {
   turn: Turn;
+  last: boolean;
   answering: boolean;
   onAgain: (turn: Turn) => void;
 }
 
 /** A question and its answer. */
-export const TurnView = memo(function TurnView({ turn, answering, onAgain }: Props) {
+export const TurnView = memo(function TurnView({ turn, last, answering, onAgain }: Props) {
   const { t } = useTranslation();
   const { answer, phase } = turn;
   const sources = useMemo(() => {
@@ -86,7 +90,7 @@ export const TurnView = memo(function TurnView({ turn, answering, onAgain }: Pro
             </button>
           </FailureNote>
         )}
-        {answer?.notice && (
+        {last && answer?.notice && (
           <p className="flex gap-2 text-[0.8125rem] leading-relaxed text-ink-3">
             <Info size={15} aria-hidden="true" className="mt-[0.25em] shrink-0" />
             {answer.notice}
@@ -264,7 +268,7 @@ function SourceLabel({ source, cited }: { source: Source; cited: boolean }) {
   );
 }
 
-interface ActionsProps extends Props {
+interface ActionsProps extends Omit<Props, "last"> {
   sources: ReadonlyMap<number, Source>;
 }
 

@@ -25,6 +25,8 @@ export interface Turn {
   question: string;
   askedAt: string;
   phase: Phase;
+  /** The server has recorded the question. */
+  started?: boolean;
   style?: string;
   agent?: boolean;
   stage?: Stage;
@@ -53,7 +55,7 @@ export function newTurn(key: string, question: string, change: Partial<Turn> = {
 export function applyEvent(turn: Turn, event: AnswerEvent): Turn {
   switch (event.type) {
     case "started":
-      return turn;
+      return { ...turn, started: true };
     case "status":
       // Tokens before a new stage or a tool call turn out to have been thinking, not the answer.
       return { ...turn, stage: event.stage, query: event.query ?? turn.query, text: "" };

@@ -72,6 +72,12 @@ export function forgetThread(id: string) {
   });
 }
 
+/** Clears what is left of a question that failed before its conversation began. */
+export function forgetDraft(collection: string) {
+  const id = draftKey(collection);
+  if (!running.has(id)) forgetThread(id);
+}
+
 export function stop(id: string): boolean {
   const controller = running.get(id);
   controller?.abort();
@@ -88,6 +94,8 @@ export interface AskOptions {
   conversation?: string;
   style?: string;
   agent?: boolean;
+  /** The key of a turn that never reached the server, which this one takes the place of. */
+  instead?: string;
   /** Called once, when a new conversation has got its id. */
   onStarted?: (id: string) => void;
 }
@@ -102,7 +110,8 @@ export async function askQuestion(options: AskOptions): Promise<void> {
   const key = `live-${++counter}`;
   useChats.setState((state) => {
     const thread = conversation ? state.threads[id] : undefined;
-    const turns = [...(thread?.turns ?? []), newTurn(key, question, { style, agent })];
+    const before = (thread?.turns ?? []).filter((turn) => turn.key !== options.instead);
+    const turns = [...before, newTurn(key, question, { style, agent })];
     return {
       threads: {
         ...state.threads,
@@ -126,6 +135,7 @@ export async function askQuestion(options: AskOptions): Promise<void> {
         id = event.conversation_id;
         running.delete(from);
         running.set(id, controller);
+        batcher.add(event);
         useChats.setState((state) => {
           const { [from]: thread, ...threads } = state.threads;
           return { threads: thread ? { ...threads, [id]: thread } : threads };
