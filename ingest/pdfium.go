@@ -116,8 +116,9 @@ func (e *pdfiumEngine) openOnce(opening, ctx context.Context, r io.ReadSeeker, s
 	if err != nil {
 		return nil, fmt.Errorf("start the PDF engine: %w", err)
 	}
-	d = &pdfiumDoc{inst: inst}
-	kill := func() { d.once.Do(func() { _ = inst.Kill() }) }
+	opened := &pdfiumDoc{inst: inst}
+	d = opened
+	kill := func() { opened.once.Do(func() { _ = inst.Kill() }) } // d is nil after an error
 	stopOpening := context.AfterFunc(opening, kill)
 	defer func() {
 		if stopOpening() && err == nil {
