@@ -1,0 +1,81 @@
+package ingest_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"docent/ingest"
+)
+
+func TestExtractOffice(t *testing.T) {
+	rels := func(s string) string { return "<Relationships>" + s + "</Relationships>" }
+	tests := []struct {
+		name, format, title string
+		data                []byte
+		want                []block
+	}{
+		{"slides.bin", "pptx", "Plan", zipped(t,
+			"ppt/presentation.xml", `<p:presentation xmlns:p="p" xmlns:r="r"><p:sldIdLst><p:sldId id="256" r:id="r2"/><p:sldId id="257" r:id="r1"/></p:sldIdLst></p:presentation>`,
+			"ppt/_rels/presentation.xml.rels", rels(`<Relationship Id="r1" Type="x/slide" Target="slides/slide1.xml"/><Relationship Id="r2" Type="x/slide" Target="slides/slide2.xml"/>`),
+			"ppt/slides/slide1.xml", `<p:sld xmlns:p="p" xmlns:a="a"><p:cSld><p:spTree><p:sp><p:txBody><a:p><a:r><a:t>Second</a:t></a:r></a:p></p:txBody></p:sp></p:spTree></p:cSld></p:sld>`,
+			"ppt/slides/slide2.xml", `<p:sld xmlns:p="p" xmlns:a="a"><p:cSld><p:spTree><p:sp><p:txBody><a:p><a:pPr lvl="1"/><a:r><a:t>point</a:t></a:r></a:p></p:txBody></p:sp>
+				<p:sp><p:nvSpPr><p:nvPr><p:ph type="title"/></p:nvPr></p:nvSpPr><p:txBody><a:p><a:r><a:t>Plan</a:t></a:r></a:p></p:txBody></p:sp></p:spTree></p:cSld></p:sld>`),
+			[]block{{"heading", 1, "Plan"}, {"list_item", 2, "- point"}, {"paragraph", 0, "Second"}}},
+		{"book.bin", "xlsx", "Prices", zipped(t,
+			"xl/workbook.xml", `<workbook xmlns:r="r"><sheets><sheet name="Prices" sheetId="1" r:id="r1"/></sheets></workbook>`,
+			"xl/_rels/workbook.xml.rels", rels(`<Relationship Id="r1" Type="x/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="r2" Type="x/sharedStrings" Target="sharedStrings.xml"/><Relationship Id="r3" Type="x/styles" Target="styles.xml"/>`),
+			"xl/sharedStrings.xml", `<sst><si><t>Part</t></si><si><r><t>Sin</t></r><r><t>ce</t></r></si></sst>`,
+			"xl/styles.xml", `<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>`,
+			"xl/worksheets/sheet1.xml", `<worksheet><sheetData><row><c r="A1" t="s"><v>0</v></c><c r="C1" t="s"><v>1</v></c></row><row><c r="A2"><v>0.30000000000000004</v></c><c r="C2" s="1"><v>45292</v></c></row></sheetData></worksheet>`),
+			[]block{{"heading", 1, "Prices"}, {"table", 0, "| Part | Since |\n| --- | --- |\n| 0.3 | 2024-01-01 |"}}},
+		{"letter.bin", "odt", "Head", zipped(t, "mimetype", "application/vnd.oasis.opendocument.text",
+			"content.xml", `<o:document-content xmlns:o="o" xmlns:t="t"><o:body><o:text><t:h t:outline-level="2">Head</t:h><t:p>One<t:s t:c="2"/>two</t:p><t:list><t:list-item><t:p>item</t:p></t:list-item></t:list></o:text></o:body></o:document-content>`),
+			[]block{{"heading", 2, "Head"}, {"paragraph", 0, "One  two"}, {"list_item", 1, "- item"}}},
+		{"novel.bin", "epub", "A Novel", zipped(t, "mimetype", "application/epub+zip",
+			"META-INF/container.xml", `<container><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>`,
+			"OEBPS/book.opf", `<package xmlns:dc="d"><metadata><dc:title>A Novel</dc:title></metadata><manifest><item id="c1" href="one.xhtml" media-type="application/xhtml+xml"/></manifest><spine><itemref idref="c1"/></spine></package>`,
+			"OEBPS/one.xhtml", `<html><head><title>x</title></head><body><h2>One</h2><p>It began.</p></body></html>`),
+			[]block{{"heading", 2, "One"}, {"paragraph", 0, "It began."}}},
+		{"message.bin", "eml", "退款", []byte("From: Ann <ann@example.com>\r\nTo: bob@example.com\r\nSubject: =?gb2312?B?zcu/7g==?=\r\nDate: Mon, 5 Feb 2024 10:00:00 +0800\r\nMIME-Version: 1.0\r\n" +
+			"Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\nContent-Type: multipart/alternative; boundary=C\r\n\r\n--C\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nPlease =\r\npay.\r\n" +
+			"--C\r\nContent-Type: text/html\r\n\r\n<p>Please pay.</p>\r\n--C--\r\n--B\r\nContent-Type: image/png; name=scan.png\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--B--\r\n"),
+			[]block{{"heading", 1, "退款"}, {"paragraph", 0, "From: Ann <ann@example.com>\nTo: bob@example.com\nDate: Mon, 5 Feb 2024 10:00:00 +0800"}, {"paragraph", 0, "Please pay."}, {"paragraph", 0, "Attachments: scan.png"}}},
+	}
+	ex := newExtractor(t, ingest.ExtractorConfig{Worker: workerArgv(), Workers: 1, CacheDir: t.TempDir()})
+	for _, tt := range tests {
+		t.Run(tt.format, func(t *testing.T) {
+			doc, err := ex.Extract(context.Background(), ingest.File{Path: writeFile(t, tt.name, tt.data)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkDocument(t, tt.name, doc)
+			if doc.Format != tt.format || doc.Title != tt.title {
+				t.Errorf("format %q title %q, want %q %q", doc.Format, doc.Title, tt.format, tt.title)
+			}
+			if diff := cmp.Diff(tt.want, blocksOf(doc)); diff != "" {
+				t.Errorf("blocks (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// FuzzOffice varies the content of the other packed formats.
+func FuzzOffice(f *testing.F) {
+	f.Add([]byte(`<t:h t:outline-level="2">Head</t:h><t:list><t:list-item><t:p>item</t:p></t:list-item></t:list>`), uint8(0))
+	f.Add([]byte(`<row><c r="A1" t="inlineStr"><is><t>x</t></is></c><c r="ZZ9"><v>1e9</v></c></row>`), uint8(1))
+	f.Add([]byte("Subject: x\r\nFrom: a\r\nTo: b\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\nhi\r\n--B--"), uint8(2))
+	f.Fuzz(func(t *testing.T, data []byte, kind uint8) {
+		s := string(data)
+		switch kind % 3 {
+		case 0:
+			data = zipped(t, "mimetype", "application/vnd.oasis.opendocument.text", "content.xml", "<d:document-content><d:body><d:text>"+s+"</d:text></d:body></d:document-content>")
+		case 1:
+			data = zipped(t, "xl/workbook.xml", `<workbook><sheets><sheet name="S" r:id="r1"/></sheets></workbook>`,
+				"xl/_rels/workbook.xml.rels", `<Relationships><Relationship Id="r1" Type="x/worksheet" Target="s.xml"/></Relationships>`, "xl/s.xml", "<worksheet><sheetData>"+s+"</sheetData></worksheet>")
+		}
+		fuzzFile(t, strings.Repeat("m", 3)+".eml", data)
+	})
+}
