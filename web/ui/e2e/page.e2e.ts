@@ -129,7 +129,7 @@ describe("without a language model", () => {
       await page.getByLabel("Name of the collection").fill("lighthouse");
       await page.getByRole("button", { name: "Create" }).click();
       await page.waitForURL("**/c/lighthouse/documents");
-    await page.getByTestId("files").waitFor({ state: "attached" });
+      await page.getByTestId("files").waitFor({ state: "attached" });
     },
   );
 

@@ -1,6 +1,7 @@
 import { Check, ChevronRight, Copy, Info, RotateCcw, SearchX } from "lucide-react";
 import { lazy, memo, type ReactNode, Suspense, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { joinLooseRows } from "../lib/looseRows";
 import { completeMarkdown } from "../lib/partialMarkdown";
 import { fromCitation, fromPassage, type Source } from "../lib/place";
 import { reasoningOf, type Step, type ToolStep, type Turn } from "../lib/turns";
@@ -31,7 +32,7 @@ export const TurnView = memo(function TurnView({ turn, last, answering, onAgain 
     else for (const passage of turn.passages) map.set(passage.n, fromPassage(passage));
     return map;
   }, [answer, turn.passages]);
-  const text = phase === "streaming" ? completeMarkdown(turn.text) : turn.text;
+  const text = joinLooseRows(phase === "streaming" ? completeMarkdown(turn.text) : turn.text);
   const reasoning = reasoningOf(turn);
   const tools = turn.steps.filter((step) => step.kind === "tool");
   const long = turn.question.length > 160;
