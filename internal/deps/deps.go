@@ -30,9 +30,9 @@ import (
 	_ "golang.org/x/net/html"
 	_ "golang.org/x/sync/errgroup"
 	_ "golang.org/x/sys/cpu"
+	_ "golang.org/x/sys/unix"
 	_ "golang.org/x/term"
 	_ "golang.org/x/text/encoding/simplifiedchinese"
 	_ "gopkg.in/yaml.v3"
 	_ "modernc.org/sqlite"
-	_ "golang.org/x/sys/unix"
 )
