@@ -525,9 +525,9 @@ describe("with a language model", () => {
       expect(lengths.size).toBeGreaterThan(3);
       const answer = page.getByTestId("answer");
       await answer.locator("table").waitFor();
-      expect(await answer.locator("strong").innerText()).toBe("every 90 seconds");
+      expect(await answer.locator("strong").textContent()).toBe("every 90 seconds");
       expect(await answer.locator("b, img, script").count()).toBe(0);
-      expect(await answer.innerText()).not.toContain("[99]");
+      expect(await answer.textContent()).not.toContain("[99]");
       expect(
         requests.filter((url) => !url.startsWith(docent.url) && !url.startsWith("blob:")),
       ).toEqual([]);
@@ -545,7 +545,7 @@ describe("with a language model", () => {
       await shot("streaming");
       await page.getByRole("button", { name: "Stop" }).click();
       await page.getByText("Stopped.").last().waitFor();
-      const kept = await page.getByTestId("answer").last().innerText();
+      const kept = await page.getByTestId("answer").last().textContent();
       expect(kept).toContain("word5");
       await expect.poll(() => model.aborted(), { timeout: 5_000 }).toBeGreaterThan(before);
       await page.reload();
