@@ -32,6 +32,7 @@ type linear struct {
 	f32  *tensor.PackedF32
 	bias []float32
 	int8 *tensor.PackedInt8
+	in   []float32 // what each input is multiplied by before int8 weights; nil for nothing
 }
 
 // table is an embedding table, float32 or int8 with a scale for each row.
@@ -96,6 +97,11 @@ func (l *loader) floats(name string, shape ...int) []float32 {
 	return v
 }
 
+func (l *loader) has(name string) bool {
+	_, ok := l.file.Tensor(l.prefix + name)
+	return ok
+}
+
 func (l *loader) isInt8(name string) bool {
 	t, _ := l.file.Tensor(l.prefix + name)
 	return t.DType == "I8"
@@ -120,10 +126,8 @@ func (l *loader) table(name string, n, k int) table {
 // norm reads a layer norm; checkpoints converted from TensorFlow name its parts gamma and beta.
 func (l *loader) norm(name string, n int) normWeights {
 	g, b := name+".weight", name+".bias"
-	if _, ok := l.file.Tensor(l.prefix + g); !ok {
-		if _, ok := l.file.Tensor(l.prefix + name + ".gamma"); ok {
-			g, b = name+".gamma", name+".beta"
-		}
+	if !l.has(g) && l.has(name+".gamma") {
+		g, b = name+".gamma", name+".beta"
 	}
 	return normWeights{l.floats(g, n), l.floats(b, n)}
 }
@@ -154,7 +158,11 @@ func (l *loader) linear(n, k int, names ...string) linear {
 	case l.err != nil:
 		return linear{}
 	case quantised:
-		return linear{int8: tensor.PackInt8(ints, scales, bias, n*len(names), k)}
+		w := linear{int8: tensor.PackInt8(ints, scales, bias, n*len(names), k)}
+		if in := names[0] + ".weight_input"; l.has(in) {
+			w.in = l.floats(in, k)
+		}
+		return w
 	}
 	return linear{f32: tensor.PackF32(floats, n*len(names), k), bias: bias}
 }
@@ -190,7 +198,7 @@ func grow[T any](s *[]T, n int) []T {
 // mul computes rows of dst from rows of a through a linear layer.
 func (s *scratch) mul(dst []float32, ldd int, a []float32, lda, rows int, w *linear) {
 	if w.int8 != nil {
-		s.q.Set(a, lda, rows, w.int8.K)
+		s.q.Set(a, lda, rows, w.int8.K, w.in)
 		w.int8.Mul(dst, ldd, &s.q, 0, w.int8.Panels())
 		return
 	}

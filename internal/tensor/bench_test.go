@@ -31,7 +31,7 @@ func BenchmarkMul(b *testing.B) {
 				p := PackInt8(ints, bias, bias, s.n, s.k)
 				var q Quantised
 				for b.Loop() {
-					q.Set(x, s.k, m, s.k)
+					q.Set(x, s.k, m, s.k, nil)
 					p.Mul(dst, s.n, &q, 0, p.Panels())
 				}
 				rate(b)

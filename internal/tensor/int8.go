@@ -41,10 +41,12 @@ type Quantised struct {
 	rows, k, stride int
 	data            []byte
 	scales          []rowScale
+	row             []float32
 }
 
-// Set quantises m rows of k values that lie lda apart.
-func (q *Quantised) Set(a []float32, lda, m, k int) {
+// Set quantises m rows of k values that lie lda apart, each value first multiplied by that of its
+// column in factors, unless factors is nil.
+func (q *Quantised) Set(a []float32, lda, m, k int, factors []float32) {
 	kern := active
 	stride := (k + kern.group - 1) / kern.group * kern.group * kern.width
 	if need := m * stride; cap(q.data) < need {
@@ -59,8 +61,20 @@ func (q *Quantised) Set(a []float32, lda, m, k int) {
 		return
 	}
 	_ = a[(m-1)*lda+k-1]
+	if factors != nil {
+		factors = factors[:k]
+		if cap(q.row) < k {
+			q.row = make([]float32, k)
+		}
+		q.row = q.row[:k]
+	}
 	for i := range m {
-		q.scales[i] = kern.quantise(at(first(q.data), i*stride), at(first(a), i*lda), k)
+		row := at(first(a), i*lda)
+		if factors != nil {
+			kern.times(first(q.row), row, first(factors), k)
+			row = first(q.row)
+		}
+		q.scales[i] = kern.quantise(at(first(q.data), i*stride), row, k)
 		clear(q.data[i*stride+k*kern.width : (i+1)*stride])
 	}
 }

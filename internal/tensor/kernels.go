@@ -28,6 +28,7 @@ type kernels struct {
 	dot     func(a, b *float32, n int) float32
 	dotInt8 func(a, b *int8, n int) int32
 	axpy    func(dst, x *float32, n int, a float32)
+	times   func(dst, x, y *float32, n int)
 	dequant func(dst *float32, x *int8, n int, scale float32)
 }
 

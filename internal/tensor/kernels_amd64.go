@@ -53,6 +53,12 @@ func scaleByAVX2(x *float32, n int, a float32)
 func scaleByAVX512(x *float32, n int, a float32)
 
 //go:noescape
+func timesAVX2(dst, x, y *float32, n int)
+
+//go:noescape
+func timesAVX512(dst, x, y *float32, n int)
+
+//go:noescape
 func axpyAVX2(dst, x *float32, n int, a float32)
 
 //go:noescape
@@ -121,7 +127,7 @@ var avx2 = kernels{
 		mean := addSumAVX2(dst, x, residual, n) / float32(n)
 		affineAVX2(dst, n, mean, inverseDeviation(squaresAVX2(dst, n, mean), n, eps), gamma, beta)
 	},
-	dot: dotAVX2, dotInt8: dotInt8AVX2, axpy: axpyAVX2, dequant: dequantAVX2,
+	dot: dotAVX2, dotInt8: dotInt8AVX2, axpy: axpyAVX2, times: timesAVX2, dequant: dequantAVX2,
 }
 
 // avx512 lacks VNNI (Skylake-X): its integer products are AVX2's.
@@ -141,7 +147,7 @@ var avx512 = kernels{
 		mean := addSumAVX512(dst, x, residual, n) / float32(n)
 		affineAVX512(dst, n, mean, inverseDeviation(squaresAVX512(dst, n, mean), n, eps), gamma, beta)
 	},
-	dot: dotAVX512, dotInt8: dotInt8AVX512, axpy: axpyAVX512, dequant: dequantAVX512,
+	dot: dotAVX512, dotInt8: dotInt8AVX512, axpy: axpyAVX512, times: timesAVX512, dequant: dequantAVX512,
 }
 
 var avx512vnni = func() kernels {

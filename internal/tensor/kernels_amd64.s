@@ -2059,6 +2059,42 @@ end:
 	VZEROUPPER
 	RET
 
+// func timesAVX2(dst, x, y *float32, n int)
+//
+// dst = x*y, value by value.
+TEXT ·timesAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), SI
+	MOVQ n+24(FP), CX
+	SUBQ $8, CX
+	JLT small
+	PCALIGN $32
+loop:
+	VMOVUPS (BX), Y0
+	VMULPS (SI), Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ $32, AX
+	ADDQ $32, BX
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JGE loop
+small:
+	ADDQ $8, CX
+	JZ end
+one:
+	VMOVSS (BX), X0
+	VMULSS (SI), X0, X0
+	VMOVSS X0, (AX)
+	ADDQ $4, AX
+	ADDQ $4, BX
+	ADDQ $4, SI
+	DECQ CX
+	JNZ one
+end:
+	VZEROUPPER
+	RET
+
 // func axpyAVX2(dst, x *float32, n int, a float32)
 //
 // dst = dst + a*x.
@@ -7643,6 +7679,42 @@ one:
 	VMULSS (AX), X1, X0
 	VMOVSS X0, (AX)
 	ADDQ $4, AX
+	DECQ CX
+	JNZ one
+end:
+	VZEROUPPER
+	RET
+
+// func timesAVX512(dst, x, y *float32, n int)
+//
+// dst = x*y, value by value.
+TEXT ·timesAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), SI
+	MOVQ n+24(FP), CX
+	SUBQ $16, CX
+	JLT small
+	PCALIGN $32
+loop:
+	VMOVUPS (BX), Z0
+	VMULPS (SI), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ $64, AX
+	ADDQ $64, BX
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JGE loop
+small:
+	ADDQ $16, CX
+	JZ end
+one:
+	VMOVSS (BX), X0
+	VMULSS (SI), X0, X0
+	VMOVSS X0, (AX)
+	ADDQ $4, AX
+	ADDQ $4, BX
+	ADDQ $4, SI
 	DECQ CX
 	JNZ one
 end:

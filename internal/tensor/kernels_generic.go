@@ -23,6 +23,7 @@ var generic = kernels{
 	dot:      dotGeneric,
 	dotInt8:  dotInt8Generic,
 	axpy:     axpyGeneric,
+	times:    timesGeneric,
 	dequant:  dequantGeneric,
 }
 
@@ -273,5 +274,12 @@ func dequantGeneric(dst *float32, x *int8, n int, scale float32) {
 	d := unsafe.Slice(dst, n)
 	for i, v := range unsafe.Slice(x, n) {
 		d[i] = scale * float32(v)
+	}
+}
+
+func timesGeneric(dst, x, y *float32, n int) {
+	d, w := unsafe.Slice(dst, n), unsafe.Slice(y, n)
+	for i, v := range unsafe.Slice(x, n) {
+		d[i] = v * w[i]
 	}
 }

@@ -129,7 +129,16 @@ func TestMulInt8(t *testing.T) {
 			scales, bias := randoms(r, s.n), randoms(r, s.n)
 			dst := make([]float32, s.m*ldd)
 			var q Quantised
-			q.Set(a, lda, s.m, s.k)
+			var factors []float32
+			if s.m%2 == 0 {
+				factors = randoms(r, s.k)
+			}
+			q.Set(a, lda, s.m, s.k, factors)
+			for i := range s.m {
+				for k := range factors {
+					a[i*lda+k] *= factors[k]
+				}
+			}
 			p := PackInt8(w, scales, bias, s.n, s.k)
 			half := p.Panels() / 2
 			p.Mul(dst, ldd, &q, half, p.Panels())

@@ -457,6 +457,14 @@ func (g *gen) scaleBy() {
 	g.finish()
 }
 
+func (g *gen) times() {
+	g.text("times", "dst, x, y *float32, n int", 32, `dst = x*y, value by value.`)
+	g.ops("", "MOVQ dst+0(FP), AX\nMOVQ x+8(FP), BX\nMOVQ y+16(FP), SI\nMOVQ n+24(FP), CX")
+	g.loop(g.n, map[string]int{"AX": 4, "BX": 4, "SI": 4}, func() { g.ops(g.reg, "VMOVUPS (BX), v0\nVMULPS (SI), v0, v0\nVMOVUPS v0, (AX)") },
+		nil, func() { g.ops("X", "VMOVSS (BX), v0\nVMULSS (SI), v0, v0\nVMOVSS v0, (AX)") })
+	g.finish()
+}
+
 func (g *gen) axpy() {
 	g.text("axpy", "dst, x *float32, n int, a float32", 28, `dst = dst + a*x.`)
 	g.ops("", "MOVQ dst+0(FP), AX\nMOVQ x+8(FP), BX\nMOVQ n+16(FP), CX")
@@ -607,7 +615,7 @@ func main() {
 		mr := map[string]int{"AVX2": 6, "AVX512": 14}[g.isa]
 		g.mulF32(mr)
 		g.mulInt8(mr)
-		for _, f := range []func(){g.gelu, g.expSum, g.maxOf, g.minMax, g.scaleBy, g.axpy, g.addSum, g.squares, g.affine, g.quantRow, g.dot, g.dotInt8, g.dequant} {
+		for _, f := range []func(){g.gelu, g.expSum, g.maxOf, g.minMax, g.scaleBy, g.times, g.axpy, g.addSum, g.squares, g.affine, g.quantRow, g.dot, g.dotInt8, g.dequant} {
 			f()
 		}
 	}
