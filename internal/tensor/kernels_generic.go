@@ -73,46 +73,53 @@ func mulF32Generic(mr, k int, a *float32, lda int, b *float32, ldb int, c *float
 	}
 }
 
-func mulInt8Generic(mr, k int, a *byte, lda int, b *int8, c *float32, ldc int, rows *rowScale, cols *float32) {
-	mulInt8Plain(mr, k, a, lda, b, c, ldc, rows, cols, 4, 1)
-}
-
-// mulInt8Plain computes mulInt8 for panels of nr columns with inputs in groups, activations one byte
-// each. It is also what the assembly is tested against.
-//
-// cols holds, for nr columns each: the scale, the scale times the sum of the column's weights, and the
-// bias. With x = scale*q + shift for activations and w = colScale*v for weights,
+// mulInt8Generic: cols holds, for 4 columns each, the scale, the scale times the sum of the column's
+// weights, and the bias. With x = scale*q + shift for activations and w = colScale*v for weights,
 //
 //	sum x*w + bias = rowScale*(colScale * sum q*v) + shift*(colScale * sum v) + bias
-func mulInt8Plain(mr, k int, a *byte, lda int, b *int8, c *float32, ldc int, rows *rowScale, cols *float32, nr, group int) {
-	scales := unsafe.Slice(cols, 3*nr)
-	for r := range mr {
-		row := unsafe.Slice(at(a, r*lda), k)
-		out := unsafe.Slice(at(c, r*ldc), nr)
-		s := *at(rows, r)
-		for j := 0; j < nr; j += 4 {
-			var t0, t1, t2, t3 int32
-			if group == 1 {
-				for i, x := range row {
-					w := (*[4]int8)(unsafe.Pointer(at(b, i*nr+j)))
-					v := int32(x)
-					t0 += v * int32(w[0])
-					t1 += v * int32(w[1])
-					t2 += v * int32(w[2])
-					t3 += v * int32(w[3])
-				}
-			} else {
-				for i, x := range row {
-					w := at(b, (i/group*nr+j)*group+i%group)
-					v := int32(x)
-					t0 += v * int32(*w)
-					t1 += v * int32(*at(w, group))
-					t2 += v * int32(*at(w, 2*group))
-					t3 += v * int32(*at(w, 3*group))
-				}
+//
+// It multiplies for two columns at once: with w = w0 + w1<<32, the sum of x*w is the sum of
+// x*w0 plus that of x*w1 shifted by 32, exactly, and the two come apart at the end because the lower
+// fits 32 bits.
+func mulInt8Generic(mr, k int, a *byte, lda int, b *int8, c *float32, ldc int, rows *rowScale, cols *float32) {
+	for r := 0; r < mr; r += 4 {
+		row := func(i int) []byte { return unsafe.Slice(at(a, min(r+i, mr-1)*lda), k) }
+		a0, a1, a2, a3 := row(0), row(1), row(2), row(3)
+		panel := unsafe.Slice((*[4]int8)(unsafe.Pointer(b)), k)
+		var s [4][2]int64
+		var s00, s01, s10, s11, s20, s21, s30, s31 int64
+		if mr-r == 1 {
+			for i, w := range panel {
+				x := int64(a0[i])
+				s00 += x * (int64(w[0]) + int64(w[1])<<32)
+				s01 += x * (int64(w[2]) + int64(w[3])<<32)
 			}
-			for q, t := range [4]int32{t0, t1, t2, t3} {
-				out[j+q] = s.scale*(scales[j+q]*float32(t)) + (s.shift*scales[nr+j+q] + scales[2*nr+j+q])
+		} else {
+			for i, w := range panel {
+				w0 := int64(w[0]) + int64(w[1])<<32
+				w1 := int64(w[2]) + int64(w[3])<<32
+				x := int64(a0[i])
+				s00, s01 = s00+x*w0, s01+x*w1
+				x = int64(a1[i])
+				s10, s11 = s10+x*w0, s11+x*w1
+				x = int64(a2[i])
+				s20, s21 = s20+x*w0, s21+x*w1
+				x = int64(a3[i])
+				s30, s31 = s30+x*w0, s31+x*w1
+			}
+		}
+		s = [4][2]int64{{s00, s01}, {s10, s11}, {s20, s21}, {s30, s31}}
+		scales := (*[12]float32)(unsafe.Pointer(cols))
+		for i := range min(4, mr-r) {
+			q := *at(rows, r+i)
+			out := (*[4]float32)(unsafe.Pointer(at(c, (r+i)*ldc)))
+			for j := range out {
+				pair := s[i][j/2]
+				t := int32(pair)
+				if j%2 == 1 {
+					t = int32((pair - int64(t)) >> 32)
+				}
+				out[j] = q.scale*(scales[j]*float32(t)) + (q.shift*scales[4+j] + scales[8+j])
 			}
 		}
 	}
