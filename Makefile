@@ -39,10 +39,11 @@ test-browser: build
 	@chromium=$$(scripts/chromium.sh) && cd $(UI) && \
 		CHROMIUM=$$chromium DOCENT_BIN=$(CURDIR)/bin/docent npm run e2e
 
-lint: ## gofmt, go vet, staticcheck, tsc
+lint: $(UI)/node_modules/.package-lock.json ## gofmt, go vet, staticcheck, tsc, biome
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt -w these: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	cd $(UI) && npm run check
 
 cross: ## the builds nobody here runs: no assembly, arm64, Windows, macOS
 	$(GO) build -tags noasm ./...
