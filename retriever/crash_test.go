@@ -18,6 +18,13 @@ import (
 const crashDir = "DOCENT_CRASH_DIR"
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(reindexDir); dir != "" {
+		if err := reindexSlowly(dir); err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if dir := os.Getenv(crashDir); dir != "" {
 		if err := ingestForever(dir, os.Getenv("DOCENT_CRASH_ROUND")); err != nil {
 			fmt.Println("error", err)

@@ -3,6 +3,7 @@ package retriever
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"time"
 	"unicode/utf8"
@@ -45,15 +46,38 @@ func (s *Store) Vectors(ctx context.Context, collection string, chunks []chunker
 	if s.encoder == nil {
 		return nil, nil
 	}
-	hashes := make([]catalog.Hash, len(chunks))
-	for i, c := range chunks {
-		hashes[i] = catalog.HashText(c.IndexText())
-	}
-	known, err := s.db.VectorsByHash(ctx, s.fingerprint(), hashes)
+	known, err := s.embed(ctx, chunks, progress)
 	if err != nil {
 		return nil, err
 	}
 	vectors := make([][]float32, len(chunks))
+	for i, c := range chunks {
+		vectors[i] = known[catalog.HashText(c.IndexText())]
+	}
+	return vectors, nil
+}
+
+// embed returns the vectors of the chunks by the hash of their text. Those that the encoder has made
+// before are not made again; when it fails, or ctx ends, those it has made until then are kept in the
+// record, so that they are not made again either: some encoders ask for money.
+func (s *Store) embed(ctx context.Context, chunks []chunker.Chunk, progress func(done int)) (known map[catalog.Hash][]float32, err error) {
+	hashes := make([]catalog.Hash, len(chunks))
+	for i, c := range chunks {
+		hashes[i] = catalog.HashText(c.IndexText())
+	}
+	known, err = s.db.VectorsByHash(ctx, s.fingerprint(), hashes)
+	if err != nil {
+		return nil, err
+	}
+	made := make(map[catalog.Hash][]float32)
+	defer func() {
+		if err == nil || len(made) == 0 {
+			return
+		}
+		if serr := s.db.SpareVectors(context.WithoutCancel(ctx), s.fingerprint(), made); serr != nil {
+			s.log.Warn("vectors made before the failure are lost", "count", len(made), "error", serr)
+		}
+	}()
 	done := 0
 	var batch []int // chunks whose text goes to the encoder, each text once
 	report := func() {
@@ -69,30 +93,30 @@ func (s *Store) Vectors(ctx context.Context, collection string, chunks []chunker
 		for i, c := range batch {
 			texts[i] = chunks[c].IndexText()
 		}
-		made, err := s.encoder.EmbedDocuments(ctx, texts)
+		vectors, err := s.encoder.EmbedDocuments(ctx, texts)
 		if err != nil {
 			return fmt.Errorf("embed: %w", err)
 		}
-		if len(made) != len(texts) {
-			return fmt.Errorf("embed: %w: %s returned %d vectors for %d texts", ErrInvalidVector, s.fingerprint(), len(made), len(texts))
+		if len(vectors) != len(texts) {
+			return fmt.Errorf("embed: %w: %s returned %d vectors for %d texts", ErrInvalidVector, s.fingerprint(), len(vectors), len(texts))
 		}
 		for i, c := range batch {
-			if err := normalise(made[i], s.dim()); err != nil {
+			if err := normalise(vectors[i], s.dim()); err != nil {
 				return fmt.Errorf("embed: %s: %w", s.fingerprint(), err)
 			}
-			known[hashes[c]] = made[i]
+			made[hashes[c]] = vectors[i]
 		}
 		done += len(batch)
 		batch = batch[:0]
 		return nil
 	}
 	waiting := make(map[catalog.Hash]bool)
-	for i := range chunks {
-		if _, ok := known[hashes[i]]; ok || waiting[hashes[i]] {
+	for i, h := range hashes {
+		if len(known[h]) == s.dim() || waiting[h] {
 			done++
 			continue
 		}
-		waiting[hashes[i]] = true
+		waiting[h] = true
 		batch = append(batch, i)
 		if len(batch) < embedBatch {
 			continue
@@ -106,10 +130,8 @@ func (s *Store) Vectors(ctx context.Context, collection string, chunks []chunker
 		return nil, err
 	}
 	report()
-	for i, h := range hashes {
-		vectors[i] = known[h]
-	}
-	return vectors, nil
+	maps.Copy(known, made)
+	return known, nil
 }
 
 // writable returns ErrEncoderMismatch unless the store's encoder is the collection's. An empty
@@ -119,21 +141,29 @@ func (s *Store) writable(ctx context.Context, collection string) error {
 	if err != nil {
 		return err
 	}
-	defer x.mu.Unlock()
-	if err := s.identify(ctx, x); err != nil {
+	err = s.identify(ctx, x)
+	has := x.encoder
+	x.mu.Unlock()
+	if err != nil {
 		return err
 	}
-	if x.encoder == s.fingerprint() {
+	if has == s.fingerprint() {
 		return nil
 	}
+	// With the index free: who has begun a change waits for the index with it, so that to wait for a
+	// change with the index would be to wait for ever.
 	taken, err := s.db.SetEncoder(ctx, collection, s.fingerprint(), s.dim())
 	if err != nil {
 		return err
 	}
 	if !taken {
-		return mismatch(collection, x.encoder, s.fingerprint())
+		return mismatch(collection, has, s.fingerprint())
+	}
+	if x, err = s.locked(collection); err != nil {
+		return err
 	}
 	x.unload()
+	x.mu.Unlock()
 	return nil
 }
 

@@ -21,7 +21,7 @@ var (
 	// ErrInvalidName: a collection name, document path or search mode that cannot be used.
 	ErrInvalidName = errors.New("invalid name")
 	// ErrEncoderMismatch: the collection's vectors are of another encoder than the store was opened
-	// with. Keyword search still works.
+	// with. Keyword search still works, and Reindex mends it.
 	ErrEncoderMismatch = catalog.ErrEncoder
 	// ErrNoVectors: a dense search of a collection that has none, because it was filled without an
 	// encoder.
@@ -33,16 +33,23 @@ var (
 	ErrInvalidVector = errors.New("invalid vector")
 	// ErrInvalidChunk: a chunk that is not the piece of its document that its range says.
 	ErrInvalidChunk = errors.New("invalid chunk")
+	// ErrReindexing: another call of Reindex works on the collection.
+	ErrReindexing = errors.New("collection is being reindexed")
 	// ErrClosed: the store has been closed.
 	ErrClosed = errors.New("store is closed")
 )
 
+// mismatch is the error of a collection whose vectors are of another encoder than the open one. It offers
+// the command that mends it, and what to do to keep the collection as it is.
 func mismatch(collection, has, open string) error {
 	if open == "" {
-		return fmt.Errorf("collection %q: %w: its vectors are of %q and the store is open without an encoder", collection, ErrEncoderMismatch, has)
+		return fmt.Errorf("collection %q: %w: its vectors are of %q and the store is open without an encoder; open it with that one, search by keyword, or take its vectors away with: docent reindex -c %q --encoder none",
+			collection, ErrEncoderMismatch, has, collection)
 	}
 	if has == "" {
-		return fmt.Errorf("collection %q: %w: it was filled without an encoder and the store is open with %q; ingest it into a new collection to search by meaning", collection, ErrEncoderMismatch, open)
+		return fmt.Errorf("collection %q: %w: it was filled without an encoder and the store is open with %q; to give it vectors run: docent reindex -c %q",
+			collection, ErrEncoderMismatch, open, collection)
 	}
-	return fmt.Errorf("collection %q: %w: its vectors are of %q and the store is open with %q", collection, ErrEncoderMismatch, has, open)
+	return fmt.Errorf("collection %q: %w: its vectors are of %q and the store is open with %q; open it with the first, or make it one of the second with: docent reindex -c %q",
+		collection, ErrEncoderMismatch, has, open, collection)
 }

@@ -37,7 +37,7 @@ func (s *Store) fuse(ctx context.Context, x *index, query string, vector []float
 		}
 		found = append(found, c)
 	}
-	weigh(found, s.votes(query) || len(byWord) == 0)
+	weigh(found, votes(s.asking[x.encoder], query) || len(byWord) == 0)
 	sortCandidates(found, func(c candidate) float64 { return c.score })
 	return found[:min(n, len(found))], nil
 }
@@ -70,8 +70,8 @@ func weigh(found []candidate, votes bool) {
 }
 
 // votes says whether the encoder understands the language of the query.
-func (s *Store) votes(query string) bool {
-	languages := s.encoder.Languages()
+func votes(encoder Encoder, query string) bool {
+	languages := encoder.Languages()
 	return len(languages) == 0 || slices.Contains(languages, language(query))
 }
 

@@ -100,7 +100,7 @@ const (
 // a mixture.
 //
 // It returns ErrNotFound for an unknown collection, ErrEncoderMismatch for a dense or hybrid search of
-// a collection with another encoder's vectors, and ErrNoVectors for a dense search of one without.
+// a collection with the vectors of an encoder that the store was not given, and ErrNoVectors for a dense search of one without.
 func (s *Store) Search(ctx context.Context, collection, query string, opts ...SearchOption) ([]Hit, error) {
 	cfg := searchConfig{mode: Hybrid, k: defaultTopK}
 	for _, o := range opts {
@@ -140,7 +140,9 @@ func (s *Store) questionVector(ctx context.Context, collection, query string, cf
 		return nil, "", err
 	}
 	encoder = x.encoder
+	dim := x.dim
 	x.mu.RUnlock()
+	asking := s.asking[encoder]
 	switch {
 	case cfg.mode == Keyword:
 		return nil, encoder, nil
@@ -149,17 +151,17 @@ func (s *Store) questionVector(ctx context.Context, collection, query string, cf
 		return nil, encoder, nil
 	case encoder == "":
 		return nil, "", fmt.Errorf("collection %q: %w: it was filled without an encoder; use keyword search", collection, ErrNoVectors)
-	case encoder != s.fingerprint():
+	case asking == nil:
 		return nil, "", mismatch(collection, encoder, s.fingerprint())
 	case strings.TrimSpace(query) == "":
 		return nil, encoder, nil
 	}
-	vector, err = s.encoder.EmbedQuery(ctx, query)
+	vector, err = asking.EmbedQuery(ctx, query)
 	if err != nil {
 		return nil, "", fmt.Errorf("embed query: %w", err)
 	}
-	if err := normalise(vector, s.dim()); err != nil {
-		return nil, "", fmt.Errorf("embed query: %s: %w", s.fingerprint(), err)
+	if err := normalise(vector, dim); err != nil {
+		return nil, "", fmt.Errorf("embed query: %s: %w", encoder, err)
 	}
 	return vector, encoder, nil
 }

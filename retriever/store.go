@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type Encoder interface {
 type Config struct {
 	Dir     string       // created where it is missing; required
 	Encoder Encoder      // of new vectors and of questions; nil means keyword search only
+	Earlier []Encoder    // of collections that are still to be reindexed; they only embed questions
 	Logger  *slog.Logger // nil discards
 }
 
@@ -40,6 +42,7 @@ type Config struct {
 type Store struct {
 	dir     string
 	encoder Encoder
+	asking  map[string]Encoder // by fingerprint: encoder and those of before it
 	log     *slog.Logger
 	lock    *dirLock
 	db      *catalog.DB
@@ -48,6 +51,8 @@ type Store struct {
 	mu      sync.Mutex
 	closed  bool
 	indexes map[string]*index // by collection; filled at first use
+
+	reindexing map[string]bool // collections that a call of Reindex works on
 }
 
 // Open opens a data directory. It returns ErrLocked, with the holder's process id and command, while
@@ -68,7 +73,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: cfg.Dir, encoder: cfg.Encoder, log: log, lock: lock, indexes: make(map[string]*index)}
+	s := &Store{dir: cfg.Dir, encoder: cfg.Encoder, log: log, lock: lock, indexes: make(map[string]*index), asking: make(map[string]Encoder), reindexing: make(map[string]bool)}
+	for _, e := range append(slices.Clone(cfg.Earlier), cfg.Encoder) {
+		if e != nil {
+			s.asking[e.Fingerprint()] = e
+		}
+	}
 	if s.db, err = catalog.Open(ctx, filepath.Join(cfg.Dir, "docent.db"), log); err != nil {
 		lock.release()
 		return nil, err

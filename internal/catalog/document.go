@@ -241,8 +241,8 @@ func (d *DB) AllChunks(ctx context.Context, collection string) iter.Seq2[Chunk, 
 	}
 }
 
-// VectorsByHash returns, of the hashes given, the vectors that the encoder has already made in any
-// collection.
+// VectorsByHash returns, of the hashes given, the vectors that the encoder has already made: those of
+// any collection's chunks, and spare ones.
 func (d *DB) VectorsByHash(ctx context.Context, encoder string, hashes []Hash) (map[Hash][]float32, error) {
 	vectors := make(map[Hash][]float32)
 	// INDEXED BY: without statistics the planner might start from the collections and read every chunk.
@@ -252,6 +252,11 @@ func (d *DB) VectorsByHash(ctx context.Context, encoder string, hashes []Hash) (
 		return nil, Explain(err)
 	}
 	defer lookup.Close()
+	spare, err := d.read.PrepareContext(ctx, `SELECT vector FROM spare_vectors WHERE encoder = ? AND hash = ?`)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	defer spare.Close()
 	for _, h := range hashes {
 		if _, ok := vectors[h]; ok {
 			continue
@@ -259,12 +264,14 @@ func (d *DB) VectorsByHash(ctx context.Context, encoder string, hashes []Hash) (
 		var blob []byte
 		err := lookup.QueryRowContext(ctx, h[:], encoder).Scan(&blob)
 		if errors.Is(err, sql.ErrNoRows) {
-			continue
+			blob, err = spareVector(ctx, spare, encoder, h)
 		}
 		if err != nil {
 			return nil, Explain(err)
 		}
-		vectors[h] = decodeVector(blob)
+		if blob != nil {
+			vectors[h] = decodeVector(blob)
+		}
 	}
 	return vectors, nil
 }
@@ -389,6 +396,11 @@ func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Docu
 				return err
 			}
 			if c.Added[i], err = res.LastInsertId(); err != nil {
+				return err
+			}
+		}
+		if encoder != "" {
+			if err := dropSpare(ctx, tx, encoder, chunks); err != nil {
 				return err
 			}
 		}

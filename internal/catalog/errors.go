@@ -20,6 +20,8 @@ var (
 	ErrCorrupt = errors.New("database damaged")
 	// ErrEncoder: vectors are of another encoder than those of the collection.
 	ErrEncoder = errors.New("encoder mismatch")
+	// ErrIncomplete: a collection cannot take its new vectors, because some are not made yet.
+	ErrIncomplete = errors.New("vectors are missing")
 	// ErrNewerSchema: the database was written by a later release, which this one cannot read.
 	ErrNewerSchema = errors.New("database is of a newer release")
 )
