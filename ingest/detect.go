@@ -5,9 +5,9 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -17,12 +17,14 @@ import (
 // input is a file on its way through a parser.
 type input struct {
 	ctx      context.Context
-	file     *os.File
+	file     io.ReaderAt
 	size     int64
 	name     string
 	password string
 	careful  bool
 	cfg      parserConfig
+	depth    int      // how many files it lies within
+	nested   *nesting // shared by all files within the outermost one
 }
 
 // head returns up to n bytes from the start of the file.
@@ -70,15 +72,38 @@ func init() {
 		"odp":      parseODF,
 		"epub":     parseEPUB,
 		"eml":      parseEML,
+		"mbox":     parseMbox,
+		"mhtml":    parseMHTML,
+		"rtf":      parseRTF,
+		"ipynb":    parseNotebook,
+		"srt":      parseSubtitles,
+		"vtt":      parseSubtitles,
+		"json":     parseData,
+		"jsonl":    parseData,
+		"yaml":     parseData,
+		"xml":      parseData,
+		"rst":      parseMarkup,
+		"asciidoc": parseMarkup,
+		"latex":    parseMarkup,
+		"doc":      parseDOC,
+		"xls":      parseXLS,
+		"ppt":      parsePPT,
+		"msg":      parseMSG,
+		"zip":      parseArchive,
+		"tar":      parseArchive,
+		"gz":       parseArchive,
+		"bz2":      parseArchive,
 		"markdown": parseMarkdown,
 		"html":     parseHTML,
 		"text":     parseText,
-		"csv":      parseText,
+		"csv":      parseCSV,
 		"code":     parseText,
 	}
 }
 
-const supportedFormats = "PDF, DOCX, PPTX, XLSX, OpenDocument (ODT, ODS, ODP), EPUB, mail (EML), Markdown, HTML, and plain text (also CSV, JSON, logs and source code) in any encoding"
+const supportedFormats = "PDF, DOCX, PPTX, XLSX, OpenDocument (ODT, ODS, ODP), the older DOC, PPT and XLS, RTF, EPUB, mail (EML, MBOX, MSG), " +
+	"web pages (HTML, MHTML), Markdown, reStructuredText, AsciiDoc, LaTeX, plain text in any encoding, CSV and TSV, JSON, JSON lines, YAML, XML, " +
+	"Jupyter notebooks, subtitles (SRT, VTT), source code, and ZIP, TAR, GZIP and BZIP2 archives of these"
 
 const sniffBytes = 64 << 10
 
@@ -101,6 +126,14 @@ func detect(in *input) (form, error) {
 		return detectOLE(in, head)
 	case bytes.HasPrefix(head, []byte(`{\rtf`)):
 		return form{format: "rtf", what: "RTF document"}, nil
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("\x1f\x8b\x08")):
+		return form{format: "gz", what: "GZIP archive"}, nil
+	case bytes.HasPrefix(head, []byte("BZh")) && len(head) > 10 && string(head[4:10]) == "1AY&SY":
+		return form{format: "bz2", what: "BZIP2 archive"}, nil
+	case isTar(head):
+		return form{format: "tar", what: "TAR archive"}, nil
 	}
 	mime := mimetype.Detect(head[:min(3072, len(head))])
 	if !looksLikeText(head) {
@@ -190,11 +223,11 @@ func detectOLE(in *input, head []byte) (form, error) {
 	case bytes.Contains(buf, name("EncryptedPackage")):
 		return form{}, parseError(ErrPassword, "it is an Office document with a password; save it without one")
 	case bytes.Contains(buf, name("WordDocument")):
-		return form{format: "doc", what: "Word document of the old binary kind (save it as DOCX)"}, nil
+		return form{format: "doc", what: "Word document of the old binary kind"}, nil
 	case bytes.Contains(buf, name("PowerPoint Document")):
-		return form{format: "ppt", what: "PowerPoint presentation of the old binary kind (save it as PDF)"}, nil
+		return form{format: "ppt", what: "PowerPoint presentation of the old binary kind"}, nil
 	case bytes.Contains(buf, name("Workbook")), bytes.Contains(buf, name("Book")):
-		return form{format: "xls", what: "Excel workbook of the old binary kind (save it as CSV)"}, nil
+		return form{format: "xls", what: "Excel workbook of the old binary kind"}, nil
 	case bytes.Contains(buf, name("__substg1.0_")):
 		return form{format: "msg", what: "Outlook message"}, nil
 	}
@@ -244,12 +277,18 @@ func validUTF8Prefix(b []byte) bool {
 var (
 	markdownExts = []string{".md", ".markdown", ".mdown", ".mkd", ".mkdn", ".mdx", ".mdwn"}
 	htmlExts     = []string{".html", ".htm", ".xhtml", ".shtml", ".xht"}
-	plainExts    = []string{".txt", ".text", ".log", ".me", ".asc"}
-	csvExts      = []string{".csv", ".tsv", ".tab"}
-	codeExts     = []string{".go", ".py", ".js", ".ts", ".tsx", ".jsx", ".mjs", ".java", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".rb",
+	textExts     = map[string]form{
+		".json": {format: "json", what: "JSON data"}, ".geojson": {format: "json", what: "JSON data"}, ".jsonl": {format: "jsonl", what: "lines of JSON"}, ".ndjson": {format: "jsonl", what: "lines of JSON"},
+		".yaml": {format: "yaml", what: "YAML data"}, ".yml": {format: "yaml", what: "YAML data"}, ".xml": {format: "xml", what: "XML document"}, ".rss": {format: "xml", what: "XML document"}, ".atom": {format: "xml", what: "XML document"},
+		".rst": {format: "rst", what: "reStructuredText document"}, ".rest": {format: "rst", what: "reStructuredText document"}, ".adoc": {format: "asciidoc", what: "AsciiDoc document"}, ".asciidoc": {format: "asciidoc", what: "AsciiDoc document"},
+		".tex": {format: "latex", what: "LaTeX document"}, ".ltx": {format: "latex", what: "LaTeX document"}, ".mbox": {format: "mbox", what: "mailbox"},
+	}
+	plainExts = []string{".txt", ".text", ".log", ".me", ".asc"}
+	csvExts   = []string{".csv", ".tsv", ".tab"}
+	codeExts  = []string{".go", ".py", ".js", ".ts", ".tsx", ".jsx", ".mjs", ".java", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".rb",
 		".rs", ".php", ".swift", ".kt", ".scala", ".sh", ".bash", ".ps1", ".bat", ".sql", ".r", ".m", ".lua", ".pl", ".css", ".scss", ".less",
-		".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".xml", ".xsl", ".xsd", ".svg", ".proto", ".vue",
-		".gradle", ".cmake", ".mk", ".dockerfile", ".tf", ".s", ".asm", ".ipynb", ".properties", ".env", ".diff", ".patch"}
+		".toml", ".ini", ".cfg", ".conf", ".xsl", ".xsd", ".svg", ".proto", ".vue",
+		".gradle", ".cmake", ".mk", ".dockerfile", ".tf", ".s", ".asm", ".properties", ".env", ".diff", ".patch"}
 )
 
 func detectText(in *input, head []byte) form {
@@ -259,6 +298,35 @@ func detectText(in *input, head []byte) form {
 	}
 	ext := in.ext()
 	markup := htmlSigns(text)
+	trimmed := strings.TrimSpace(text)
+	switch {
+	case strings.HasPrefix(trimmed, "WEBVTT"):
+		return form{format: "vtt", what: "WebVTT subtitles"}
+	case srtSigns(trimmed):
+		return form{format: "srt", what: "SRT subtitles"}
+	case strings.HasPrefix(text, "From ") && mailSigns(text[strings.IndexByte(text, '\n')+1:]):
+		return form{format: "mbox", what: "mailbox"}
+	case mailSigns(text) && (ext == ".mht" || ext == ".mhtml" || ext != ".eml" && strings.Contains(text, "Snapshot-Content-Location:")):
+		return form{format: "mhtml", what: "saved web page"}
+	}
+	if f, ok := textExts[ext]; ok && !(f.format == "xml" && markup == 2) {
+		switch {
+		case f.format == "json" && jsonSigns(text, false) == "ipynb":
+			return form{format: "ipynb", what: "Jupyter notebook"}
+		case f.format == "mbox": // no mailbox by its content
+			return form{format: "text", what: "plain text"}
+		}
+		return f
+	}
+	if s := jsonSigns(text, in.size < sniffBytes); s == "ipynb" || s != "" && (ext == "" || ext == ".txt" || ext == ".log" || ext == ".bin" || ext == ".data") {
+		return form{format: s, what: "JSON data"}
+	}
+	if markup == 0 && strings.HasPrefix(trimmed, "<?xml") && !slices.Contains(codeExts, ext) {
+		return form{format: "xml", what: "XML document"}
+	}
+	if strings.Contains(text, "\\begin{document}") && strings.Contains(text, "\\documentclass") && !slices.Contains(markdownExts, ext) && !slices.Contains(codeExts, ext) {
+		return form{format: "latex", what: "LaTeX document"}
+	}
 	switch {
 	case slices.Contains(codeExts, ext) && !(markup == 2 && ext != ".php" && ext != ".vue" && ext != ".js" && ext != ".jsx" && ext != ".tsx"):
 		return form{format: "code", what: "source code or data"}
@@ -316,6 +384,15 @@ func htmlSigns(text string) int {
 		return 1
 	}
 	return 0
+}
+
+// srtSigns tells subtitles by their first cue: its number, and its times.
+func srtSigns(text string) bool {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(text, "\ufeff"), "\n")
+	if _, err := strconv.Atoi(strings.TrimSpace(first)); err == nil {
+		first, _, _ = strings.Cut(rest, "\n")
+	}
+	return subtitleTime.MatchString(first)
 }
 
 // markdownSigns tells Markdown without a name from prose: two different marks at least.

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"docent/chunker"
@@ -324,6 +327,7 @@ func parseDOCX(p *parser, in *input, f form) (*Document, error) {
 		b: newDocBuilder("docx", in.cfg.MaxText), p: pk, styles: map[string]docxStyle{}, numFormats: map[string]map[int]docxLevel{},
 		abstract: map[string]string{}, counts: map[string][]int{}, notes: map[string]string{}, noteNumber: map[string]int{},
 	}
+	aside := map[string][]string{} // parts beside the text, by what they are
 	for _, rel := range pk.relations(main) {
 		if rel.external {
 			continue
@@ -337,6 +341,8 @@ func parseDOCX(p *parser, in *input, f form) (*Document, error) {
 			err = r.readNotes(rel.target, "footnotes", "footnote", "f")
 		case "endnotes":
 			err = r.readNotes(rel.target, "endnotes", "endnote", "e")
+		case "header", "footer", "comments":
+			aside[rel.kind] = append(aside[rel.kind], rel.target)
 		}
 		// A broken side part costs what it says; one over a limit ends the reading.
 		if errors.Is(err, ErrTooLarge) {
@@ -353,6 +359,9 @@ func parseDOCX(p *parser, in *input, f form) (*Document, error) {
 		if text := r.notes[id]; text != "" {
 			r.b.add(chunker.Paragraph, 0, fmt.Sprintf("[%d] %s", r.noteNumber[id], text))
 		}
+	}
+	if err := r.aside(aside); err != nil {
+		return nil, err
 	}
 	if t := r.styledTitle(body); t != "" && !sensibleTitle(strings.TrimSpace(title), in.name) {
 		title = t
@@ -554,6 +563,65 @@ func (r *docxReader) readNotes(part, outer, inner, prefix string) error {
 		}
 	}
 	return nil
+}
+
+// aside writes the comments, and once each what the running heads and feet say beyond the number of the
+// page: the name of a company, of a handbook, of a version is often nowhere else.
+func (r *docxReader) aside(parts map[string][]string) error {
+	seen := map[string]bool{}
+	for _, kind := range []string{"comments", "header", "footer"} {
+		slices.Sort(parts[kind])
+		for _, part := range parts[kind] {
+			root, err := r.p.tree(part)
+			if errors.Is(err, ErrTooLarge) {
+				return err
+			}
+			if err != nil {
+				continue
+			}
+			for _, top := range root.kids {
+				if kind != "comments" {
+					if text := r.asideText(top); seen[text] || !strings.ContainsFunc(text, unicode.IsLetter) {
+						continue
+					} else if bare := pageWords.ReplaceAllString(text, ""); strings.ContainsFunc(bare, unicode.IsLetter) {
+						seen[text] = true
+						r.b.add(chunker.Paragraph, 0, text)
+					}
+					continue
+				}
+				for _, c := range top.kids {
+					if text := r.asideText(c); c.name == "comment" && text != "" {
+						if author := c.attr["author"]; author != "" {
+							text = author + ": " + text
+						}
+						r.b.add(chunker.Quote, 0, text)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+var pageWords = regexp.MustCompile(`(?i)\b(page|seite|of|von)\b|第|页|頁|共`)
+
+// asideText is the text of the paragraphs below n, on one line.
+func (r *docxReader) asideText(n *docxNode) string {
+	var parts []string
+	var gather func(*docxNode, int)
+	gather = func(n *docxNode, depth int) {
+		for _, k := range n.kids {
+			if k.name == "p" {
+				if t := strings.Join(strings.Fields(r.inline(k, nil)), " "); t != "" {
+					parts = append(parts, t)
+				}
+			} else if depth < 50 {
+				gather(k, depth+1)
+			}
+		}
+	}
+	gather(n, 0)
+	return strings.Join(parts, " ")
 }
 
 // blocks writes the paragraphs and tables below n.

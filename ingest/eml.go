@@ -1,176 +1,285 @@
 package ingest
 
 import (
+	"bufio"
 	"bytes"
-	"encoding/base64"
+	"errors"
+	"fmt"
 	"io"
 	"mime"
-	"mime/multipart"
-	"mime/quotedprintable"
 	"net/mail"
 	"strings"
 
+	"github.com/jhillyerd/enmime/v2"
 	"golang.org/x/net/html"
 
 	"docent/chunker"
 )
 
+const (
+	mailMaxParts   = 1000
+	mailMaxDepth   = 20       // parts within parts
+	mailMaxMessage = 64 << 20 // of one message of a mailbox
+)
+
 // parseEML reads a mail message: subject, people and date, its text (the plain one where there are two
-// of the same) and the text of attachments that are text themselves. Other attachments are named.
+// of the same) and its attachments, each by the reader of its own format.
 func parseEML(p *parser, in *input, f form) (*Document, error) {
 	raw, err := in.textBytes()
 	if err != nil {
 		return nil, err
 	}
-	msg, err := mail.ReadMessage(bytes.NewReader(raw))
-	if err != nil {
-		return nil, parseError(ErrDamaged, "its header cannot be read: %v", err)
-	}
 	b := newDocBuilder("eml", in.cfg.MaxText)
-	words := &mime.WordDecoder{CharsetReader: func(label string, r io.Reader) (io.Reader, error) { return xmlCharset(label, r) }}
+	m := &mailReader{p: p, in: in, b: b}
+	subject, err := m.message(raw)
+	if err != nil {
+		return nil, err
+	}
+	return b.finish(in.name, subject)
+}
+
+// parseMbox reads the messages of a mailbox one after the other, each under its subject.
+func parseMbox(p *parser, in *input, f form) (*Document, error) {
+	b := newDocBuilder("mbox", in.cfg.MaxText)
+	r := bufio.NewReaderSize(io.NewSectionReader(in.file, 0, in.size), 64<<10)
+	var msg []byte
+	messages, broken := 0, 0
+	end := func() error {
+		if len(bytes.TrimSpace(msg)) == 0 {
+			return nil
+		}
+		messages++
+		m := &mailReader{p: p, in: in, b: b}
+		_, err := m.message(msg)
+		if errors.Is(err, ErrDamaged) {
+			broken++
+			err = nil
+		}
+		msg = msg[:0]
+		return err
+	}
+	blank := true // the line before was
+	for {
+		line, err := r.ReadSlice('\n')
+		whole := err != bufio.ErrBufferFull
+		if blank && bytes.HasPrefix(line, []byte("From ")) {
+			if err := end(); err != nil {
+				return nil, err
+			}
+			if b.tooLong {
+				break
+			}
+		} else {
+			quoted := bytes.TrimLeft(line, ">")
+			if len(quoted) < len(line) && bytes.HasPrefix(quoted, []byte("From ")) {
+				line = line[1:]
+			}
+			if len(msg)+len(line) > mailMaxMessage {
+				return nil, parseError(ErrTooLarge, "its message %d has more than %s", messages+1, byteSize(mailMaxMessage))
+			}
+			msg = append(msg, line...)
+		}
+		blank = whole && len(bytes.TrimRight(line, "\r\n")) == 0
+		if err == io.EOF {
+			break
+		}
+		if err != nil && whole {
+			return nil, err
+		}
+	}
+	if err := end(); err != nil {
+		return nil, err
+	}
+	if broken > 0 {
+		b.warn(fmt.Sprintf("%d of %d messages cannot be read", broken, messages))
+	}
+	b.meta("messages", fmt.Sprint(messages))
+	return b.finish(in.name, strings.TrimSuffix(in.name, ".mbox"))
+}
+
+// parseMHTML reads a web page saved with its pictures as one mail-like file.
+func parseMHTML(p *parser, in *input, f form) (*Document, error) {
+	raw, err := in.textBytes()
+	if err != nil {
+		return nil, err
+	}
+	root, err := readMail(raw)
+	if err != nil {
+		return nil, err
+	}
+	page := root.DepthMatchFirst(func(m *enmime.Part) bool { return m.ContentType == "text/html" })
+	if page == nil {
+		return parseEML(p, in, f)
+	}
+	within := *in
+	within.file, within.size = bytes.NewReader(page.Content), int64(len(page.Content))
+	doc, err := parseHTML(p, &within, form{format: "html"})
+	if doc != nil {
+		doc.Format = "mhtml"
+		if u := root.Header.Get("Snapshot-Content-Location"); u != "" && doc.Metadata["url"] == "" {
+			if doc.Metadata == nil {
+				doc.Metadata = map[string]string{}
+			}
+			doc.Metadata["url"] = u
+		}
+	}
+	return doc, err
+}
+
+// readMail takes a message apart.
+func readMail(raw []byte) (*enmime.Part, error) {
+	// Each level of nesting is a level of recursion and of readers over readers.
+	if n := bytes.Count(bytes.ToLower(raw), []byte("boundary=")); n > mailMaxParts {
+		return nil, parseError(ErrTooLarge, "it states %d groups of parts, the limit is %d", n, mailMaxParts)
+	}
+	parser := enmime.NewParser(enmime.SkipMalformedParts(true), enmime.DisableCharacterDetection(true), enmime.MaxStoredPartErrors(10),
+		enmime.MultipartWOBoundaryAsSinglePart(true), enmime.SetReadPartErrorPolicy(func(*enmime.Part, error) bool { return true }))
+	root, err := parser.ReadParts(bytes.NewReader(raw))
+	if err != nil {
+		return nil, parseError(ErrDamaged, "it is no mail message that can be read: %v", err)
+	}
+	return root, nil
+}
+
+type mailReader struct {
+	p        *parser
+	in       *input
+	b        *docBuilder
+	parts    int
+	attached []string // named only
+	err      error    // a limit that ends the reading
+}
+
+// message writes one message and returns its subject.
+func (m *mailReader) message(raw []byte) (string, error) {
+	root, err := readMail(raw)
+	if err != nil {
+		return "", err
+	}
 	header := func(key string) string {
-		v := msg.Header.Get(key)
-		if d, err := words.DecodeHeader(v); err == nil {
+		v := root.Header.Get(key)
+		if d := mailWords(v); d != "" {
 			v = d
-		} else if s, _ := decodeText([]byte(v), ""); s != "" {
+		}
+		if s, _ := decodeText([]byte(v), ""); s != "" {
 			v = s
 		}
 		return strings.Join(strings.Fields(v), " ")
 	}
 	subject := header("Subject")
-	b.add(chunker.Heading, 1, subject)
+	m.b.add(chunker.Heading, 1, subject)
 	var lines []string
 	for _, k := range []string{"From", "To", "Cc", "Date"} {
 		if v := header(k); v != "" {
 			lines = append(lines, k+": "+v)
 		}
 	}
-	b.add(chunker.Paragraph, 0, strings.Join(lines, "\n"))
-	b.meta("author", header("From"))
-	if t, err := msg.Header.Date(); err == nil {
-		b.meta("created", t.Format("2006-01-02"))
+	m.b.add(chunker.Paragraph, 0, strings.Join(lines, "\n"))
+	if m.b.doc.Format == "eml" {
+		m.b.meta("author", header("From"))
+		m.b.meta("to", header("To"))
+		m.b.meta("message_id", strings.Trim(header("Message-Id"), "<>"))
+		if t, err := mail.ParseDate(root.Header.Get("Date")); err == nil {
+			m.b.meta("created", t.Format("2006-01-02"))
+		}
 	}
-	m := &mailReader{b: b, words: words, parts: 1000}
-	m.part(msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Header.Get("Content-Disposition"), msg.Body, 0)
+	m.part(root, 0)
+	m.nameAttached()
+	return subject, m.err
+}
+
+// nameAttached says which attachments there are besides those that were read.
+func (m *mailReader) nameAttached() {
 	if len(m.attached) > 0 {
-		b.add(chunker.Paragraph, 0, "Attachments: "+strings.Join(m.attached, ", "))
-		b.warn("attachments were not read: " + strings.Join(m.attached, ", "))
+		m.b.add(chunker.Paragraph, 0, "Attachments: "+strings.Join(m.attached, ", "))
+		m.b.warn("attachments were not read: " + strings.Join(m.attached, ", "))
 	}
-	return b.finish(in.name, subject)
 }
 
-type mailReader struct {
-	b        *docBuilder
-	words    *mime.WordDecoder
-	parts    int // how many more are read
-	attached []string
+// mailWords decodes the encoded words of a header.
+func mailWords(v string) string {
+	if !strings.Contains(v, "=?") {
+		return v
+	}
+	words := mime.WordDecoder{CharsetReader: xmlCharset}
+	d, err := words.DecodeHeader(v)
+	if err != nil {
+		return v
+	}
+	return d
 }
 
-// part writes one part of a message, and tells whether it held text.
-func (m *mailReader) part(contentType, encoding, disposition string, body io.Reader, depth int) bool {
-	if m.parts--; m.parts < 0 || depth > 20 {
+// part writes one part, and tells whether it held text of the message.
+func (m *mailReader) part(part *enmime.Part, depth int) bool {
+	if m.parts++; m.parts > mailMaxParts || depth > mailMaxDepth || m.err != nil || m.b.tooLong {
 		return false
 	}
-	kind, params, err := mime.ParseMediaType(contentType)
-	if err != nil && kind == "" {
-		kind = "text/plain"
+	if part.FirstChild != nil {
+		text := false
+		for c := part.FirstChild; c != nil; c = c.NextSibling {
+			if part.ContentType == "multipart/alternative" && text {
+				break // the same once more
+			}
+			text = m.part(c, depth+1) || text
+		}
+		return text
 	}
-	_, dparams, _ := mime.ParseMediaType(disposition)
-	name := dparams["filename"]
-	if name == "" {
-		name = params["name"]
-	}
-	if d, err := m.words.DecodeHeader(name); err == nil {
-		name = d
-	}
-	if strings.HasPrefix(kind, "multipart/") && params["boundary"] != "" {
-		return m.multi(kind, multipart.NewReader(body, params["boundary"]), depth)
-	}
-	switch strings.ToLower(strings.TrimSpace(encoding)) {
-	case "base64":
-		body = base64.NewDecoder(base64.StdEncoding, &base64Lines{body})
-	case "quoted-printable":
-		body = quotedprintable.NewReader(body)
-	}
-	// A broken encoding still leaves what came before.
-	data, _ := io.ReadAll(body)
+	name := mailWords(part.FileName)
 	switch {
-	case kind == "message/rfc822":
-		inner, err := mail.ReadMessage(bytes.NewReader(data))
-		if err != nil {
-			return false
+	case part.ContentType == "message/rfc822":
+		m.attachment("message.eml", part.Content, true)
+		return false
+	case part.Disposition == "attachment", name != "":
+		if name == "" {
+			name = strings.ReplaceAll(part.ContentType, "/", ".")
 		}
-		if s, err := m.words.DecodeHeader(inner.Header.Get("Subject")); err == nil {
-			m.b.add(chunker.Heading, 2, s)
-		}
-		return m.part(inner.Header.Get("Content-Type"), inner.Header.Get("Content-Transfer-Encoding"), "", inner.Body, depth+1)
-	case kind == "text/html":
-		text, _ := decodeText(data, params["charset"])
+		m.attachment(archiveName(name), part.Content, false)
+		return false
+	case part.ContentType == "text/html":
+		text, _ := decodeText(part.Content, "")
 		root, err := html.Parse(strings.NewReader(text))
 		if err != nil {
 			addPlainText(m.b, htmlTokensText(text), false)
 			return true
 		}
+		before := len(m.b.doc.Blocks)
 		w := &htmlWalker{b: m.b, everything: true}
 		w.block(root, htmlState{})
 		w.flush()
-		return true
-	case strings.HasPrefix(kind, "text/"):
-		text, _ := decodeText(data, params["charset"])
-		if name != "" {
-			m.b.add(chunker.Heading, 2, name)
-		}
+		return len(m.b.doc.Blocks) > before
+	case strings.HasPrefix(part.ContentType, "text/"), part.ContentType == "":
+		text, _ := decodeText(part.Content, "")
 		addPlainText(m.b, text, false)
-		return true
+		return strings.TrimSpace(text) != ""
 	}
-	if name == "" {
-		name = kind
-	}
-	m.attached = append(m.attached, name)
 	return false
 }
 
-func (m *mailReader) multi(kind string, r *multipart.Reader, depth int) bool {
-	type held struct {
-		contentType, encoding, disposition string
-		data                               []byte
+// attachment reads a file that came with the message. A message within the message brings its own
+// heading, the subject.
+func (m *mailReader) attachment(name string, data []byte, message bool) {
+	if textless(name) != "" {
+		m.attached = append(m.attached, name)
+		return
 	}
-	var parts []held
-	for len(parts) < 1000 {
-		p, err := r.NextRawPart()
-		if err != nil {
-			break
-		}
-		data, _ := io.ReadAll(p)
-		parts = append(parts, held{p.Header.Get("Content-Type"), p.Header.Get("Content-Transfer-Encoding"), p.Header.Get("Content-Disposition"), data})
+	if m.err = m.in.nested.take(int64(len(data))); m.err != nil {
+		return
 	}
-	text := false
-	for _, p := range parts {
-		if kind == "multipart/alternative" && text {
-			break // the same once more
+	if !message {
+		before, warnings := len(m.b.doc.Blocks), len(m.b.doc.Warnings)
+		m.err = m.p.include(m.b, m.in, name, data, 2)
+		if m.err == nil && len(m.b.doc.Blocks) == before {
+			m.attached = append(m.attached, name)
+			m.b.doc.Warnings = m.b.doc.Warnings[:warnings]
 		}
-		if m.part(p.contentType, p.encoding, p.disposition, bytes.NewReader(p.data), depth+1) {
-			text = true
-		}
+		return
 	}
-	return text
-}
-
-// base64Lines drops what is between the lines of base64.
-type base64Lines struct{ r io.Reader }
-
-func (l *base64Lines) Read(p []byte) (int, error) {
-	for {
-		n, err := l.r.Read(p)
-		kept := 0
-		for _, c := range p[:n] {
-			if c > ' ' {
-				p[kept] = c
-				kept++
-			}
-		}
-		if kept > 0 || err != nil || n == 0 {
-			return kept, err
-		}
+	if m.in.depth+1 >= nestedMaxDepth {
+		return
+	}
+	if doc, err := m.p.parseWithin(m.in, name, data); err == nil {
+		m.b.include("", doc, 1)
+	} else if errors.Is(err, ErrTooLarge) {
+		m.err = err
 	}
 }

@@ -323,7 +323,7 @@ func TestExtractErrors(t *testing.T) {
 		{"white space", "a.md", []byte(" \n\t\n"), ingest.ExtractorConfig{}, ingest.ErrEmptyFile, "white space"},
 		{"picture", "a.docx", append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), make([]byte, 200)...), ingest.ExtractorConfig{}, ingest.ErrUnsupported, "image/png"},
 		{"program", "a.txt", append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 500)...), ingest.ExtractorConfig{}, ingest.ErrUnsupported, "PDF, DOCX"},
-		{"archive", "a.pdf", zipped(t, "x.txt", "hello"), ingest.ExtractorConfig{}, ingest.ErrUnsupported, "ZIP archive"},
+		{"archive without text", "a.pdf", zipped(t, "x.png", "hello"), ingest.ExtractorConfig{}, ingest.ErrNoText, "ZIP archive"},
 		{"cut archive", "a.docx", zipped(t, "word/document.xml", "hello")[:40], ingest.ExtractorConfig{}, ingest.ErrDamaged, ""},
 		{"too many bytes", "a.txt", make([]byte, 2000), ingest.ExtractorConfig{MaxBytes: 1000}, ingest.ErrTooLarge, "1000 bytes"},
 		{"too much text", "a.txt", bytes.Repeat([]byte("word "), 1000), ingest.ExtractorConfig{MaxText: 1000}, ingest.ErrTooLarge, "limit is 1000 bytes"},

@@ -236,7 +236,14 @@ func (p *parser) parse(ctx context.Context, req parseRequest) (doc *Document, er
 	if err != nil {
 		return nil, err
 	}
-	in := &input{ctx: ctx, file: f, size: st.Size(), name: req.Name, password: req.Password, careful: req.Careful, cfg: p.cfg}
+	return p.parseInput(&input{
+		ctx: ctx, file: f, size: st.Size(), name: req.Name, password: req.Password, careful: req.Careful,
+		cfg: p.cfg, nested: newNesting(p.cfg),
+	})
+}
+
+// parseInput tells what a file is and reads it.
+func (p *parser) parseInput(in *input) (*Document, error) {
 	form, err := detect(in)
 	if err != nil {
 		return nil, err
@@ -245,7 +252,7 @@ func (p *parser) parse(ctx context.Context, req parseRequest) (doc *Document, er
 	if !ok {
 		return nil, parseError(ErrUnsupported, "it seems to be %s; formats that can be read: %s", form.what, supportedFormats)
 	}
-	doc, err = parse(p, in, form)
+	doc, err := parse(p, in, form)
 	if err != nil {
 		return nil, err
 	}

@@ -33,12 +33,8 @@ func TestMixedDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ex.Close()
-	notYet := map[string]bool{".doc": true, ".xls": true, ".ppt": true, ".rtf": true} // not supported
 	found, total := 0, 0
 	for _, c := range cases {
-		if notYet[filepath.Ext(c.File)] {
-			continue
-		}
 		doc, err := ex.Extract(context.Background(), ingest.File{Path: filepath.Join(dir, c.File)})
 		text := ""
 		if err != nil {
@@ -57,9 +53,9 @@ func TestMixedDocuments(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d strings found (%.1f%%)", found, total, 100*float64(found)/float64(total))
-	// What is left out on purpose counts as missing here: running headers, comments, side bars.
-	if found*100 < total*97 {
-		t.Errorf("found %d of %d strings, want 97%%", found, total)
+	// What is left out on purpose counts as missing here: page numbers, side bars of web pages.
+	if found*100 < total*99 {
+		t.Errorf("found %d of %d strings, want 99%%", found, total)
 	}
 }
 

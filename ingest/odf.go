@@ -40,9 +40,18 @@ func parseODF(p *parser, in *input, f form) (*Document, error) {
 }
 
 type odfReader struct {
-	b     *docBuilder
-	notes int
-	pages int
+	b      *docBuilder
+	notes  int
+	pages  int
+	asides []string // comments on the paragraph that is read
+}
+
+// comments writes the comments on the paragraph that was written.
+func (r *odfReader) comments() {
+	for _, c := range r.asides {
+		r.b.add(chunker.Quote, 0, c)
+	}
+	r.asides = nil
 }
 
 func (r *odfReader) blocks(n *docxNode, list, depth int) {
@@ -57,6 +66,7 @@ func (r *odfReader) blocks(n *docxNode, list, depth int) {
 		case "h":
 			level, _ := strconv.Atoi(k.attr["outline-level"])
 			r.b.add(chunker.Heading, min(max(level, 1), 6), r.inline(k, 0))
+			r.comments()
 		case "p":
 			text := strings.TrimSpace(r.inline(k, 0))
 			switch {
@@ -66,6 +76,7 @@ func (r *odfReader) blocks(n *docxNode, list, depth int) {
 			default:
 				r.b.add(chunker.Paragraph, 0, text)
 			}
+			r.comments()
 		case "list":
 			r.blocks(k, list+1, depth+1)
 		case "table":
@@ -116,7 +127,18 @@ func (r *odfReader) inline(n *docxNode, depth int) string {
 			b.WriteByte('\t')
 		case "line-break":
 			b.WriteByte('\n')
-		case "annotation", "tracked-changes":
+		case "annotation":
+			text := ""
+			for _, p := range k.kids {
+				if p.name == "p" || p.name == "list" {
+					text = strings.TrimSpace(text + " " + p.content())
+				}
+			}
+			if who := strings.TrimSpace(k.child("creator").content()); who != "" && text != "" {
+				text = who + ": " + text
+			}
+			r.asides = append(r.asides, text)
+		case "tracked-changes":
 		case "note":
 			r.notes++
 			b.WriteString(" [" + strings.TrimSpace(r.inline(&docxNode{kids: []*docxNode{k.child("note-body")}}, depth+1)) + "] ")
@@ -168,4 +190,5 @@ func (r *odfReader) table(t *docxNode) {
 	}
 	gather(t, 0)
 	r.b.add(chunker.Table, 0, markdownTable(grid))
+	r.comments()
 }

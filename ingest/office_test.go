@@ -11,7 +11,9 @@ import (
 )
 
 func TestExtractOffice(t *testing.T) {
-	rels := func(s string) string { return "<Relationships>" + s + "</Relationships>" }
+	rels := func(s string) string {
+		return `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">` + s + "</Relationships>"
+	}
 	tests := []struct {
 		name, format, title string
 		data                []byte
@@ -25,11 +27,14 @@ func TestExtractOffice(t *testing.T) {
 				<p:sp><p:nvSpPr><p:nvPr><p:ph type="title"/></p:nvPr></p:nvSpPr><p:txBody><a:p><a:r><a:t>Plan</a:t></a:r></a:p></p:txBody></p:sp></p:spTree></p:cSld></p:sld>`),
 			[]block{{"heading", 1, "Plan"}, {"list_item", 2, "- point"}, {"paragraph", 0, "Second"}}},
 		{"book.bin", "xlsx", "Prices", zipped(t,
-			"xl/workbook.xml", `<workbook xmlns:r="r"><sheets><sheet name="Prices" sheetId="1" r:id="r1"/></sheets></workbook>`,
-			"xl/_rels/workbook.xml.rels", rels(`<Relationship Id="r1" Type="x/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="r2" Type="x/sharedStrings" Target="sharedStrings.xml"/><Relationship Id="r3" Type="x/styles" Target="styles.xml"/>`),
-			"xl/sharedStrings.xml", `<sst><si><t>Part</t></si><si><r><t>Sin</t></r><r><t>ce</t></r></si></sst>`,
-			"xl/styles.xml", `<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>`,
-			"xl/worksheets/sheet1.xml", `<worksheet><sheetData><row><c r="A1" t="s"><v>0</v></c><c r="C1" t="s"><v>1</v></c></row><row><c r="A2"><v>0.30000000000000004</v></c><c r="C2" s="1"><v>45292</v></c></row></sheetData></worksheet>`),
+			"[Content_Types].xml", `<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>`,
+			"_rels/.rels", rels(`<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/>`),
+			"xl/workbook.xml", `<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="Prices" sheetId="1" r:id="r1"/></sheets></workbook>`,
+			"xl/_rels/workbook.xml.rels", rels(`<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="r2" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/sharedStrings" Target="sharedStrings.xml"/>`+
+				`<Relationship Id="r3" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/styles" Target="styles.xml"/>`),
+			"xl/sharedStrings.xml", `<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>Part</t></si><si><r><t>Sin</t></r><r><t>ce</t></r></si></sst>`,
+			"xl/styles.xml", `<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>`,
+			"xl/worksheets/sheet1.xml", `<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData><row r="1"><c r="A1" t="s"><v>0</v></c><c r="C1" t="s"><v>1</v></c></row><row r="2"><c r="A2"><v>0.30000000000000004</v></c><c r="C2" s="1"><v>45292</v></c></row></sheetData></worksheet>`),
 			[]block{{"heading", 1, "Prices"}, {"table", 0, "| Part | Since |\n| --- | --- |\n| 0.3 | 2024-01-01 |"}}},
 		{"letter.bin", "odt", "Head", zipped(t, "mimetype", "application/vnd.oasis.opendocument.text",
 			"content.xml", `<o:document-content xmlns:o="o" xmlns:t="t"><o:body><o:text><t:h t:outline-level="2">Head</t:h><t:p>One<t:s t:c="2"/>two</t:p><t:list><t:list-item><t:p>item</t:p></t:list-item></t:list></o:text></o:body></o:document-content>`),
@@ -73,8 +78,11 @@ func FuzzOffice(f *testing.F) {
 		case 0:
 			data = zipped(t, "mimetype", "application/vnd.oasis.opendocument.text", "content.xml", "<d:document-content><d:body><d:text>"+s+"</d:text></d:body></d:document-content>")
 		case 1:
-			data = zipped(t, "xl/workbook.xml", `<workbook><sheets><sheet name="S" r:id="r1"/></sheets></workbook>`,
-				"xl/_rels/workbook.xml.rels", `<Relationships><Relationship Id="r1" Type="x/worksheet" Target="s.xml"/></Relationships>`, "xl/s.xml", "<worksheet><sheetData>"+s+"</sheetData></worksheet>")
+			data = zipped(t, "[Content_Types].xml", `<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>`,
+				"_rels/.rels", `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>`,
+				"xl/workbook.xml", `<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="S" sheetId="1" r:id="r1"/></sheets></workbook>`,
+				"xl/_rels/workbook.xml.rels", `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="s.xml"/></Relationships>`,
+				"xl/s.xml", `<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>`+s+"</sheetData></worksheet>")
 		}
 		fuzzFile(t, strings.Repeat("m", 3)+".eml", data)
 	})

@@ -1,0 +1,333 @@
+package ingest
+
+import (
+	"encoding/csv"
+	"io"
+	"iter"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"docent/chunker"
+)
+
+// parseCSV reads a table of delimited values. The delimiter, the quotes and the header row are found
+// by content; rows may be of any length.
+func parseCSV(p *parser, in *input, f form) (*Document, error) {
+	raw, err := in.textBytes()
+	if err != nil {
+		return nil, err
+	}
+	text, enc := decodeText(raw, "")
+	raw = nil
+	b := newDocBuilder("csv", in.cfg.MaxText)
+	if enc != "utf-8" {
+		b.meta("encoding", enc)
+	}
+	text = strings.TrimLeft(text, "\ufeff\r\n")
+	delim := rune(0)
+	if rest, ok := strings.CutPrefix(text, "sep="); ok && len(rest) > 1 { // what Excel writes for itself
+		line, after, _ := strings.Cut(rest, "\n")
+		if line = strings.TrimRight(line, "\r"); len(line) == 1 {
+			delim, text = rune(line[0]), after
+		}
+	}
+	if strings.IndexByte(text[:min(len(text), sniffBytes)], '\n') < 0 {
+		text = strings.ReplaceAll(text, "\r", "\n") // line ends of old Macs
+	}
+	if delim == 0 {
+		delim = csvDelimiter(text, in.ext())
+	}
+	rows := csvRows(text, delim)
+	if csvRunaway(text, delim) {
+		rows = csvPlainRows(text, delim)
+		b.warn("its quotes do not match; each line was taken as a row")
+	}
+	checked := func(yield func([]string) bool) {
+		n := 0
+		for row := range rows {
+			if n++; n%1000 == 0 && in.ctx.Err() != nil {
+				return
+			}
+			if !yield(row) {
+				return
+			}
+		}
+	}
+	addTable(b, checked, true)
+	if err := in.ctx.Err(); err != nil {
+		return nil, err
+	}
+	return b.finish(in.name, "")
+}
+
+func csvReader(text string, delim rune) *csv.Reader {
+	r := csv.NewReader(strings.NewReader(text))
+	r.Comma, r.LazyQuotes, r.FieldsPerRecord, r.ReuseRecord = delim, true, -1, true
+	return r
+}
+
+func csvRows(text string, delim rune) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		r := csvReader(text, delim)
+		for {
+			row, err := r.Read()
+			if err != nil || !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// csvPlainRows takes quotes as any other character.
+func csvPlainRows(text string, delim rune) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		for line := range strings.Lines(text) {
+			row := strings.Split(strings.TrimRight(line, "\r\n"), string(delim))
+			for i, c := range row {
+				row[i] = strings.Trim(c, `"`)
+			}
+			if !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// csvRunaway tells that a quote is never closed: a record then runs over hundreds of lines, or to the
+// end of the file.
+func csvRunaway(text string, delim rune) bool {
+	r := csvReader(text, delim)
+	line, records := 1, 0
+	for {
+		_, err := r.Read()
+		if err == io.EOF {
+			return false
+		}
+		if err != nil {
+			return true
+		}
+		records++
+		at, _ := r.FieldPos(0)
+		if at-line > 500 {
+			return true
+		}
+		line = at
+		// The last record has no successor to tell where it ended.
+		if rest := text[min(int(r.InputOffset()), len(text)):]; rest == "" {
+			return strings.Count(text, "\n")+1-line > 50 && strings.Count(text, `"`)%2 == 1
+		}
+	}
+}
+
+// csvDelimiter picks the delimiter that splits the first rows into the same number of fields most
+// often; text of one column has none, and tab is then as good as any.
+func csvDelimiter(text, ext string) rune {
+	sample := text
+	if len(sample) > sniffBytes {
+		sample = sample[:sniffBytes]
+		if i := strings.LastIndexByte(sample, '\n'); i > 0 {
+			sample = sample[:i]
+		}
+	}
+	best, bestScore := '\t', 0.0
+	for _, d := range []rune{',', ';', '\t', '|', ':'} {
+		counts := map[int]int{}
+		total := 0
+		for row := range csvRows(sample, d) {
+			counts[len(row)]++
+			if total++; total >= 100 {
+				break
+			}
+		}
+		mode, times := 0, 0
+		for n, c := range counts {
+			if n > 1 && (c > times || c == times && n > mode) {
+				mode, times = n, c
+			}
+		}
+		if times == 0 {
+			continue
+		}
+		share := float64(times) / float64(total)
+		score := share * share * (1 + float64(min(mode, 50))/50)
+		switch {
+		case d == '\t' && (ext == ".tsv" || ext == ".tab"), d == ',' && ext == ".csv":
+			score *= 1.2
+		case d == ':':
+			score *= 0.3 // times and addresses hold it too
+		case d == '|':
+			score *= 0.9
+		}
+		if share >= 0.4 && score > bestScore {
+			best, bestScore = d, score
+		}
+	}
+	return best
+}
+
+const (
+	tableLook       = 30   // rows looked at for the header
+	tableMaxColumns = 1024 // cells further right are dropped
+)
+
+// addTable writes rows as a table. Rows before the header that hold a single cell, such as the title
+// of a sheet, become paragraphs. Columns and rows without text are left out. rows is run twice and may
+// reuse the slice it yields. With guess, a first row that looks like data gets the letters of the
+// columns for a header, so that it is not repeated as one.
+func addTable(b *docBuilder, rows iter.Seq[[]string], guess bool) {
+	var used []bool
+	var head [][]string
+	for row := range rows {
+		row = row[:min(len(row), tableMaxColumns)]
+		empty := true
+		for i, c := range row {
+			if strings.TrimSpace(c) == "" {
+				continue
+			}
+			empty = false
+			for len(used) <= i {
+				used = append(used, false)
+			}
+			used[i] = true
+		}
+		if !empty && len(head) < tableLook {
+			head = append(head, append([]string(nil), row...))
+		}
+	}
+	columns := 0
+	for _, u := range used {
+		if u {
+			columns++
+		}
+	}
+	if columns == 0 {
+		return
+	}
+	titles := 0
+	if columns > 2 {
+		for titles < len(head)-1 && titles < 5 && filled(head[titles]) == 1 {
+			titles++
+		}
+		if filled(head[titles]) < 2 {
+			titles = 0
+		}
+	}
+	for _, row := range head[:titles] {
+		b.add(chunker.Paragraph, 0, strings.Join(row, " "))
+	}
+	var out strings.Builder
+	write := func(row []string) {
+		out.WriteByte('|')
+		for i, u := range used {
+			if !u {
+				continue
+			}
+			out.WriteByte(' ')
+			if i < len(row) {
+				if cell := tableCell(row[i]); cell != "" {
+					out.WriteString(cell)
+					out.WriteByte(' ')
+				}
+			}
+			out.WriteByte('|')
+		}
+	}
+	rule := func() { out.WriteString("\n|" + strings.Repeat(" --- |", columns)) }
+	if guess && !headerLike(head[titles:]) {
+		letters := make([]string, len(used))
+		for i := range letters {
+			letters[i] = columnLetters(i)
+		}
+		write(letters)
+		rule()
+		out.WriteByte('\n')
+	}
+	n := 0
+	headed := out.Len() > 0
+	for row := range rows {
+		if filled(row) == 0 {
+			continue
+		}
+		if n++; n <= titles {
+			continue
+		}
+		if n > titles+1 {
+			out.WriteByte('\n')
+		}
+		write(row)
+		if !headed {
+			rule()
+			headed = true
+		}
+		if b.full(out.Len()) {
+			return
+		}
+	}
+	b.add(chunker.Table, 0, out.String())
+}
+
+func filled(row []string) int {
+	n := 0
+	for _, c := range row {
+		if strings.TrimSpace(c) != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// headerLike tells a first row that names columns from one that is data like the others.
+func headerLike(rows [][]string) bool {
+	first := rows[0]
+	if len(rows) == 1 {
+		return true
+	}
+	seen := map[string]bool{}
+	words := 0
+	for i, c := range first {
+		c = strings.TrimSpace(c)
+		if c == "" {
+			continue
+		}
+		if looksLikeValue(c) {
+			// A year among names is a header; a number above numbers is not.
+			same := 0
+			for _, r := range rows[1:] {
+				if i < len(r) && looksLikeValue(strings.TrimSpace(r[i])) {
+					same++
+				}
+			}
+			if same*2 > len(rows)-1 && !yearLike.MatchString(c) {
+				return false
+			}
+			continue
+		}
+		words++
+		seen[strings.ToLower(c)] = true
+	}
+	return words > 0 || filled(first) > 0 && yearLike.MatchString(strings.TrimSpace(strings.Join(first, "")))
+}
+
+var (
+	yearLike  = regexp.MustCompile(`^(19|20)\d\d(年)?$`)
+	dateLike  = regexp.MustCompile(`^\d{1,4}[-/.年]\d{1,2}([-/.月]\d{1,4}日?)?([ T]\d{1,2}:\d\d(:\d\d(\.\d+)?)?Z?)?$|^\d{1,2}:\d\d(:\d\d)?$`)
+	emailLike = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[a-zA-Z]+$|^https?://`)
+)
+
+func looksLikeValue(s string) bool {
+	t := strings.NewReplacer(",", "", "%", "", "$", "", "€", "", "¥", "", "£", "", " ", "").Replace(s)
+	if _, err := strconv.ParseFloat(t, 64); err == nil && t != "" {
+		return !strings.EqualFold(t, "inf") && !strings.EqualFold(t, "nan")
+	}
+	return dateLike.MatchString(s) || emailLike.MatchString(s)
+}
+
+// columnLetters names a column as spreadsheets do: A, B, …, Z, AA.
+func columnLetters(i int) string {
+	s := ""
+	for i++; i > 0; i = (i - 1) / 26 {
+		s = string(rune('A'+(i-1)%26)) + s
+	}
+	return s
+}
