@@ -68,7 +68,6 @@ type result struct {
 	engines  string
 	missing  []string
 	extra    []string
-	peakMiB  int
 	warnings []string
 }
 

@@ -273,7 +273,7 @@ func TestGenerateWithoutStream(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := open(t, llm.OpenAI, says(c.body))
-			got, err := m.Call(t.Context(), "hello")
+			got, err := llms.GenerateFromSinglePrompt(t.Context(), m, "hello")
 			if c.want == "" {
 				if err == nil || c.err != nil && !errors.Is(err, c.err) {
 					t.Fatalf("error %v, want %v", err, c.err)

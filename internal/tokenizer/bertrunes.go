@@ -41,7 +41,7 @@ type runeTable struct {
 
 const (
 	asciiAlone = 0x80
-	asciiDrop  = asciiAlone | 0
+	asciiDrop  = asciiAlone // a word of the byte 0, which is always dropped, stands for every dropped byte
 	asciiSpace = asciiAlone | ' '
 )
 
