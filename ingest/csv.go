@@ -98,24 +98,24 @@ func csvPlainRows(text string, delim rune) iter.Seq[[]string] {
 // end of the file.
 func csvRunaway(text string, delim rune) bool {
 	r := csvReader(text, delim)
-	line, records := 1, 0
+	line := 1
 	for {
-		_, err := r.Read()
+		row, err := r.Read()
 		if err == io.EOF {
 			return false
 		}
 		if err != nil {
 			return true
 		}
-		records++
 		at, _ := r.FieldPos(0)
 		if at-line > 500 {
 			return true
 		}
 		line = at
-		// The last record has no successor to tell where it ended.
-		if rest := text[min(int(r.InputOffset()), len(text)):]; rest == "" {
-			return strings.Count(text, "\n")+1-line > 50 && strings.Count(text, `"`)%2 == 1
+		// The last field of all, if it is long and quoted, must end as it began.
+		if int(r.InputOffset()) >= len(text) {
+			at, _ := r.FieldPos(len(row) - 1)
+			return strings.Count(text, "\n")+1-at > 50 && !strings.HasSuffix(strings.TrimSpace(text), `"`)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type outlineFrame struct {
 	array   bool
 	own     bool // a heading or a record: paths begin anew below
 	heading bool
+	pending int      // level of the heading that a list gets once it holds more than plain values
 	scalars []string // of an array
 	size    int
 }
@@ -66,11 +67,14 @@ func (o *outline) begin(key string, array bool) error {
 	case o.stack[n-1].array && !array:
 		o.flush()
 		o.stack[n-1].emit(o)
+		o.stack[n-1].announce(o)
 		f.own = true
+	case o.stack[n-1].heading && n <= 2 && key != "" && array:
+		f.pending = n
 	case o.stack[n-1].heading && n <= 2 && key != "":
 		o.flush()
 		o.b.add(chunker.Heading, n, key)
-		f.own, f.heading = true, !array
+		f.own, f.heading = true, true
 	}
 	o.stack = append(o.stack, f)
 	return nil
@@ -99,9 +103,19 @@ func (f *outlineFrame) emit(o *outline) {
 		o.line(label + ": " + strings.Join(values, ", "))
 		return
 	}
+	f.announce(o)
 	o.flush()
 	for _, v := range values {
 		o.b.add(chunker.ListItem, 1, "- "+v)
+	}
+}
+
+// announce writes the heading of a list that waits for one.
+func (f *outlineFrame) announce(o *outline) {
+	if f.pending > 0 {
+		o.flush()
+		o.b.add(chunker.Heading, f.pending, f.key)
+		f.pending, f.own = 0, true
 	}
 }
 

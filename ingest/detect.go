@@ -321,7 +321,7 @@ func detectText(in *input, head []byte) form {
 	if s := jsonSigns(text, in.size < sniffBytes); s == "ipynb" || s != "" && (ext == "" || ext == ".txt" || ext == ".log" || ext == ".bin" || ext == ".data") {
 		return form{format: s, what: "JSON data"}
 	}
-	if markup == 0 && strings.HasPrefix(trimmed, "<?xml") && !slices.Contains(codeExts, ext) {
+	if markup < 2 && strings.HasPrefix(trimmed, "<?xml") && !slices.Contains(codeExts, ext) && !slices.Contains(htmlExts, ext) {
 		return form{format: "xml", what: "XML document"}
 	}
 	if strings.Contains(text, "\\begin{document}") && strings.Contains(text, "\\documentclass") && !slices.Contains(markdownExts, ext) && !slices.Contains(codeExts, ext) {

@@ -152,7 +152,7 @@ var textlessKinds = func() map[string]string {
 		"a program or library": "exe dll so dylib a o obj lib class jar war pyc pyo pyd wasm bin com msi deb rpm apk app ko sys node whl",
 		"a picture":            "png jpg jpeg jfif gif bmp tif tiff webp avif heic heif ico icns svg psd ai raw cr2 nef dng xcf",
 		"sound or film":        "mp3 wav flac ogg oga opus m4a aac wma mid mp4 m4v mov avi mkv webm wmv flv mpg mpeg 3gp ogv",
-		"an archive":           "zip tar gz tgz bz2 tbz xz txz zst lz4 lzma 7z rar cab ar cpio",
+		"an archive":           "xz txz zst lz4 lzma 7z rar cab ar cpio",
 		"a disk image":         "iso img dmg vmdk vdi qcow2 vhd vhdx",
 		"a font":               "ttf otf woff woff2 eot pfb",
 		"a database or model":  "db sqlite sqlite3 mdb accdb parquet arrow feather npy npz pkl pt pth onnx gguf safetensors h5 hdf5",

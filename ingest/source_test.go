@@ -28,7 +28,7 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"b.md", "a.txt", "sub/deep/c.pdf", "手册/年假.docx", ".hidden.md", ".git/config", "sub/node_modules/x/readme.md",
-		"tool.EXE", "photo.jpg", "backup.tar.gz", "lib.so", "~$b.docx", "no-extension"} {
+		"tool.EXE", "photo.jpg", "backup.7z", "lib.so", "~$b.docx", "no-extension"} {
 		write(name)
 	}
 	if err := os.WriteFile(filepath.Join(outside, "secret.txt"), []byte("secret"), 0o644); err != nil {
@@ -91,7 +91,7 @@ func TestWalk(t *testing.T) {
 	}
 	wantReasons := map[string]string{
 		".hidden.md": "hidden", ".git": "a folder of version control, packages or caches", "sub/node_modules": "a folder of version control, packages or caches",
-		"tool.EXE": "a program or library", "photo.jpg": "a picture", "backup.tar.gz": "an archive", "lib.so": "a program or library", "~$b.docx": "hidden",
+		"tool.EXE": "a program or library", "photo.jpg": "a picture", "backup.7z": "an archive", "lib.so": "a program or library", "~$b.docx": "hidden",
 	}
 	if linked {
 		for k, v := range map[string]string{"secret.txt": "a symbolic link out of the folder", "out": "a symbolic link out of the folder",
