@@ -14,8 +14,9 @@ import (
 // maxFile bounds the files this package reads; the largest tokenizer.json in use is about 20 MB.
 const maxFile = 1 << 27
 
-// Load reads the tokenizer of a checkpoint folder: tokenizer.json, or else vocab.txt with what
-// tokenizer_config.json says about it. Only WordPiece tokenizers are supported.
+// Load reads the tokenizer of a checkpoint folder: tokenizer.json; or else vocab.txt, vocab.json with
+// merges.txt, or a SentencePiece model (tokenizer.model, spiece.model, sentencepiece.bpe.model), with
+// what tokenizer_config.json says about them.
 func Load(dir fs.FS) (Tokenizer, error) {
 	data, err := readFile(dir, "tokenizer.json")
 	switch {
@@ -28,10 +29,16 @@ func Load(dir fs.FS) (Tokenizer, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	data, err = readFile(dir, "vocab.txt")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("neither tokenizer.json nor vocab.txt: %w", fs.ErrNotExist)
+	for _, read := range []func(fs.FS) (Tokenizer, error){loadWordPiece, loadMerges, loadSentencePiece} {
+		if t, err := read(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return t, err
+		}
 	}
+	return nil, fmt.Errorf("no tokenizer.json, vocab.txt, vocab.json with merges.txt or SentencePiece model: %w", fs.ErrNotExist)
+}
+
+func loadWordPiece(dir fs.FS) (Tokenizer, error) {
+	data, err := readFile(dir, "vocab.txt")
 	if err != nil {
 		return nil, err
 	}
@@ -127,13 +134,18 @@ func wordPieceConfig(data []byte) (WordPieceConfig, error) {
 
 type jsonFile struct {
 	AddedTokens []struct {
-		ID      int64
-		Content string
-		Special bool
+		ID         int64
+		Content    string
+		Special    bool
+		SingleWord bool `json:"single_word"`
+		LStrip     bool
+		RStrip     bool
+		Normalized bool
 	} `json:"added_tokens"`
 	Normalizer    json.RawMessage
 	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
 	PostProcessor json.RawMessage `json:"post_processor"`
+	Decoder       json.RawMessage
 	Model         json.RawMessage
 }
 
@@ -144,15 +156,31 @@ func ParseJSON(data []byte) (Tokenizer, error) {
 	if err := json.Unmarshal(data, &f); err != nil {
 		return nil, err
 	}
-	var model struct{ Type string }
+	var model struct {
+		Type   string
+		Merges *json.RawMessage
+		Vocab  json.RawMessage
+	}
 	if err := json.Unmarshal(orNull(f.Model), &model); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	switch model.Type {
-	case "WordPiece", "": // early files leave the type out
-		return parseWordPiece(&f)
+	if model.Type == "" { // early files leave the type out
+		switch {
+		case model.Merges != nil:
+			model.Type = "BPE"
+		case len(model.Vocab) > 0 && model.Vocab[0] == '[':
+			model.Type = "Unigram"
+		default:
+			model.Type = "WordPiece"
+		}
 	}
-	return nil, fmt.Errorf("model %q is not supported, only WordPiece", model.Type)
+	switch model.Type {
+	case "WordPiece":
+		return parseWordPiece(&f)
+	case "BPE", "Unigram":
+		return parsePipeline(&f, model.Type)
+	}
+	return nil, fmt.Errorf("model %q is not supported, only WordPiece, BPE and Unigram", model.Type)
 }
 
 func orNull(m json.RawMessage) []byte {

@@ -209,7 +209,7 @@ func TestParseJSON(t *testing.T) {
 func TestParseJSONRefused(t *testing.T) {
 	for name, edit := range map[string][2]string{
 		"not JSON":          {`{"added_tokens"`, `added_tokens`},
-		"BPE":               {`"type":"WordPiece"`, `"type":"BPE"`},
+		"other model":       {`"type":"WordPiece"`, `"type":"WordLevel"`},
 		"other normalizer":  {`BertNormalizer`, `NFKC`},
 		"other pre":         {`BertPreTokenizer`, `Whitespace`},
 		"huge id":           {`"a":3`, `"a":3000000000`},
