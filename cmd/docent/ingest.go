@@ -170,12 +170,12 @@ func (r *ingestRun) one(ctx context.Context, p *ingest.Pipeline, it ingest.Item)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	r.report(fileResult{Path: it.Path, Status: res.Status, DocumentID: res.DocumentID, Chunks: res.Chunks, Error: res.Error, Warnings: res.Warnings})
 	for _, fatal := range []error{retriever.ErrStorageFull, retriever.ErrCorrupt, retriever.ErrEncoderMismatch, retriever.ErrNotFound, retriever.ErrClosed} {
 		if errors.Is(err, fatal) {
 			return err // not the file's fault: going on would only repeat it
 		}
 	}
-	r.report(fileResult{Path: it.Path, Status: res.Status, DocumentID: res.DocumentID, Chunks: res.Chunks, Error: res.Error, Warnings: res.Warnings})
 	return nil
 }
 
