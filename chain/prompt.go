@@ -306,6 +306,8 @@ type source struct {
 	Passage
 	lead    string // such as the header row of a table that was split
 	context string // as it was indexed
+
+	similarity float64 // with what was searched, by the encoder; 0 when that was not asked
 }
 
 // one renders a passage. Its text and its names are data: see neutral.
@@ -363,9 +365,17 @@ func declineText(language string) string {
 }
 
 // noticeText says that no language model is installed, in the language of the question.
-func noticeText(question string) string {
+func noticeText(question string, declined bool) string {
 	if prose.IsChinese(question) {
-		return "没有安装语言模型：以下是您的文档中最相符的句子。要添加模型：用 --model-url 指定任何兼容 OpenAI 的服务器（例如 --model-url http://localhost:8000/v1），或者安装并运行 Ollama（https://ollama.com）。"
+		said := "没有安装语言模型：以下是您的文档中最相符的句子。"
+		if declined {
+			said = "没有安装语言模型。"
+		}
+		return said + "要添加模型：用 --model-url 指定任何兼容 OpenAI 的服务器（例如 --model-url http://localhost:8000/v1），或者安装并运行 Ollama（https://ollama.com）。"
 	}
-	return "No language model is installed: these are the sentences of your documents that fit best. Add one: --model-url with the address of any OpenAI-compatible server (such as --model-url http://localhost:8000/v1), or install and run Ollama (https://ollama.com)."
+	said := "No language model is installed: these are the sentences of your documents that fit best."
+	if declined {
+		said = "No language model is installed."
+	}
+	return said + " Add one: --model-url with the address of any OpenAI-compatible server (such as --model-url http://localhost:8000/v1), or install and run Ollama (https://ollama.com)."
 }

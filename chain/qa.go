@@ -185,10 +185,7 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 	}
 	answer := Answer{Citations: []Citation{}, Passages: []Passage{}, Model: q.cfg.ModelName, Notice: q.cfg.Notice}
 	if q.extractive != nil {
-		answer.Notice = noticeText(text)
-		if q.cfg.Notice != "" { // why the model that was asked for is not there
-			answer.Notice = strings.TrimRight(q.cfg.Notice, ". ") + ". " + answer.Notice
-		}
+		answer.Notice = q.notice(text, false)
 	}
 
 	query := text
@@ -216,6 +213,9 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 	finish := func() error {
 		if answer.Declined {
 			answer.Citations = []Citation{}
+			if q.extractive != nil {
+				answer.Notice = q.notice(text, true)
+			}
 		}
 		return emit(Done{Answer: answer})
 	}
@@ -253,7 +253,7 @@ func sources(hits []retriever.Hit) []source {
 				Start: h.Chunk.Start, End: h.Chunk.End, Text: h.Chunk.Text, Score: h.Score,
 			},
 			lead:    tableHead(h.Chunk.Context),
-			context: h.Chunk.Context,
+			context: h.Chunk.Context, similarity: h.DenseScore,
 		})
 	}
 	return out
@@ -311,7 +311,7 @@ func (q *QA) quote(ctx context.Context, query, language string, passages []sourc
 	}
 	from := make([]llm.Passage, len(passages))
 	for i, p := range passages {
-		from[i] = llm.Passage{Text: p.Text, Context: cmp.Or(p.context, strings.Join(append([]string{p.Document}, p.Headings...), "\n"))}
+		from[i] = llm.Passage{Text: p.Text, Similarity: p.similarity, Context: cmp.Or(p.context, strings.Join(append([]string{p.Document}, p.Headings...), "\n"))}
 	}
 	picked, err := q.extractive.SelectFrom(ctx, query, from)
 	if err != nil {
@@ -340,7 +340,7 @@ func (q *QA) quote(ctx context.Context, query, language string, passages []sourc
 			span = prose.Span{Start: s.Start, End: s.End}
 		}
 		quotes[p.N] = prose.Span{Start: min(span.Start, s.Start), End: max(span.End, s.End)}
-		sentence := plainLine(p.Text[s.Start:s.End])
+		sentence := plainText(p.Text[s.Start:s.End])
 		piece := sentence + " [" + strconv.Itoa(p.N) + "]"
 		if strings.HasSuffix(sentence, "。") || strings.HasSuffix(sentence, "！") || strings.HasSuffix(sentence, "；") {
 			piece = sentence + "[" + strconv.Itoa(p.N) + "]"
@@ -360,6 +360,44 @@ func (q *QA) quote(ctx context.Context, query, language string, passages []sourc
 		}
 	}
 	return nil
+}
+
+// notice says that no language model answers, and why not when one was asked for.
+func (q *QA) notice(question string, declined bool) string {
+	notice := noticeText(question, declined)
+	if q.cfg.Notice != "" {
+		notice = strings.TrimRight(q.cfg.Notice, ". ") + ". " + notice
+	}
+	return notice
+}
+
+// plainText is what is quoted without its Markdown marks: a sentence on one line, a list with a line for
+// each of its items.
+func plainText(quote string) string {
+	spans := prose.Sentences(quote)
+	var b strings.Builder
+	last := prose.Flowing
+	for i, s := range spans {
+		line := quote[s.Start:s.End]
+		shape := prose.ShapeOf(line)
+		switch {
+		case i == 0:
+		case shape != prose.Flowing && last == prose.Flowing:
+			b.WriteString("\n\n")
+		case shape != prose.Flowing:
+			b.WriteString("\n")
+		default:
+			b.WriteString(" ")
+		}
+		if strings.HasPrefix(line, "- ") || strings.HasPrefix(line, "* ") || strings.HasPrefix(line, "+ ") || strings.HasPrefix(line, "•") {
+			if len(spans) > 1 {
+				b.WriteString("- ")
+			}
+		}
+		b.WriteString(plainLine(line))
+		last = shape
+	}
+	return cmp.Or(b.String(), plainLine(quote))
 }
 
 // plainLine is a sentence as one line, without the Markdown marks before it. Brackets that would read

@@ -228,6 +228,9 @@ func TestExtractive(t *testing.T) {
 				if !strings.Contains(a.Text, c.text) || a.Declined != c.declined || !strings.Contains(a.Notice, c.notice) || a.Model != "extractive" || len(a.Passages) != 3 {
 					t.Errorf("got %+v", a)
 				}
+				if c.declined == (strings.Contains(a.Notice, "fit best") || strings.Contains(a.Notice, "最相符")) {
+					t.Errorf("notice %q", a.Notice)
+				}
 				if c.declined != (len(a.Citations) == 0) {
 					t.Errorf("citations %+v", a.Citations)
 				}
@@ -239,6 +242,23 @@ func TestExtractive(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A line that announces a list is quoted with the list.
+func TestExtractiveList(t *testing.T) {
+	text := "# Contents\n\nThe delivery of the meter includes:\n\n- the **meter**\n- two electrodes [2]\n\nKeep the box."
+	a, err := qa(t, chain.Config{Search: func(context.Context, string, int) ([]retriever.Hit, error) {
+		return []retriever.Hit{{Chunk: chunker.Chunk{Text: text, Start: 10, End: 10 + len(text)}}}, nil
+	}}).Ask(t.Context(), chain.Question{Text: "What does the delivery of the meter include?"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "The delivery of the meter includes:\n\n- the **meter**\n- two electrodes [1]"; !strings.HasPrefix(a.Text, "The delivery") || !strings.Contains(a.Text, "\n- two electrodes") || !strings.HasSuffix(a.Text, "[1]") {
+		t.Errorf("answer %q, want about %q", a.Text, want)
+	}
+	if len(a.Citations) != 1 || !strings.HasSuffix(a.Citations[0].Quote, "- two electrodes [2]") {
+		t.Errorf("citations %+v", a.Citations)
 	}
 }
 

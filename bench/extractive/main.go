@@ -1,13 +1,16 @@
 // Command extractive measures the answerer that works without a language model: of questions whose
-// passage is among the eight retrieved, how often a sentence it picks holds the answer, and how often
-// it declines, where it should (the passages hold no answer) and where it should not.
+// passage is among the eight retrieved, how often it quotes that passage, how often a sentence it picks
+// holds the answer, and how often it declines, where it should (the passages hold no answer) and where
+// it should not.
 //
 //	go run ./bench/extractive -data ../shared/data
-//	go run ./bench/extractive -data ../shared/data -dump features.jsonl && python3 bench/extractive/fit.py features.jsonl
+//	go run ./bench/extractive -data ../shared/data -n 500 -dump features.jsonl && python3 bench/extractive/fit.py features.jsonl
 //
-// Retrieval is plain BM25 over titles and texts. "no gold" takes the right passage out of the eight, so
-// that nothing should be quoted; the true unanswerable questions are those of SQuAD 2, written to look
-// answerable by the passage they are asked of.
+// Collections are chunked, embedded and searched as docent does it. Four kinds of questions should be
+// declined: "without" takes the right passages out of what is retrieved; "elsewhere" asks the question of
+// a collection about other things; "unanswerable" are those of SQuAD 2, written to look answerable by
+// the passage they are asked of. The sample corpus and its questions are a report: nothing is fitted to
+// them.
 package main
 
 import (
@@ -15,10 +18,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -28,10 +31,16 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"docent/chunker"
+	"docent/embed"
+	"docent/examples"
+	"docent/ingest"
 	"docent/internal/llm"
 	"docent/internal/prose"
+	"docent/retriever"
 )
 
+// An entry is a line of a collection's files: a document, a question or its answers.
 type entry struct {
 	ID      string   `json:"_id"`
 	Title   string   `json:"title"`
@@ -41,148 +50,335 @@ type entry struct {
 	Unanswerable bool `json:"unanswerable"`
 }
 
+// elsewhere is the collection, by language, that knows nothing of the questions of the others.
+var elsewhere = map[string]string{"en": "rgb-en-fact", "zh": "rgb-zh-fact"}
+
+const topK = 8
+
+type bench struct {
+	data  string
+	store *retriever.Store
+	enc   *embed.Encoder
+	split *chunker.Recursive
+	x     *llm.Extractive
+	dump  *json.Encoder
+}
+
 func main() {
 	log.SetFlags(0)
 	data := flag.String("data", "../shared/data", "folder of the collections")
-	sets := flag.String("sets", "squad2-public,xquad-en,xquad-zh,drcd-dev", "collections, comma separated")
+	sets := flag.String("sets", "squad2-public,xquad-en,hotpotqa-dev200,xquad-zh,drcd-dev,sample", "collections, comma separated; sample is the sample corpus")
 	limit := flag.Int("n", 0, "questions a collection, drawn with a fixed seed; 0 means all")
 	dump := flag.String("dump", "", "file to write every candidate and its evidence to, as JSON lines")
-	keywords := flag.Bool("keywords", false, "leave the encoder out")
+	keywords := flag.Bool("keywords", false, "leave the encoder out of the answerer (not of the search)")
+	work := flag.String("work", "", "folder to keep the embedded collections in; empty means a temporary one")
 	flag.Parse()
-
-	var enc llm.Encoder
-	if !*keywords {
-		enc = builtin()
-	}
-	x := llm.NewExtractive(enc)
-	var out *json.Encoder
-	if *dump != "" {
-		f, err := os.Create(*dump)
-		if err != nil {
-			log.Fatal(err)
-		}
-		w := bufio.NewWriter(f)
-		defer func() {
-			if err := cmp.Or(w.Flush(), f.Close()); err != nil {
-				log.Fatal(err)
-			}
-		}()
-		out = json.NewEncoder(w)
-	}
-	fmt.Println("| collection | questions, right passage in 8 | answer in a picked sentence | in the first | wrongly declined | no gold: declined | unanswerable: declined | p50 ms | p95 ms |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|")
-	for name := range strings.SplitSeq(*sets, ",") {
-		measure(x, filepath.Join(*data, name), *limit, out)
+	if err := run(*data, *sets, *dump, *work, *limit, *keywords); err != nil {
+		log.Fatal(err)
 	}
 }
 
-func measure(x *llm.Extractive, dir string, limit int, dump *json.Encoder) {
+func run(data, sets, dump, work string, limit int, keywords bool) (err error) {
 	ctx := context.Background()
-	corpus, queries := load(dir, "corpus.jsonl"), load(dir, "queries.jsonl")
-	answers := map[string][]string{}
-	unanswerable := map[string]bool{}
-	for _, a := range load(dir, "answers.jsonl") {
-		answers[a.ID] = a.Answers
-		unanswerable[a.ID] = a.Unanswerable
-	}
-	gold := qrels(dir)
-	index := newBM25(corpus)
-	if limit > 0 && limit < len(queries) {
-		rand.New(rand.NewPCG(1, 2)).Shuffle(len(queries), func(i, j int) { queries[i], queries[j] = queries[j], queries[i] })
-		queries = queries[:limit]
-	}
-	var asked, held, first, silent, without, withoutSilent, trick, trickSilent int
-	var took []time.Duration
-	for _, q := range queries {
-		top := index.search(q.Text, 9)
-		var passages []llm.Passage
-		right := -1
-		for i, d := range top[:min(8, len(top))] {
-			if gold[q.ID][corpus[d].ID] {
-				right = i
-			}
-			passages = append(passages, llm.Passage{Text: corpus[d].Text, Context: corpus[d].Title})
+	b := &bench{data: data}
+	if work == "" {
+		if work, err = os.MkdirTemp("", "docent-bench-"); err != nil {
+			return err
 		}
-		if len(passages) == 0 || !unanswerable[q.ID] && (right < 0 || len(answers[q.ID]) == 0) {
-			continue // nothing retrieved, or no answer on record to look for
+		defer os.RemoveAll(work)
+	}
+	if b.enc, err = embed.Builtin(); err != nil {
+		return err
+	}
+	if b.store, err = retriever.Open(ctx, retriever.Config{Dir: work, Encoder: b.enc}); err != nil {
+		return err
+	}
+	defer b.store.Close()
+	if b.split, err = chunker.NewRecursive(b.enc, chunker.RecursiveConfig{}); err != nil {
+		return err
+	}
+	b.x = llm.NewExtractive(b.enc)
+	if keywords {
+		b.x = llm.NewExtractive(nil)
+	}
+	if dump != "" {
+		f, err := os.Create(dump)
+		if err != nil {
+			return err
+		}
+		w := bufio.NewWriter(f)
+		defer func() { err = errors.Join(err, w.Flush(), f.Close()) }()
+		b.dump = json.NewEncoder(w)
+	}
+	fmt.Println("| collection | questions, right passage in 8 | it is quoted | answer in a picked sentence | in the first | wrongly declined | declined: without | elsewhere | unanswerable | p50 ms | p95 ms |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
+	for name := range strings.SplitSeq(sets, ",") {
+		if err := b.measure(ctx, name, limit); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// A question is one of a collection, with what answers it.
+type question struct {
+	id, text     string
+	documents    map[string]bool // that answer it, by path
+	answers      []string        // none on record: any passage of the documents is right
+	unanswerable bool
+}
+
+func (b *bench) measure(ctx context.Context, name string, limit int) error {
+	questions, err := b.questions(name)
+	if err != nil {
+		return err
+	}
+	if limit > 0 && limit < len(questions) {
+		rand.New(rand.NewPCG(1, 2)).Shuffle(len(questions), func(i, j int) { questions[i], questions[j] = questions[j], questions[i] })
+		questions = questions[:limit]
+	}
+	if err := b.fill(ctx, name); err != nil {
+		return err
+	}
+	other := elsewhere[prose.Language(questions[0].text)]
+	if err := b.fill(ctx, other); err != nil {
+		return err
+	}
+	var quoted, held, first, declined, without, apart, tricked rate
+	var took []time.Duration
+	for _, q := range questions {
+		// As many again stand in for those that are taken out.
+		hits, err := b.store.Search(ctx, name, q.text, retriever.TopK(2*topK))
+		if err != nil {
+			return err
+		}
+		isRight := func(h retriever.Hit) bool {
+			return q.documents[h.Document.Path] && (len(q.answers) == 0 || holds(h.Chunk.Text, q.answers))
+		}
+		top := hits[:min(topK, len(hits))]
+		if !q.unanswerable && !slices.ContainsFunc(top, isRight) {
+			continue
 		}
 		start := time.Now()
-		picked, err := x.SelectFrom(ctx, q.Text, passages)
+		picked, err := b.x.SelectFrom(ctx, q.text, passages(top))
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
 		took = append(took, time.Since(start))
-		if dump != nil {
-			ranked, err := x.Rank(ctx, q.Text, passages)
-			if err != nil {
-				log.Fatal(err)
-			}
-			for _, c := range ranked {
-				text := passages[c.Passage].Text[c.Start:c.End]
-				dump.Encode(map[string]any{"set": filepath.Base(dir), "q": q.ID, "question": q.Text, "text": text, "passage": c.Passage,
-					"features": c.Features, "score": c.Score, "answerable": !unanswerable[q.ID], "gold": c.Passage == right,
-					"label": c.Passage == right && holds(text, answers[q.ID])})
-			}
-		}
-		if unanswerable[q.ID] {
-			trick++
-			if len(picked) == 0 {
-				trickSilent++
+		if q.unanswerable {
+			tricked.add(len(picked) == 0)
+			if err := b.record(ctx, name, "unanswerable", q, top, isRight); err != nil {
+				return err
 			}
 			continue
 		}
-		asked++
-		if len(picked) == 0 {
-			silent++
-		}
-		for i, s := range picked {
-			if holds(passages[s.Passage].Text[s.Start:s.End], answers[q.ID]) {
-				held++
-				if i == 0 {
-					first++
-				} else if holds(passages[picked[0].Passage].Text[picked[0].Start:picked[0].End], answers[q.ID]) {
-					first++
-				}
-				break
+		declined.add(len(picked) == 0)
+		quoted.add(slices.ContainsFunc(picked, func(s llm.Sentence) bool { return isRight(top[s.Passage]) }))
+		if len(q.answers) > 0 {
+			says := func(s llm.Sentence) bool {
+				return isRight(top[s.Passage]) && holds(top[s.Passage].Chunk.Text[s.Start:s.End], q.answers)
 			}
+			held.add(slices.ContainsFunc(picked, says))
+			first.add(len(picked) > 0 && says(picked[0]))
 		}
-		rest := slices.Delete(slices.Clone(passages), right, right+1)
-		if len(top) > 8 {
-			rest = append(rest, llm.Passage{Text: corpus[top[8]].Text, Context: corpus[top[8]].Title})
+		if err := b.record(ctx, name, "right", q, top, isRight); err != nil {
+			return err
 		}
-		picked, err = x.SelectFrom(ctx, q.Text, rest)
+		rest := slices.DeleteFunc(slices.Clone(hits), func(h retriever.Hit) bool { return q.documents[h.Document.Path] })
+		rest = rest[:min(topK, len(rest))]
+		far, err := b.store.Search(ctx, other, q.text, retriever.TopK(topK))
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
-		without++
-		if len(picked) == 0 {
-			withoutSilent++
+		for _, c := range []struct {
+			name string
+			hits []retriever.Hit
+			rate *rate
+		}{{"without", rest, &without}, {"elsewhere", far, &apart}} {
+			picked, err := b.x.SelectFrom(ctx, q.text, passages(c.hits))
+			if err != nil {
+				return err
+			}
+			c.rate.add(len(picked) == 0)
+			if err := b.record(ctx, name, c.name, q, c.hits, func(retriever.Hit) bool { return false }); err != nil {
+				return err
+			}
 		}
 	}
 	slices.Sort(took)
-	tricked := "–"
-	if trick > 0 {
-		tricked = fmt.Sprintf("%.3f of %d", share(trickSilent, trick), trick)
+	if len(took) == 0 {
+		return errors.New("no question has its passage among those found")
 	}
-	fmt.Printf("| %s | %d | %.3f | %.3f | %.3f | %.3f | %s | %.1f | %.1f |\n", filepath.Base(dir), asked, share(held, asked),
-		share(first, asked), share(silent, asked), share(withoutSilent, without), tricked,
-		ms(took[len(took)/2]), ms(took[len(took)*95/100]))
+	fmt.Printf("| %s | %d | %s | %s | %s | %s | %s | %s | %s | %.1f | %.1f |\n", name, declined.of, quoted, held, first, declined,
+		without, apart, tricked, ms(took[len(took)/2]), ms(took[len(took)*95/100]))
+	return nil
 }
 
-func share(n, of int) float64    { return float64(n) / float64(max(1, of)) }
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-func fold(s string) string {
-	return strings.ToLower(norm.NFKC.String(strings.Join(strings.Fields(s), " ")))
+// record writes the evidence for every sentence of one case.
+func (b *bench) record(ctx context.Context, set, kind string, q question, hits []retriever.Hit, isRight func(retriever.Hit) bool) error {
+	if b.dump == nil {
+		return nil
+	}
+	type sentence struct {
+		Passage  int          `json:"passage"`
+		Text     string       `json:"text"`
+		Right    bool         `json:"right"`  // its passage holds the answer
+		Answer   bool         `json:"answer"` // it holds the answer itself
+		Score    float64      `json:"score"`
+		Features llm.Features `json:"features"`
+	}
+	ranked, err := b.x.Rank(ctx, q.text, passages(hits))
+	if err != nil {
+		return err
+	}
+	out := make([]sentence, len(ranked))
+	for i, c := range ranked {
+		text := hits[c.Passage].Chunk.Text[c.Start:c.End]
+		right := isRight(hits[c.Passage])
+		out[i] = sentence{c.Passage, text, right, right && len(q.answers) > 0 && holds(text, q.answers), c.Score, c.Features}
+	}
+	return b.dump.Encode(map[string]any{"set": set, "kind": kind, "id": q.id, "question": q.text, "answers": len(q.answers), "sentences": out})
 }
+
+// passages are the hits as the chain hands them over.
+func passages(hits []retriever.Hit) []llm.Passage {
+	out := make([]llm.Passage, len(hits))
+	for i, h := range hits {
+		out[i] = llm.Passage{Text: h.Chunk.Text, Similarity: h.DenseScore,
+			Context: cmp.Or(h.Chunk.Context, strings.Join(append([]string{h.Document.Title}, h.Chunk.Headings...), "\n"))}
+	}
+	return out
+}
+
+// A rate counts how often something is so.
+type rate struct{ n, of int }
+
+func (r *rate) add(yes bool) {
+	r.of++
+	if yes {
+		r.n++
+	}
+}
+
+func (r rate) String() string {
+	if r.of == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f", float64(r.n)/float64(r.of))
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// holds reports whether text has one of the answers, white space and case aside.
 func holds(text string, answers []string) bool {
 	text = fold(text)
 	return slices.ContainsFunc(answers, func(a string) bool { return strings.Contains(text, fold(a)) })
 }
 
-func load(dir, name string) []entry {
+func fold(s string) string {
+	return strings.ToLower(norm.NFKC.String(strings.Join(strings.Fields(s), " ")))
+}
+
+func (b *bench) questions(name string) ([]question, error) {
+	var out []question
+	if name == "sample" {
+		for _, q := range examples.Questions() {
+			out = append(out, question{id: q.ID, text: q.Question, documents: map[string]bool{q.Document: true}, answers: []string{q.Expected}})
+		}
+		return out, nil
+	}
+	dir := filepath.Join(b.data, name)
+	queries, err := load(dir, "queries.jsonl")
+	if err != nil {
+		return nil, err
+	}
+	answers, err := load(dir, "answers.jsonl")
+	if err != nil {
+		return nil, err
+	}
+	right, err := qrels(dir)
+	if err != nil {
+		return nil, err
+	}
+	byID := map[string]entry{}
+	for _, a := range answers {
+		byID[a.ID] = a
+	}
+	for _, q := range queries {
+		a := byID[q.ID]
+		out = append(out, question{id: q.ID, text: q.Text, documents: right[q.ID], answers: a.Answers, unanswerable: a.Unanswerable})
+	}
+	return out, nil
+}
+
+// fill makes the collection of that name, unless it is there.
+func (b *bench) fill(ctx context.Context, name string) error {
+	if _, err := b.store.Collection(ctx, name); !errors.Is(err, retriever.ErrNotFound) {
+		return err
+	}
+	if _, err := b.store.CreateCollection(ctx, name); err != nil {
+		return err
+	}
+	if name == "sample" {
+		return b.ingest(ctx, name)
+	}
+	corpus, err := load(filepath.Join(b.data, name), "corpus.jsonl")
+	if err != nil {
+		return err
+	}
+	for _, e := range corpus {
+		doc := chunker.Document{Title: e.Title, Text: e.Text}
+		if strings.TrimSpace(e.Text) == "" {
+			continue
+		}
+		doc.Blocks = []chunker.Block{{Kind: chunker.Paragraph, End: len(e.Text)}}
+		chunks, err := b.split.Split(doc)
+		if err != nil {
+			return err
+		}
+		vectors, err := b.store.Vectors(ctx, name, chunks, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := b.store.Put(ctx, name, retriever.Document{Path: e.ID, Title: e.Title}, doc, chunks, vectors); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ingest reads the sample corpus as a user's folder is read.
+func (b *bench) ingest(ctx context.Context, name string) error {
+	ex, err := ingest.NewExtractor(ingest.ExtractorConfig{})
+	if err != nil {
+		return err
+	}
+	defer ex.Close()
+	dir, err := os.MkdirTemp("", "docent-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.CopyFS(dir, examples.FS()); err != nil {
+		return err
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	p := ingest.NewPipeline(b.store, ex, b.split, ingest.PipelineConfig{})
+	for _, f := range files {
+		if _, err := p.Ingest(ctx, name, ingest.Item{Path: f.Name(), File: filepath.Join(dir, f.Name())}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func load(dir, name string) ([]entry, error) {
 	f, err := os.Open(filepath.Join(dir, name))
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	defer f.Close()
 	var out []entry
@@ -190,17 +386,17 @@ func load(dir, name string) []entry {
 	for d.More() {
 		var e entry
 		if err := d.Decode(&e); err != nil {
-			log.Fatalf("%s/%s: %v", dir, name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		out = append(out, e)
 	}
-	return out
+	return out, nil
 }
 
-func qrels(dir string) map[string]map[string]bool {
+func qrels(dir string) (map[string]map[string]bool, error) {
 	b, err := os.ReadFile(filepath.Join(dir, "qrels", "test.tsv"))
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	out := map[string]map[string]bool{}
 	for line := range strings.Lines(string(b)) {
@@ -212,47 +408,5 @@ func qrels(dir string) map[string]map[string]bool {
 			out[f[0]][f[1]] = true
 		}
 	}
-	return out
-}
-
-// bm25 is the plain ranking of Robertson & Zaragoza 2009 with k1 = 1.2 and b = 0.75.
-type bm25 struct {
-	postings map[string][][2]int
-	length   []float64
-	mean     float64
-}
-
-func newBM25(corpus []entry) *bm25 {
-	x := &bm25{postings: map[string][][2]int{}}
-	for i, e := range corpus {
-		counts := map[string]int{}
-		terms := prose.Terms(e.Title + "\n" + e.Text)
-		for _, t := range terms {
-			counts[t]++
-		}
-		for t, n := range counts {
-			x.postings[t] = append(x.postings[t], [2]int{i, n})
-		}
-		x.length = append(x.length, float64(len(terms)))
-		x.mean += float64(len(terms)) / float64(len(corpus))
-	}
-	return x
-}
-
-func (x *bm25) search(query string, k int) []int {
-	scores := map[int]float64{}
-	for _, t := range prose.QuestionTerms(query) {
-		p := x.postings[t]
-		idf := math.Log(1 + (float64(len(x.length)-len(p))+0.5)/(float64(len(p))+0.5))
-		for _, d := range p {
-			f := float64(d[1])
-			scores[d[0]] += idf * f * 2.2 / (f + 1.2*(0.25+0.75*x.length[d[0]]/x.mean))
-		}
-	}
-	out := make([]int, 0, len(scores))
-	for d := range scores {
-		out = append(out, d)
-	}
-	slices.SortFunc(out, func(a, b int) int { return cmp.Or(cmp.Compare(scores[b], scores[a]), cmp.Compare(a, b)) })
-	return out[:min(k, len(out))]
+	return out, nil
 }

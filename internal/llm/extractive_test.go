@@ -124,7 +124,7 @@ func (e english) check(text string) {
 
 // The built-in encoder is English: it has a say on English, and none on Chinese.
 func TestSelectEncoderVotes(t *testing.T) {
-	passages := []llm.Passage{{Text: "The leave rules for staff are kept by the office. The leave rules for staff are old. 年休假的规定。"}}
+	passages := []llm.Passage{{Text: "The leave rules for staff are kept by the office. The leave rules for staff are old. 年休假的规定。", Similarity: 0.5}}
 	x := llm.NewExtractive(english{t, "kept"})
 	for _, likes := range []string{"kept", "old"} {
 		x = llm.NewExtractive(english{t, likes})
@@ -139,6 +139,35 @@ func TestSelectEncoderVotes(t *testing.T) {
 	}
 	if _, err := x.SelectFrom(t.Context(), "年休假的规定是什么？", passages); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A heading is never quoted; a line that announces a list is quoted with it, and a table's row is read with
+// the header above it.
+func TestSelectStructure(t *testing.T) {
+	manual := []llm.Passage{
+		{Context: "Manual\n3 Contents", Text: "## 3 Contents of the box\n\nThe delivery of the meter includes:\n\n- the meter\n- two electrodes\n- a cable\n\nKeep the box."},
+		{Context: "Manual\nTravel\n| Item | Limit per night |", Text: "| Hotel, London | 180 pounds |\n| Hotel, elsewhere | 120 pounds |"},
+		{Context: "手册", Text: "框架的组件包含：\n\n1. 检索器\n2. 编排器\n\n其他内容见附录。"},
+		{Text: "# The warranty period of the probe"},
+		{Text: "The spare parts of the pump are:"},
+	}
+	x := llm.NewExtractive(nil)
+	for question, want := range map[string]string{
+		"What does the delivery of the meter include?":   "The delivery of the meter includes:\n\n- the meter\n- two electrodes\n- a cable",
+		"What is the limit per night of a London hotel?": "| Hotel, London | 180 pounds |",
+		"框架的组件包含什么？":                                     "框架的组件包含：\n\n1. 检索器\n2. 编排器",
+		"What is the warranty period of the probe?":      "",
+		"What are the spare parts of the pump?":          "",
+	} {
+		picked, err := x.SelectFrom(t.Context(), question, manual)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := append(texts(manual, picked), "")
+		if got[0] != want {
+			t.Errorf("%s\npicked %q, want %q", question, got, want)
+		}
 	}
 }
 

@@ -155,10 +155,10 @@ func lineBorder(line, rest string) bool {
 	trimmed := strings.TrimSpace(line)
 	next, _, _ := strings.Cut(rest, "\n")
 	next = strings.TrimSpace(next)
-	if trimmed == "" || next == "" || structural(trimmed) == heading || structural(next) != flowing {
+	if trimmed == "" || next == "" || ShapeOf(trimmed) == Heading || ShapeOf(next) != Flowing {
 		return true
 	}
-	if structural(trimmed) == row {
+	if ShapeOf(trimmed) == Row {
 		return true
 	}
 	// A short line that does not run on is a title or a label: wrapped lines are long.
@@ -167,23 +167,26 @@ func lineBorder(line, rest string) bool {
 	return width(trimmed) < 40 && !strings.ContainsRune(",，、;；-–—（(", last) && !unicode.IsLower(first)
 }
 
+// A Shape is what Markdown makes of a line.
+type Shape int
+
 const (
-	flowing = iota
-	heading
-	item
-	row
+	Flowing Shape = iota // running text
+	Heading              // "# Title"
+	Item                 // of a list, a quotation or code: "- milk", "1. Open the lid"
+	Row                  // of a table: "| a | b |"
 )
 
-// structural says what Markdown makes of a line.
-func structural(line string) int {
+// ShapeOf says what Markdown makes of a line that has no white space before it.
+func ShapeOf(line string) Shape {
 	switch {
 	case strings.HasPrefix(line, "#"):
-		return heading
+		return Heading
 	case strings.HasPrefix(line, "|"):
-		return row
+		return Row
 	case strings.HasPrefix(line, "- "), strings.HasPrefix(line, "* "), strings.HasPrefix(line, "+ "),
 		strings.HasPrefix(line, "•"), strings.HasPrefix(line, "> "), strings.HasPrefix(line, "```"):
-		return item
+		return Item
 	}
 	digits := 0
 	for i, r := range line {
@@ -191,17 +194,17 @@ func structural(line string) int {
 		case unicode.IsDigit(r) || strings.ContainsRune("一二三四五六七八九十（(", r):
 			digits++
 			if digits > 4 {
-				return flowing
+				return Flowing
 			}
 		case digits > 0 && strings.ContainsRune("、)）", r):
-			return item
+			return Item
 		case digits > 0 && r == '.' && i+1 < len(line) && line[i+1] == ' ':
-			return item
+			return Item
 		default:
-			return flowing
+			return Flowing
 		}
 	}
-	return flowing
+	return Flowing
 }
 
 // width is a line's width in columns: Chinese characters take two.
