@@ -5,12 +5,14 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/bzip2"
 	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -103,20 +105,17 @@ func (a *archiveReader) zip() error {
 	if err != nil {
 		return parseError(ErrDamaged, "it cannot be unpacked: %v", err)
 	}
-	// Members that share their bytes make a bomb of a small file: all of them unpack the same data.
-	var packed, plain uint64
+	if len(zr.File) > 10*nestedMaxFiles {
+		return a.in.nested.refuse("it holds %d entries, the limit is %d; unpack it yourself", len(zr.File), 10*nestedMaxFiles)
+	}
+	plain := uint64(0)
 	for _, f := range zr.File {
-		packed += f.CompressedSize64
-		plain += f.UncompressedSize64
-		if f.UncompressedSize64 > 1<<62 || f.CompressedSize64 > 1<<62 || packed > 1<<62 || plain > 1<<62 {
-			return parseError(ErrDamaged, "its directory states impossible sizes")
+		if plain += min(f.UncompressedSize64, 1<<62); plain > uint64(a.in.nested.left) {
+			return a.in.nested.refuse("it unpacks to more than the limit of %s, all that lies in it counted (a bomb?); unpack it yourself, or raise the limit", byteSize(a.in.nested.max))
 		}
 	}
-	if packed > uint64(a.in.size) {
-		return parseError(ErrTooLarge, "its members overlap: they state %s packed, the file has %s (a ZIP bomb)", byteSize(int64(packed)), byteSize(a.in.size))
-	}
-	if plain > uint64(a.in.nested.left) {
-		return parseError(ErrTooLarge, "it unpacks to %s, the limit is %s; unpack it yourself, or raise the limit", byteSize(int64(plain)), byteSize(a.in.nested.max))
+	if err := a.overlap(zr); err != nil {
+		return err
 	}
 	for _, f := range zr.File {
 		if f.Flags&1 != 0 {
@@ -134,6 +133,27 @@ func (a *archiveReader) zip() error {
 		rc.Close()
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// overlap refuses members that share their bytes: all of them would unpack the same data, which makes a
+// bomb of a small file.
+func (a *archiveReader) overlap(zr *zip.Reader) error {
+	type span struct{ from, to int64 }
+	var spans []span
+	for _, f := range zr.File {
+		from, err := f.DataOffset()
+		if err != nil || f.CompressedSize64 == 0 {
+			continue
+		}
+		spans = append(spans, span{from, from + int64(min(f.CompressedSize64, 1<<62-1))})
+	}
+	slices.SortFunc(spans, func(x, y span) int { return cmp.Compare(x.from, y.from) })
+	for i := 1; i < len(spans); i++ {
+		if spans[i].from < spans[i-1].to {
+			return a.in.nested.refuse("its members overlap (a ZIP bomb)")
 		}
 	}
 	return nil
@@ -157,7 +177,7 @@ func (a *archiveReader) tar(r io.Reader) error {
 			continue // links lead elsewhere; nothing is followed
 		}
 		if h.Size > a.in.nested.left {
-			return parseError(ErrTooLarge, "its file %s has %s, the limit on all of it is %s", archiveName(h.Name), byteSize(h.Size), byteSize(a.in.nested.max))
+			return a.in.nested.refuse("its file %s has %s, the limit on all of it is %s", archiveName(h.Name), byteSize(h.Size), byteSize(a.in.nested.max))
 		}
 		if err := a.member(h.Name, tr); err != nil {
 			return err

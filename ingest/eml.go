@@ -262,13 +262,25 @@ func (m *mailReader) attachment(name string, data []byte, message bool) {
 		m.attached = append(m.attached, name)
 		return
 	}
-	if m.err = m.in.nested.take(int64(len(data))); m.err != nil {
+	if m.in.nested.left < 0 {
+		m.attached = append(m.attached, name)
+		return
+	}
+	if err := m.in.nested.take(int64(len(data))); err != nil {
+		m.b.warn(nameError(name, err).Error())
+		m.attached = append(m.attached, name)
 		return
 	}
 	if !message {
 		before, warnings := len(m.b.doc.Blocks), len(m.b.doc.Warnings)
-		m.err = m.p.include(m.b, m.in, name, data, 2)
-		if m.err == nil && len(m.b.doc.Blocks) == before {
+		err := m.p.include(m.b, m.in, name, data, 2)
+		switch {
+		case m.in.ctx.Err() != nil:
+			m.err = m.in.ctx.Err()
+		case err != nil: // over a limit: the message itself is still worth having
+			m.b.warn(nameError(name, err).Error())
+			m.attached = append(m.attached, name)
+		case len(m.b.doc.Blocks) == before:
 			m.attached = append(m.attached, name)
 			m.b.doc.Warnings = m.b.doc.Warnings[:warnings]
 		}
@@ -279,7 +291,7 @@ func (m *mailReader) attachment(name string, data []byte, message bool) {
 	}
 	if doc, err := m.p.parseWithin(m.in, name, data); err == nil {
 		m.b.include("", doc, 1)
-	} else if errors.Is(err, ErrTooLarge) {
-		m.err = err
+	} else {
+		m.b.warn(nameError(name, err).Error())
 	}
 }

@@ -14,6 +14,10 @@ import (
 // latexMaxDepth is how deep commands within arguments are followed.
 const latexMaxDepth = 40
 
+// latexMaxArgument is how far the end of an argument is looked for, in bytes: each command that opens
+// one without closing it costs that much.
+const latexMaxArgument = 32 << 10
+
 type latexReader struct {
 	b      *docBuilder
 	title  string
@@ -331,7 +335,7 @@ func latexGroup(s string, i int) (string, int) {
 		return "", i
 	}
 	depth := 0
-	for j := at; j < len(s) && j-at < 1<<20; j++ {
+	for j := at; j < len(s) && j-at < latexMaxArgument; j++ {
 		switch s[j] {
 		case '\\':
 			j++

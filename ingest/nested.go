@@ -28,6 +28,12 @@ func newNesting(cfg parserConfig) *nesting {
 	return &nesting{files: nestedMaxFiles, left: limit, max: limit}
 }
 
+// refuse is the error for what goes over the limit on all of it, and ends the reading of all of it.
+func (n *nesting) refuse(format string, args ...any) error {
+	n.left = -1
+	return parseError(ErrTooLarge, format, args...)
+}
+
 // take counts n bytes of a file found within another.
 func (n *nesting) take(size int64) error {
 	if n.left -= size; n.left < 0 {
@@ -50,11 +56,11 @@ func (p *parser) include(b *docBuilder, in *input, name string, data []byte, lev
 		return nil
 	}
 	if in.nested.files--; in.nested.files < 0 {
-		return parseError(ErrTooLarge, "it holds more than %d files; unpack it yourself", nestedMaxFiles)
+		return in.nested.refuse("it holds more than %d files; unpack it yourself", nestedMaxFiles)
 	}
 	doc, err := p.parseWithin(in, name, data)
 	if err != nil {
-		if errors.Is(err, ErrTooLarge) && in.nested.left < 0 || in.ctx.Err() != nil {
+		if in.nested.left < 0 || in.ctx.Err() != nil {
 			return err
 		}
 		if errors.Is(err, ErrEmptyFile) || errors.Is(err, ErrNoText) {
