@@ -3,6 +3,12 @@
 
     pip install gguf torch transformers
     python scripts/golden_llm.py quants   # internal/tensor/testdata/quants.bin
+    python scripts/golden_llm.py models   # internal/llm/engine/testdata/*.gguf and *.golden
+
+Models are tiny and random. A .golden file holds, little-endian: the number of prompt tokens, of
+continuation tokens and of the vocabulary (uint32), the prompt, the greedy continuation (int32), and
+for each place of the prompt the logits (float32). The reference computes in float32 with the weights
+as the .gguf file has them. Seeds are tried until no step of the continuation is close.
 """
 import os
 import sys
@@ -43,6 +49,194 @@ def quants():
     print(path, os.path.getsize(path))
 
 
+LAYERS, VOCAB, PROMPT, STEPS = 2, 96, 24, 64
+SHAPE = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=64, num_hidden_layers=LAYERS, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+WIDE = SHAPE | dict(hidden_size=256, intermediate_size=256, num_hidden_layers=1)
+GEMMA = SHAPE | dict(head_dim=16, query_pre_attn_scalar=16, hidden_activation="gelu_pytorch_tanh")
+LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=32)
+YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32)
+LINEAR = dict(rope_type="linear", rope_theta=10000.0, factor=2.0)
+LOCAL = dict(full_attention=dict(rope_type="default", rope_theta=1e6), sliding_attention=dict(rope_type="default", rope_theta=1e4))
+MIXED = {"attn_q": T.Q4_K, "attn_k": T.Q5_K, "attn_v": T.Q6_K, "attn_output": T.Q2_K, "ffn_gate": T.Q3_K,
+         "ffn_up": T.Q4_K, "ffn_down": T.Q6_K, "token_embd": T.IQ4_XS, "output": T.Q6_K}
+# name: (transformers' configuration, its settings, GGUF's architecture, type of matrices, tied)
+MODELS = {
+    "llama-f32": ("LlamaConfig", SHAPE, "LLAMA", T.F32, False),
+    "llama3-f16": ("LlamaConfig", SHAPE | dict(rope_parameters=LLAMA3), "LLAMA", T.F16, True),
+    "llama-linear-bf16": ("LlamaConfig", SHAPE | dict(rope_parameters=LINEAR), "LLAMA", T.BF16, True),
+    "llama-yarn-f16": ("LlamaConfig", SHAPE | dict(rope_parameters=YARN), "LLAMA", T.F16, False),
+    "llama-q8_0": ("LlamaConfig", SHAPE, "LLAMA", T.Q8_0, False),
+    "llama-q4_0": ("LlamaConfig", SHAPE, "LLAMA", T.Q4_0, False),
+    "llama-q4_1": ("LlamaConfig", SHAPE, "LLAMA", T.Q4_1, True),
+    "llama-q5_0": ("LlamaConfig", SHAPE, "LLAMA", T.Q5_0, True),
+    "llama-q5_1": ("LlamaConfig", SHAPE, "LLAMA", T.Q5_1, True),
+    "llama-iq4_nl": ("LlamaConfig", SHAPE, "LLAMA", T.IQ4_NL, True),
+    "llama-k": ("LlamaConfig", WIDE, "LLAMA", MIXED, False),
+    "mistral-f16": ("MistralConfig", SHAPE | dict(sliding_window=8), "LLAMA", T.F16, False),
+    "qwen2-f16": ("Qwen2Config", SHAPE, "QWEN2", T.F16, True),
+    "qwen3-f16": ("Qwen3Config", SHAPE | dict(head_dim=16), "QWEN3", T.F16, True),
+    "gpt2-f16": ("GPT2Config", dict(vocab_size=VOCAB, n_embd=32, n_layer=LAYERS, n_head=4, n_positions=128, n_inner=64), "GPT2", T.F16, True),
+    "gemma-f16": ("GemmaConfig", GEMMA, "GEMMA", T.F16, True),
+    "gemma2-f16": ("Gemma2Config", GEMMA | dict(sliding_window=8), "GEMMA2", T.F16, True),
+    "gemma3-f16": ("Gemma3TextConfig", GEMMA | dict(sliding_window=8, num_hidden_layers=7, rope_parameters=LOCAL), "GEMMA3", T.F16, True),
+    "phi3-f16": ("Phi3Config", SHAPE, "PHI3", T.F16, False),
+}
+
+
+def convert(values, kind, rng):
+    """Bytes of a type, and the values that they stand for."""
+    if kind == T.F32:
+        return values, values
+    try:
+        raw = gguf.quants.quantize(values, kind)
+    except NotImplementedError:
+        # The package cannot write it: random blocks, with the scales brought to the same spread.
+        halves = dict(QUANTS)[kind]
+        raw = random_blocks(rng, kind, halves, values.size).reshape(values.shape[0], -1)
+        size = gguf.GGML_QUANT_SIZES[kind][1]
+        factor = values.std() / gguf.quants.dequantize(raw, kind).std()
+        blocks = raw.reshape(-1, size)
+        for at in halves:
+            d = blocks[:, at:at + 2].copy().view(np.float16).astype(np.float32) * factor
+            blocks[:, at:at + 2] = d.astype(np.float16).view(np.uint8)
+    back = raw.astype(np.float32) if kind == T.F16 else gguf.quants.dequantize(raw, kind).reshape(values.shape)
+    return raw, np.ascontiguousarray(back, dtype=np.float32)
+
+
+def pairwise(w, heads):
+    """Llama's rotated pairs lie side by side in GGUF files, half a head apart in transformers."""
+    return w.reshape(heads, 2, w.shape[0] // heads // 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
+
+
+def model(name, seed):
+    import torch
+    import transformers
+
+    config_class, settings, arch, kinds, tied = MODELS[name]
+    config = getattr(transformers, config_class)(**settings, tie_word_embeddings=tied, attn_implementation="eager")
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    net = transformers.AutoModelForCausalLM.from_config(config).float().eval()
+    out = os.path.join(ROOT, "internal/llm/engine/testdata", name + ".gguf")
+    arch_id = gguf.MODEL_ARCH[arch]
+    arch_name = gguf.MODEL_ARCH_NAMES[arch_id]
+    w = gguf.GGUFWriter(out, arch_name)
+    get = lambda key, default=None: getattr(config, key, default)
+    heads, kv = config.num_attention_heads, get("num_key_value_heads") or config.num_attention_heads
+    layers = config.num_hidden_layers
+    w.add_name(name)
+    w.add_block_count(layers)
+    w.add_context_length(config.max_position_embeddings)
+    w.add_embedding_length(config.hidden_size)
+    w.add_feed_forward_length(get("intermediate_size") or config.n_inner)
+    w.add_head_count(heads)
+    w.add_head_count_kv(kv)
+    if arch == "GPT2":
+        w.add_layer_norm_eps(config.layer_norm_epsilon)
+    else:
+        w.add_layer_norm_rms_eps(config.rms_norm_eps)
+        head = get("head_dim") or config.hidden_size // heads
+        w.add_key_length(head)
+        w.add_value_length(head)
+        w.add_rope_dimension_count(head)
+        rope = config.rope_parameters
+        rope = rope.get("full_attention", rope)
+        w.add_rope_freq_base(rope["rope_theta"])
+        kind = rope.get("rope_type", "default")
+        if kind in ("linear", "yarn"):
+            w.add_rope_scaling_type(gguf.RopeScalingType(kind))
+            w.add_rope_scaling_factor(rope["factor"])
+        if kind == "yarn":
+            w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        if kind == "llama3":
+            freqs = 1.0 / (rope["rope_theta"] ** (np.arange(0, head, 2, dtype=np.float32) / head))
+            low = rope["original_max_position_embeddings"] / rope["low_freq_factor"]
+            high = rope["original_max_position_embeddings"] / rope["high_freq_factor"]
+            factors = []
+            for f in freqs:
+                wavelen = 2 * np.pi / f
+                if wavelen < high:
+                    factors.append(1)
+                elif wavelen > low:
+                    factors.append(rope["factor"])
+                else:
+                    smooth = (rope["original_max_position_embeddings"] / wavelen - rope["low_freq_factor"]) / (rope["high_freq_factor"] - rope["low_freq_factor"])
+                    factors.append(1 / ((1 - smooth) / rope["factor"] + smooth))
+            w.add_tensor("rope_freqs.weight", np.array(factors, dtype=np.float32))
+        if get("sliding_window") and arch != "PHI3":
+            w.add_sliding_window(config.sliding_window)
+    if get("attn_logit_softcapping"):
+        w.add_attn_logit_softcapping(config.attn_logit_softcapping)
+        w.add_final_logit_softcapping(config.final_logit_softcapping)
+    w.add_string("tokenizer.ggml.model", "none")
+
+    names = gguf.get_tensor_name_map(arch_id, layers)
+    with torch.no_grad():
+        for key, p in net.named_parameters():
+            short = names.get_name(key, try_suffixes=(".weight", ".bias"))
+            assert short, key
+            v = p.detach().numpy()
+            if v.ndim == 1:
+                v = rng.standard_normal(v.shape) * 0.1
+                if "norm" in key or ".ln_" in key:
+                    v += 0 if arch.startswith("GEMMA") or key.endswith(".bias") else 1
+                v = v.astype(np.float32)
+                p.copy_(torch.from_numpy(v))
+                if arch.startswith("GEMMA") and "norm" in key:
+                    v = v + 1  # transformers adds the 1, files have it
+                if arch == "LLAMA" and short.rsplit(".", 1)[0].endswith(("attn_q", "attn_k")):
+                    v = pairwise(v, heads if "attn_q" in short else kv)
+                w.add_tensor(short, v)
+                continue
+            embeds = "embed" in short or "token_embd" in short or "position" in short
+            v = (rng.standard_normal(v.shape) * (1.0 if embeds else 2.0 / np.sqrt(v.shape[0 if arch == "GPT2" else 1]))).astype(np.float32)
+            if embeds and arch.startswith("GEMMA"):
+                v /= np.sqrt(config.hidden_size)
+            linear = arch == "GPT2" and not embeds and "lm_head" not in key  # Conv1D: inputs first
+            if linear:
+                v = np.ascontiguousarray(v.T)
+            kind = kinds if not isinstance(kinds, dict) else kinds[short.split(".")[-2]]
+            raw, back = convert(v, kind, rng)
+            if arch == "LLAMA" and short.split(".")[-2] in ("attn_q", "attn_k"):
+                # Rows move whole, so their bytes do.
+                raw = pairwise(np.ascontiguousarray(raw), heads if "attn_q" in short else kv)
+            p.copy_(torch.from_numpy(back.T.copy() if linear else back))
+            w.add_tensor(short, np.ascontiguousarray(raw), raw_dtype=kind)
+        w.write_header_to_file()
+        w.write_kv_data_to_file()
+        w.write_tensors_to_file()
+        w.close()
+        prompt = rng.integers(3, VOCAB, PROMPT)
+        ids = torch.tensor(prompt[None])
+        logits = net(ids).logits[0].numpy()
+        step, past, margin, answer = logits[-1], ids, np.inf, []
+        for _ in range(STEPS):
+            top = np.sort(step)[-2:]
+            margin = min(margin, top[1] - top[0])
+            answer.append(int(step.argmax()))
+            past = torch.cat([past, torch.tensor([[answer[-1]]])], 1)
+            step = net(past).logits[0, -1].numpy()
+    with open(out.removesuffix(".gguf") + ".golden", "wb") as f:
+        f.write(np.array([PROMPT, STEPS, VOCAB], dtype="<u4").tobytes() + prompt.astype("<i4").tobytes())
+        f.write(np.array(answer, dtype="<i4").tobytes() + logits.astype("<f4").tobytes())
+    return margin, len(set(answer)), os.path.getsize(out)
+
+
+def models():
+    os.makedirs(os.path.join(ROOT, "internal/llm/engine/testdata"), exist_ok=True)
+    only = os.environ.get("MODELS", "").split()
+    for name in MODELS:
+        if only and name not in only:
+            continue
+        for seed in range(100):
+            margin, distinct, size = model(name, seed)
+            if margin > 0.004 and distinct > 8:
+                break
+        print(f"{name}: seed {seed}, margin {margin:.4f}, {distinct} tokens, {size} bytes", flush=True)
+
+
 if __name__ == "__main__":
-    for what in sys.argv[1:] or ["quants"]:
-        {"quants": quants}[what]()
+    for what in sys.argv[1:] or ["quants", "models"]:
+        {"quants": quants, "models": models}[what]()

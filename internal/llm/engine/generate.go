@@ -1,0 +1,249 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Options says how an answer is made.
+type Options struct {
+	Sampling
+	MaxTokens int      // 0 means until the context window is full
+	Stop      []string // the answer ends before the first of these texts
+	IgnoreEnd bool     // goes on after tokens that end an answer, for measurements
+}
+
+// Result says how an answer came about.
+type Result struct {
+	Reason     string // "stop": the model or a stop text ended it; "length": there was no more room
+	Prompt     int    // tokens
+	Reused     int    // of the prompt's tokens, that did not have to be computed
+	Completion int    // tokens, the one that ended it included
+	PromptTime time.Duration
+	Time       time.Duration // after the prompt
+}
+
+// Generate continues a prompt and calls emit with each piece of text, on borders of characters, as it
+// comes. It waits for earlier calls first. An error of emit ends it. When ctx ends, Generate returns its
+// error within about a layer's time.
+func (m *Model) Generate(ctx context.Context, prompt []int32, opts Options, emit func(text string) error) (Result, error) {
+	if m.vocab == nil {
+		return Result{}, fmt.Errorf("%w: the file has no tokenizer", ErrUnsupported)
+	}
+	d := &decoder{vocab: m.vocab}
+	cut := newCutter(opts.Stop)
+	ended := false
+	send := func(text string) error {
+		if text == "" || emit == nil {
+			return nil
+		}
+		return emit(text)
+	}
+	res, err := m.GenerateIDs(ctx, prompt, opts, func(id int32) (bool, error) {
+		if !opts.IgnoreEnd && m.vocab.ends[id] {
+			ended = true
+			return false, nil
+		}
+		text, stopped := cut.add(d.next(id))
+		ended = stopped
+		return !stopped, send(text)
+	})
+	if err != nil {
+		return res, err
+	}
+	if !cut.stopped {
+		text, stopped := cut.add(d.flush())
+		ended = ended || stopped
+		if err := send(text + cut.flush()); err != nil {
+			return res, err
+		}
+	}
+	if ended {
+		res.Reason = "stop"
+	}
+	return res, nil
+}
+
+// GenerateIDs continues a prompt and calls emit with each token, until it says no.
+func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, emit func(id int32) (more bool, err error)) (res Result, err error) {
+	res = Result{Reason: "length", Prompt: len(prompt)}
+	if err := m.check(prompt); err != nil {
+		return res, err
+	}
+	s, err := m.take(ctx)
+	if err != nil {
+		return res, err
+	}
+	defer func() { m.slots <- s }()
+	limit := m.cfg.Context - len(prompt)
+	if opts.MaxTokens > 0 {
+		limit = min(limit, opts.MaxTokens)
+	}
+	start := time.Now()
+	logits, reused, err := m.prefill(ctx, s, prompt)
+	if err != nil {
+		return res, err
+	}
+	res.Reused, res.PromptTime = reused, time.Since(start)
+	start = time.Now()
+	defer func() { res.Time = time.Since(start) }()
+	choose := newSampler(opts.Sampling)
+	for past := prompt[:len(prompt):len(prompt)]; ; {
+		id := choose.next(logits, past)
+		past = append(past, id)
+		res.Completion++
+		more, err := emit(id)
+		if err != nil {
+			return res, err
+		}
+		if !more {
+			res.Reason = "stop"
+			return res, nil
+		}
+		if res.Completion >= limit {
+			return res, nil
+		}
+		if logits, err = m.forward(ctx, s, past[len(past)-1:], false); err != nil {
+			return res, err
+		}
+	}
+}
+
+// Logits computes the logits after each token of a prompt: len(prompt) rows of the vocabulary's size.
+func (m *Model) Logits(ctx context.Context, prompt []int32) ([][]float32, error) {
+	if err := m.check(prompt); err != nil {
+		return nil, err
+	}
+	s, err := m.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { m.slots <- s }()
+	s.tokens = s.tokens[:0]
+	var out [][]float32
+	for at := 0; at < len(prompt); at += batch {
+		part := prompt[at:min(len(prompt), at+batch)]
+		logits, err := m.forward(ctx, s, part, true)
+		if err != nil {
+			return nil, err
+		}
+		for range part {
+			out = append(out, append([]float32(nil), logits[:m.params.vocab]...))
+			logits = logits[m.params.vocab:]
+		}
+	}
+	return out, nil
+}
+
+func (m *Model) check(prompt []int32) error {
+	if len(prompt) == 0 {
+		return fmt.Errorf("%w: the prompt is empty", ErrContext)
+	}
+	if len(prompt) >= m.cfg.Context {
+		return fmt.Errorf("%w: it has %d tokens, the window %d", ErrContext, len(prompt), m.cfg.Context)
+	}
+	for _, id := range prompt {
+		if id < 0 || int(id) >= m.params.vocab {
+			return fmt.Errorf("token %d is not one of the model's %d", id, m.params.vocab)
+		}
+	}
+	return nil
+}
+
+// take waits for the state; who takes it puts it back.
+func (m *Model) take(ctx context.Context) (*state, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case s, ok := <-m.slots:
+		if !ok {
+			return nil, ErrClosed
+		}
+		return s, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// prefill computes what the state does not hold of a prompt, the last token always.
+func (m *Model) prefill(ctx context.Context, s *state, prompt []int32) (logits []float32, reused int, err error) {
+	for reused < min(len(s.tokens), len(prompt)-1) && s.tokens[reused] == prompt[reused] {
+		reused++
+	}
+	s.tokens = s.tokens[:reused]
+	m.reserve(s, len(prompt))
+	for at := reused; at < len(prompt); at += batch {
+		if logits, err = m.forward(ctx, s, prompt[at:min(len(prompt), at+batch)], false); err != nil {
+			return nil, reused, err
+		}
+	}
+	return logits, reused, nil
+}
+
+// cutter ends a text before the first of some strings and holds back what may be the start of one.
+type cutter struct {
+	stop    []string
+	held    string
+	stopped bool
+}
+
+func newCutter(stop []string) *cutter {
+	c := &cutter{}
+	for _, s := range stop {
+		if s != "" {
+			c.stop = append(c.stop, s)
+		}
+	}
+	return c
+}
+
+func (c *cutter) add(text string) (out string, stopped bool) {
+	if c.stopped {
+		return "", true
+	}
+	c.held += text
+	first := -1
+	for _, s := range c.stop {
+		if i := strings.Index(c.held, s); i >= 0 && (first < 0 || i < first) {
+			first = i
+		}
+	}
+	if first >= 0 {
+		out, c.held, c.stopped = c.held[:first], "", true
+		return out, true
+	}
+	keep := 0
+	for _, s := range c.stop {
+		for n := min(len(s)-1, len(c.held)); n > keep; n-- {
+			if strings.HasSuffix(c.held, s[:n]) {
+				keep = n
+				break
+			}
+		}
+	}
+	out, c.held = c.held[:len(c.held)-keep], c.held[len(c.held)-keep:]
+	return out, false
+}
+
+func (c *cutter) flush() string {
+	out := c.held
+	c.held = ""
+	return out
+}
+
+// Next computes the logits of the token that follows a prompt.
+func (m *Model) Next(ctx context.Context, prompt []int32) ([]float32, error) {
+	if err := m.check(prompt); err != nil {
+		return nil, err
+	}
+	s, err := m.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { m.slots <- s }()
+	logits, _, err := m.prefill(ctx, s, prompt)
+	return append([]float32(nil), logits...), err
+}

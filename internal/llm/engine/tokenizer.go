@@ -1,0 +1,38 @@
+package engine
+
+import (
+	"fmt"
+
+	"docent/internal/llm/gguf"
+	"docent/internal/tokenizer"
+)
+
+// newTokenizer makes the tokenizer that the file's metadata describes.
+func newTokenizer(f *gguf.File, kind string) (textTokenizer, error) {
+	tokens, _ := f.Strings("tokenizer.ggml.tokens")
+	types64, _ := f.Ints("tokenizer.ggml.token_type")
+	var types []int32
+	for _, t := range types64 {
+		types = append(types, int32(t))
+	}
+	scores, _ := f.Floats("tokenizer.ggml.scores")
+	space, given := f.Bool("tokenizer.ggml.add_space_prefix")
+	noSpace := given && !space
+	switch kind {
+	case "gpt2":
+		merges, ok := f.Strings("tokenizer.ggml.merges")
+		if !ok {
+			return nil, fmt.Errorf("tokenizer.ggml.merges is missing")
+		}
+		pre, _ := f.String("tokenizer.ggml.pre")
+		if pre == "default" {
+			pre = ""
+		}
+		return tokenizer.NewBPE(tokenizer.BPEConfig{Tokens: tokens, Types: types, Merges: merges, Pre: pre})
+	case "llama":
+		return tokenizer.NewBPE(tokenizer.BPEConfig{Tokens: tokens, Scores: scores, Types: types, NoSpacePrefix: noSpace})
+	case "t5":
+		return tokenizer.NewUnigram(tokenizer.UnigramConfig{Tokens: tokens, Scores: scores, Types: types, NoSpacePrefix: noSpace})
+	}
+	return nil, fmt.Errorf("tokenizer.ggml.model %q is not known", kind)
+}
