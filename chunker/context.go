@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"docent/internal/prose"
 )
 
 // headingText is a heading as shown in a path: one line, without Markdown's marks.
@@ -110,8 +112,8 @@ func (f *finisher) fit(s string, room int) (string, int) {
 			continue
 		}
 		at := runeBorder(s, f.buf[k])
-		if prev, _ := utf8.DecodeLastRuneInString(s[:at]); !unicode.IsSpace(prev) && !wide(prev) {
-			if i := strings.LastIndexFunc(s[:at], func(r rune) bool { return unicode.IsSpace(r) || wide(r) }); i > 0 {
+		if prev, _ := utf8.DecodeLastRuneInString(s[:at]); !unicode.IsSpace(prev) && !prose.Wide(prev) {
+			if i := strings.LastIndexFunc(s[:at], func(r rune) bool { return unicode.IsSpace(r) || prose.Wide(r) }); i > 0 {
 				_, size := utf8.DecodeRuneInString(s[i:])
 				at = i + size
 			}

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
+
+	"docent/internal/prose"
 )
 
 // The steps by which a stretch of text that is too large is cut finer and finer.
@@ -47,7 +49,7 @@ func (b *builder) piece(start, end, step int, cut float32) {
 	}
 	switch step {
 	case stepSentence:
-		each(func(pos int) int { return sentenceEnd(text, pos, false) }, stepLine, cutSentence)
+		each(func(pos int) int { return prose.End(text, pos) }, stepLine, cutSentence)
 	case stepCell:
 		each(func(pos int) int { return after(text, pos, '|') }, stepClause, cutClause)
 	case stepLine:
@@ -118,7 +120,7 @@ func (b *builder) emit(start, end, weight int, cut float32) {
 	}
 	b.atoms = append(b.atoms, atom{
 		start: start, end: end, weight: int32(weight), section: int32(len(b.sections) - 1), block: b.blk,
-		kind: b.kind, sentence: b.kind == prose && !b.splitting, cut: cut,
+		kind: b.kind, sentence: b.kind == flowing && !b.splitting, cut: cut,
 	})
 	b.splitting = true
 }

@@ -139,7 +139,7 @@ type atom struct {
 type atomKind uint8
 
 const (
-	prose atomKind = iota
+	flowing atomKind = iota
 	headingAtom
 	tableHead // header row and delimiter row
 	tableRow
@@ -316,8 +316,8 @@ func (b *builder) atomise(blocks []Block) {
 		case Code:
 			b.code(blk, cut)
 		default:
-			b.kind = prose
-			b.prose(blk, cut)
+			b.kind = flowing
+			b.flowing(blk, cut)
 		}
 	}
 	if headWeight > 0 && waiting < len(b.atoms) { // headings at the end, without text
@@ -361,10 +361,10 @@ func (b *builder) blockCut(i int) float32 {
 	return cutBlock
 }
 
-func (b *builder) prose(blk Block, cut float32) {
+func (b *builder) flowing(blk Block, cut float32) {
 	text := b.doc.Text[blk.Start:blk.End]
 	pause := false
-	for s, e := range sentences(text) {
+	for s, e := range Sentences(text) {
 		b.piece(blk.Start+s, blk.Start+e, stepLine, cut)
 		b.splitting = false
 		pause = pauseEnd(text[:e])
@@ -503,7 +503,7 @@ type span struct{ lap, from, to int }
 // weight of what it repeats.
 func (b *builder) overlap(i int) (first, weight int) {
 	first = i
-	if b.lap == 0 || i >= len(b.atoms) || b.atoms[i].kind != prose {
+	if b.lap == 0 || i >= len(b.atoms) || b.atoms[i].kind != flowing {
 		return first, 0
 	}
 	room := min(b.lap, b.max-int(b.atoms[i].weight))
@@ -511,7 +511,7 @@ func (b *builder) overlap(i int) (first, weight int) {
 	for k := i - 1; k >= 0; k-- {
 		a := &b.atoms[k]
 		sum += int(a.weight)
-		if sum > room || a.kind != prose || a.section != b.atoms[i].section {
+		if sum > room || a.kind != flowing || a.section != b.atoms[i].section {
 			break
 		}
 		if a.sentence {

@@ -4,6 +4,8 @@ import (
 	"sort"
 	"unicode"
 	"unicode/utf8"
+
+	"docent/internal/prose"
 )
 
 // Approximate is a [Tokenizer] for when the encoder's own is not known. It counts as sub-word
@@ -23,7 +25,7 @@ func (Approximate) TokenStarts(dst []int, text string) []int {
 		switch {
 		case r <= ' ' || r == 0x7f || unicode.IsSpace(r):
 			letters, digits = 0, 0
-		case wide(r):
+		case prose.Wide(r):
 			letters, digits = 0, 0
 			dst = append(dst, i)
 		case unicode.IsLetter(r) || unicode.IsMark(r):
@@ -42,16 +44,6 @@ func (Approximate) TokenStarts(dst []int, text string) []int {
 		}
 	}
 	return dst
-}
-
-// wide reports whether r is of a script written without spaces, which encoders read rune by rune.
-func wide(r rune) bool {
-	return r >= 0x1100 && (r <= 0x115f || // Hangul jamo
-		r >= 0x2e80 && r <= 0x9fff && r != 0x3000 || // radicals to CJK unified, kana and marks
-		r >= 0xac00 && r <= 0xd7a3 || // Hangul syllables
-		r >= 0xf900 && r <= 0xfaff || // compatibility ideographs
-		r >= 0xff00 && r <= 0xffef || // half and full width forms
-		r >= 0x20000 && r <= 0x3ffff) // supplementary ideographs
 }
 
 // A meter measures spans of one stretch of text with one call of the tokenizer and arithmetic.

@@ -23,7 +23,7 @@ func TestSentences(t *testing.T) {
 		{"wrapped", "The warranty of the device lasts for two years from\nthe day of purchase. Keep the bill.", []string{"The warranty of the device lasts for two years from\nthe day of purchase.", "Keep the bill."}},
 		{"heading", "# Leave\nTwenty days.\n\nSick leave\nTen days.", []string{"# Leave", "Twenty days.", "Sick leave", "Ten days."}},
 		{"list", "Bring:\n- a pen\n- paper\n1. Sit down", []string{"Bring:", "- a pen", "- paper", "1. Sit down"}},
-		{"table", "| a | b |\n|---|---|\n| 1 | 2. 3 |", []string{"| a | b |", "|---|---|", "| 1 | 2.", "3 |"}},
+		{"table", "| a | b |\n|---|---|\n| 1 | 2. 3 |", []string{"| a | b |", "|---|---|", "| 1 | 2. 3 |"}},
 		{"chinese", "年假二十天。病假十天！「真的吗？」他问；是的。", []string{"年假二十天。", "病假十天！", "「真的吗？」", "他问；", "是的。"}},
 		{"chinese wrapped", "员工每年享有二十天带薪年休假，入职满一年之后开始计算，\n未休完的可以结转。", []string{"员工每年享有二十天带薪年休假，入职满一年之后开始计算，\n未休完的可以结转。"}},
 		{"mixed", "版本为 v2.0. 请升级。Done.", []string{"版本为 v2.0.", "请升级。", "Done."}},
