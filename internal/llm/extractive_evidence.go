@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -51,6 +52,8 @@ type Candidate struct {
 	text     string
 	lead     string // what it is read with: the header row of its table, the line that its list follows
 	tail     string // what it announces: the list after it
+	row      bool   // of a table
+	off      int    // codes of the question that it is not about
 	idle     bool   // it says nothing that could answer: a heading, a table's header, a question
 }
 
@@ -139,7 +142,7 @@ func (x *Extractive) vote(ctx context.Context, question string, passages []Passa
 		c.Features.Similarity = similarity[c.Passage]
 		c.Features.Margin = c.Features.Similarity - mean
 		c.weights = &withEncoder
-		c.Score = c.weights.order.of(c.Features)
+		c.Score = c.rate(c.weights)
 	}
 	slices.SortFunc(chosen, byScore)
 	return chosen, nil
@@ -244,7 +247,11 @@ func (q *reading) weigh(passages []Passage) []Candidate {
 		}
 		for i := first; i < len(cands); i++ {
 			n := map[string]bool{}
-			for j := max(first, i-1); j <= min(len(cands)-1, i+1); j++ {
+			reach := 1
+			if cands[i].row {
+				reach = 0 // the row above is about something else
+			}
+			for j := max(first, i-reach); j <= min(len(cands)-1, i+reach); j++ {
 				for t := range own[j] {
 					n[t] = true
 				}
@@ -287,12 +294,46 @@ func (q *reading) weigh(passages []Passage) []Candidate {
 		f.CoverPassage = cover(around[i])
 		f.Numbers = shareIn(numbers, near[i], contexts[i])
 		f.Names = shareIn(q.names, near[i], contexts[i])
-		cands[i].Score = q.keywords.order.of(*f)
 	}
+	q.heedCodes(cands, passages)
 	// What only names the subject is evidence for the sentences beside it, and no answer.
 	cands = slices.DeleteFunc(cands, func(c Candidate) bool { return c.idle })
 	slices.SortFunc(cands, byScore)
 	return cands
+}
+
+// codes are names with digits in them: error codes, part numbers, models.
+var codes = regexp.MustCompile(`[A-Za-z]+-?[0-9][A-Za-z0-9-]*|[0-9]+-?[A-Za-z]+[A-Za-z0-9-]*[0-9][A-Za-z0-9-]*`)
+
+// heedCodes marks down the candidates that are about another code than the question where some are about
+// the same: what E06 means is no answer to what E02 means, alike as the words are.
+func (q *reading) heedCodes(cands []Candidate, passages []Passage) {
+	for _, code := range codes.FindAllString(q.text, -1) {
+		code = strings.ToLower(code)
+		with := make([]bool, len(cands))
+		for i, c := range cands {
+			about := c.lead + "\n" + c.text + c.tail + "\n" + passages[c.Passage].Context
+			if !c.row {
+				about += passages[c.Passage].Text
+			}
+			with[i] = strings.Contains(strings.ToLower(about), code)
+		}
+		if slices.Contains(with, true) {
+			for i := range cands {
+				if !with[i] {
+					cands[i].off++
+				}
+			}
+		}
+	}
+	for i := range cands {
+		cands[i].Score = cands[i].rate(cands[i].weights)
+	}
+}
+
+// rate is the candidate's score by the weights.
+func (c *Candidate) rate(w *weights) float64 {
+	return w.order.of(c.Features) * math.Pow(0.3, float64(c.off))
 }
 
 // charsIn is the share of the question's Chinese characters that text holds: words that share one
@@ -325,6 +366,7 @@ func sentences(p int, passage Passage) []Candidate {
 		c := Candidate{Sentence: Sentence{Passage: p, Start: s.Start, End: s.End}, text: text}
 		switch shape := prose.ShapeOf(text); {
 		case shape == prose.Row:
+			c.row = true
 			next, _, _ := strings.Cut(strings.TrimLeft(rest, "\n"), "\n")
 			switch {
 			case rule(text):
@@ -378,6 +420,9 @@ func leadIn(sentence string) bool {
 	return strings.HasSuffix(sentence, ":") || strings.HasSuffix(sentence, "：")
 }
 
+// section is the number before a heading: "7.2 Cleaning".
+var section = regexp.MustCompile(`^[0-9]{1,2}(\.[0-9]{1,2})*\.?[ \t]+`)
+
 // title reports whether a sentence is a heading, or a question, over the text that follows.
 func title(sentence, rest string) bool {
 	if strings.HasPrefix(sentence, "#") {
@@ -386,6 +431,7 @@ func title(sentence, rest string) bool {
 	if strings.TrimSpace(rest) == "" {
 		return false
 	}
+	sentence = section.ReplaceAllString(sentence, "")
 	last, _ := utf8.DecodeLastRuneInString(sentence)
 	first, _ := utf8.DecodeRuneInString(sentence)
 	switch {

@@ -149,6 +149,8 @@ func TestSelectStructure(t *testing.T) {
 		{Context: "Manual\n3 Contents", Text: "## 3 Contents of the box\n\nThe delivery of the meter includes:\n\n- the meter\n- two electrodes\n- a cable\n\nKeep the box."},
 		{Context: "Manual\nTravel\n| Item | Limit per night |", Text: "| Hotel, London | 180 pounds |\n| Hotel, elsewhere | 120 pounds |"},
 		{Context: "手册", Text: "框架的组件包含：\n\n1. 检索器\n2. 编排器\n\n其他内容见附录。"},
+		{Context: "Error codes\n| Code | Meaning |", Text: "| E06 | Error of the sensor |\n| E09 | Error of the drive |"},
+		{Context: "Errors", Text: "8 Meaning of the codes\n\n| Code | Meaning |\n|---|---|\n| E02 | Imbalance |\n| E03 | Lid open |"},
 		{Text: "# The warranty period of the probe"},
 		{Text: "The spare parts of the pump are:"},
 	}
@@ -156,6 +158,7 @@ func TestSelectStructure(t *testing.T) {
 	for question, want := range map[string]string{
 		"What does the delivery of the meter include?":   "The delivery of the meter includes:\n\n- the meter\n- two electrodes\n- a cable",
 		"What is the limit per night of a London hotel?": "| Hotel, London | 180 pounds |",
+		"What is the meaning of error code E02?":         "| E02 | Imbalance |",
 		"框架的组件包含什么？":                                     "框架的组件包含：\n\n1. 检索器\n2. 编排器",
 		"What is the warranty period of the probe?":      "",
 		"What are the spare parts of the pump?":          "",
