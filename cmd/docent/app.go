@@ -9,14 +9,12 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/term"
 
 	"docent/chain"
 	"docent/chunker"
-	"docent/embed"
 	"docent/ingest"
 	"docent/internal/llm"
 	"docent/retriever"
@@ -62,33 +60,10 @@ func (a *app) notice(format string, args ...any) {
 	fmt.Fprintf(a.stderr, format+"\n", args...)
 }
 
-// encoder loads the encoder that name asks for; nil means that collections are keyword-only.
-func (a *app) encoder(name string) (*embed.Encoder, error) {
-	switch name {
-	case "none":
-		return nil, nil
-	case "", "builtin":
-		return embed.Builtin()
-	}
-	if e, err := embed.Builtin(); err == nil && e.Name() == name {
-		return e, nil
-	}
-	dir := name
-	if _, err := os.Stat(dir); err != nil && !strings.ContainsAny(name, `/\`) {
-		if data, err := a.dataDir(); err == nil {
-			dir = filepath.Join(data, "models", name)
-		}
-	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("encoder %q: no such folder, nor is there %s; leave --encoder out for the built-in one", name, dir)
-	}
-	return embed.Load(dir)
-}
-
 // library is an open data directory with what is needed to fill and search it.
 type library struct {
 	store   *retriever.Store
-	encoder *embed.Encoder // nil: keyword only
+	encoder encoder // nil: keyword only
 }
 
 func (l *library) Close() error { return l.store.Close() }
@@ -103,13 +78,26 @@ func (a *app) open(ctx context.Context) (*library, error) {
 }
 
 func (a *app) openAt(ctx context.Context, dir string) (*library, error) {
-	enc, err := a.encoder(a.Encoder)
+	enc, err := a.encoder(ctx, a.Encoder)
 	if err != nil {
 		return nil, err
 	}
-	cfg := retriever.Config{Dir: dir, Logger: a.log}
+	return a.openWith(ctx, dir, enc)
+}
+
+// openRecord opens the data directory for what needs no encoder: to list and to remove.
+func (a *app) openRecord(ctx context.Context) (*library, error) {
+	dir, err := a.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	return a.openWith(ctx, dir, nil)
+}
+
+func (a *app) openWith(ctx context.Context, dir string, enc encoder, earlier ...retriever.Encoder) (*library, error) {
+	cfg := retriever.Config{Dir: dir, Earlier: earlier, Logger: a.log}
 	if enc != nil {
-		cfg.Encoder = enc // a nil *Encoder would not be a nil interface
+		cfg.Encoder = enc
 	}
 	store, err := retriever.Open(ctx, cfg)
 	if err != nil {
@@ -148,7 +136,7 @@ func (a *app) extractor(password string) (*ingest.Extractor, error) {
 }
 
 // splitter cuts documents into chunks for enc; nil means an encoder that is not known.
-func splitter(enc *embed.Encoder) (chunker.Splitter, error) {
+func splitter(enc encoder) (chunker.Splitter, error) {
 	var t chunker.Tokenizer
 	if enc != nil {
 		t = enc
@@ -183,7 +171,7 @@ type modelFlags struct {
 // llmConfig is how the flags are put to llm.Open. OPENAI_API_KEY is used only where OpenAI was asked
 // for by name: a key that lies in the environment for another program must not make "auto" send
 // documents to a cloud, nor travel to another server.
-func (m modelFlags) llmConfig(enc *embed.Encoder, log *slog.Logger) llm.Config {
+func (m modelFlags) llmConfig(enc encoder, log *slog.Logger) llm.Config {
 	cfg := llm.Config{
 		Provider: m.ModelProvider, BaseURL: m.ModelURL, Model: m.Model, APIKey: m.ModelKey,
 		ContextTokens: m.ModelContext, Logger: log,

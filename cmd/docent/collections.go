@@ -19,7 +19,7 @@ type collectionsCmd struct {
 type collectionsListCmd struct{}
 
 func (collectionsListCmd) Run(ctx context.Context, a *app) error {
-	l, err := a.open(ctx)
+	l, err := a.openRecord(ctx)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ type collectionsRmCmd struct {
 }
 
 func (c *collectionsRmCmd) Run(ctx context.Context, a *app) error {
-	l, err := a.open(ctx)
+	l, err := a.openRecord(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ type documentsCmd struct {
 }
 
 func (c *documentsCmd) Run(ctx context.Context, a *app) error {
-	l, err := a.open(ctx)
+	l, err := a.openRecord(ctx)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ type rmCmd struct {
 }
 
 func (c *rmCmd) Run(ctx context.Context, a *app) error {
-	l, err := a.open(ctx)
+	l, err := a.openRecord(ctx)
 	if err != nil {
 		return err
 	}

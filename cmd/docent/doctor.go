@@ -37,7 +37,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	add("data directory", detail, err)
 
 	start := time.Now()
-	enc, err := a.encoder(a.Encoder)
+	enc, err := a.encoder(ctx, a.Encoder)
 	switch {
 	case err == nil && enc == nil:
 		detail = "none: collections are searched by keywords only"

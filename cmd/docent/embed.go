@@ -27,7 +27,7 @@ func (c *embedCmd) Run(ctx context.Context, a *app) error {
 	if name == "" {
 		name = a.Encoder
 	}
-	enc, err := a.encoder(name)
+	enc, err := a.encoder(ctx, name)
 	if err != nil {
 		return err
 	}

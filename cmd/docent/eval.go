@@ -11,7 +11,6 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"docent/chunker"
-	"docent/embed"
 	"docent/internal/beir"
 	"docent/retriever"
 )
@@ -32,7 +31,7 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	enc, err := a.encoder(a.Encoder)
+	enc, err := a.encoder(ctx, a.Encoder)
 	if err != nil {
 		return err
 	}
@@ -100,7 +99,7 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 
 // evalCollection names the collection that holds the set's chunks as they are cut and embedded now, so
 // that a run finds the vectors of the last one, and never those of another splitter or encoder.
-func evalCollection(set *beir.Dataset, split chunker.Splitter, enc *embed.Encoder, withVectors bool) (string, error) {
+func evalCollection(set *beir.Dataset, split chunker.Splitter, enc encoder, withVectors bool) (string, error) {
 	h := sha256.New()
 	if withVectors {
 		fmt.Fprintln(h, enc.Fingerprint())
@@ -158,7 +157,7 @@ func (a *app) progress(what string) func(done, total int) {
 	}
 }
 
-func encoderName(enc *embed.Encoder) string {
+func encoderName(enc encoder) string {
 	if enc == nil {
 		return "no encoder"
 	}

@@ -95,7 +95,7 @@ type chunkJSON struct {
 }
 
 func (c *chunkCmd) Run(ctx context.Context, a *app) error {
-	enc, err := a.encoder(a.Encoder)
+	enc, err := a.encoder(ctx, a.Encoder)
 	if err != nil {
 		return err
 	}

@@ -43,16 +43,18 @@ type cli struct {
 	Chunk       chunkCmd       `cmd:"" help:"Print the chunks that a file is cut into."`
 	Embed       embedCmd       `cmd:"" help:"Turn the lines of the standard input into vectors."`
 	Eval        evalCmd        `cmd:"" help:"Measure retrieval on a folder in BEIR layout."`
+	Models      modelsCmd      `cmd:"" help:"List, fetch, check or remove models."`
+	Reindex     reindexCmd     `cmd:"" help:"Give collections the vectors of another encoder."`
 	Doctor      doctorCmd      `cmd:"" help:"Check what docent needs to run, and say what is missing."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 // globals are the flags of every command.
 type globals struct {
-	Data        string      `placeholder:"DIR" env:"DOCENT_DATA" help:"Where everything is kept; by default the user's data directory."`
-	Config      string      `placeholder:"FILE" env:"DOCENT_CONFIG" help:"The settings file; by default config.yaml in the data directory."`
-	JSON        bool        `name:"json" help:"Print JSON for machines on the standard output."`
-	Encoder     string      `placeholder:"NAME" env:"DOCENT_ENCODER" config:"encoder" help:"The encoder: 'builtin', a folder with a BERT checkpoint, a folder's name in models/ of the data directory, or 'none' for keywords only."`
+	Data   string `placeholder:"DIR" env:"DOCENT_DATA" help:"Where everything is kept; by default the user's data directory."`
+	Config string `placeholder:"FILE" env:"DOCENT_CONFIG" help:"The settings file; by default config.yaml in the data directory."`
+	JSON   bool   `name:"json" help:"Print JSON for machines on the standard output."`
+	encoderFlags
 	Verbose     bool        `short:"v" help:"Log what happens, on the standard error."`
 	ShowVersion versionFlag `name:"version" help:"Print the version and quit."`
 }
@@ -130,11 +132,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// withoutSecrets returns the arguments with the values of --model-key and --password taken out.
+// withoutSecrets returns the arguments with the values of --model-key, --encoder-key and --password taken out.
 func withoutSecrets(args []string) []string {
 	out := slices.Clone(args)
 	for i, arg := range out {
-		for _, flag := range []string{"--model-key", "--password"} {
+		for _, flag := range []string{"--model-key", "--encoder-key", "--password"} {
 			if strings.HasPrefix(arg, flag+"=") {
 				out[i] = flag + "=…"
 			} else if arg == flag && i+1 < len(out) {

@@ -25,10 +25,11 @@ import (
 )
 
 type serveCmd struct {
-	Addr  string   `default:"127.0.0.1:8420" placeholder:"HOST:PORT" env:"DOCENT_ADDR" config:"serve.addr" help:"Where to listen; ${default} unless told."`
-	Host  []string `placeholder:"NAME" help:"A further name under which browsers may reach the server."`
-	Open  bool     `help:"Open the page in the browser."`
-	Style string   `placeholder:"NAME" config:"style" help:"Prompt style of questions that name none: plain, examples, reasoning or examples+reasoning."`
+	Addr    string   `default:"127.0.0.1:8420" placeholder:"HOST:PORT" env:"DOCENT_ADDR" config:"serve.addr" help:"Where to listen; ${default} unless told."`
+	Host    []string `placeholder:"NAME" help:"A further name under which browsers may reach the server."`
+	Open    bool     `help:"Open the page in the browser."`
+	Reindex bool     `help:"Give collections of another encoder the vectors of this one, in the background; the old ones answer meanwhile."`
+	Style   string   `placeholder:"NAME" config:"style" help:"Prompt style of questions that name none: plain, examples, reasoning or examples+reasoning."`
 	modelFlags
 }
 
@@ -45,7 +46,11 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer listener.Close()
-	l, err := a.open(ctx)
+	open := a.open
+	if c.Reindex {
+		open = a.openForReindex
+	}
+	l, err := open(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,6 +98,14 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return srv.Serve(gctx, listener) })
+	if c.Reindex {
+		g.Go(func() error {
+			if err := l.reindexBehind(gctx, a.log); err != nil && !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("reindex: %w", err)
+			}
+			return nil
+		})
+	}
 	g.Go(func() error {
 		if err := p.Run(gctx); err != nil && !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("work on the queue: %w", err)
