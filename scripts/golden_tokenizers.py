@@ -339,14 +339,16 @@ def main():
     for name, tok in families(text, u.normalizer_spec.precompiled_charsmap, (vocab, merges), pieces):
         data = json.loads(tok.to_str())
         gz(OUT / f"families/{name}.json.gz", json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode())
+        tok = Tokenizer.from_str(tok.to_str())  # scores from JSON are not always those that went into it
         plain = unmatchable(tok)
-        g = {"text": "", "trusted": "", "decoded": ""}
+        g = {"text": "", "trusted": {}, "decoded": ""}
         for i, e in enumerate(plain.encode_batch(lines, add_special_tokens=False)):
             g["text"] += digest(e.ids, e.offsets, lines[i])
-            g["decoded"] += hashlib.sha256(tok.decode(e.ids).encode()).hexdigest()[:4]
+            g["decoded"] += hashlib.sha256(tok.decode(e.ids).encode()).hexdigest()[:2]
         tok.encode_special_tokens = False
         for i, e in enumerate(tok.encode_batch(lines, add_special_tokens=False)):
-            g["trusted"] += digest(e.ids, e.offsets, lines[i])
+            if (d := digest(e.ids, e.offsets, lines[i])) != g["text"][4 * i:4 * i + 4]:
+                g["trusted"][i] = d
         e = tok.encode("a")
         n = len(tok.encode("a", add_special_tokens=False).ids)
         at = e.special_tokens_mask.index(0)

@@ -69,6 +69,9 @@ func (d *Decoder) Next(id int32) string {
 	if token == "" || d.p.special[id] && !d.keepSpecial {
 		return ""
 	}
+	if text, ok := d.p.written[id]; ok {
+		token = text
+	}
 	raw, gap := false, d.gap
 	d.gap = false
 	for _, s := range d.p.decode {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -167,14 +168,51 @@ type scoredToken struct {
 }
 
 func (t *scoredToken) UnmarshalJSON(data []byte) error {
-	pair := []any{&t.token, &t.score}
+	var pair []json.RawMessage
 	if err := json.Unmarshal(data, &pair); err != nil {
 		return err
 	}
 	if len(pair) != 2 {
 		return fmt.Errorf("a token of %d parts, want token and score", len(pair))
 	}
+	if err := json.Unmarshal(pair[0], &t.token); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(pair[1], &t.score); err != nil {
+		return fmt.Errorf("score of token %q: %w", t.token, err)
+	}
+	t.score = serdeFloat(string(pair[1]), t.score)
 	return nil
+}
+
+// serdeFloat is a decimal number as Hugging Face's JSON library reads it: digits as an integer,
+// rounded, then divided by a power of ten, rounded again. That may be one unit in the last place off
+// exact, and decides between cuts whose scores are otherwise equal.
+func serdeFloat(s string, exact float64) float64 {
+	s, negative := strings.CutPrefix(s, "-")
+	digits, scale, point := uint64(0), 0, false
+	for _, c := range []byte(s) {
+		switch {
+		case c == '.' && !point:
+			point = true
+		case c < '0' || c > '9':
+			return exact
+		case digits > (math.MaxUint64-9)/10:
+			if !point {
+				return exact
+			}
+		default:
+			digits = digits*10 + uint64(c-'0')
+			if point {
+				scale++
+			}
+		}
+	}
+	f := float64(digits) / math.Pow10(scale)
+	if negative {
+		f = -f
+	}
+	return f
 }
 
 func parseUnigram(data json.RawMessage, special func(int32) bool) ([]string, model, error) {

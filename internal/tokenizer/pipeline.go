@@ -23,6 +23,7 @@ type Pipeline struct {
 	ids            map[string]int32
 	bySpelling     *vocab // the model's
 	byteLevel      bool
+	adjust         bool         // tokens may hold parts of runes
 	raw, late      *addedTokens // looked for in the text and in the normalised text
 	norms          []normalizer
 	pre            []stage
@@ -33,6 +34,7 @@ type Pipeline struct {
 	trimPrefix     bool // but not the space that a prefix put before the first word
 	prefix, suffix []int32
 	special        map[int32]bool
+	written        map[int32]string // what normalised added tokens are decoded to
 	decode         []decodeStep
 	parts          bool // long texts are cut between a letter and a space
 	hanParts       bool // and between a Chinese character and a comma or full stop
@@ -61,8 +63,8 @@ type scratch struct {
 	limit  int // on len(tokens); negative for none
 	flush  func()
 	full   bool
-	any    bool // a token was found
-	size   int  // of the text
+	any    bool   // a token was found
+	source string // the text
 
 	pieces []piece
 	key    []byte
@@ -209,6 +211,7 @@ func (p *Pipeline) put(s *scratch) {
 	if cap(s.nodes) > most || cap(s.heap) > most || cap(s.text.text) > most || cap(s.pieces) > most {
 		*s = scratch{cache: s.cache, spare: s.spare}
 	}
+	s.source = ""
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.free) < runtime.GOMAXPROCS(0) {
@@ -218,9 +221,11 @@ func (p *Pipeline) put(s *scratch) {
 
 // scan cuts text at added tokens and into parts.
 func (p *Pipeline) scan(s *scratch, text string, trusted bool) {
-	s.full, s.any, s.size = false, false, len(text)
+	s.full, s.any, s.source = false, false, text
 	first := true
-	for from, search := 0, 0; from < len(text) && !s.full; {
+	// A token that takes the white space after it does not keep another from being found there, so the
+	// search may be behind from.
+	for from, search := 0, 0; (from < len(text) || search < len(text)) && !s.full; {
 		end := p.partEnd(text, from)
 		m, next, ok := p.raw.find(text, from, search, end, trusted)
 		search = next
@@ -235,7 +240,7 @@ func (p *Pipeline) scan(s *scratch, text string, trusted bool) {
 		if !s.full {
 			p.added(s, m.token.ID, text[m.start:m.end], m.start, m.end)
 		}
-		from, first = max(from, m.end), true
+		from, first = m.end, true
 	}
 }
 
@@ -265,39 +270,36 @@ func (p *Pipeline) section(s *scratch, text string, base int, first, last, trust
 	}
 	v := part{text: text, base: base, origin: base}
 	if !p.idle(text) {
-		s.work.textStart, s.work.textEnd = base == 0, base+len(text) == s.size
+		s.work.textStart, s.work.textEnd = base == 0, base+len(text) == len(s.source)
 		p.normalize(s, text, first, last)
 		v.text, v.at = view(s.text.text), s.text.at
 		if v.text == "" {
 			return
 		}
+		v.origin += int(v.at[0].start)
 	}
 	if first {
 		s.base = 0
 	}
-	for from, search := 0, 0; from < len(v.text) && !s.full; {
+	for from, search := 0, 0; (from < len(v.text) || search < len(v.text)) && !s.full; {
 		m, next, ok := p.late.find(v.text, from, search, len(v.text), trusted)
 		search = next
 		if !ok {
-			piece := v
-			if from > 0 {
-				piece = v.slice(from, len(v.text))
+			if from == 0 {
+				p.words(s, 0, v)
+			} else if from < len(v.text) {
+				p.words(s, 0, v.slice(from, len(v.text)))
 			}
-			p.words(s, 0, piece)
 			return
 		}
 		if m.start > from {
-			piece := v.slice(from, m.start)
-			if from == 0 {
-				piece.origin = v.origin
-			}
-			p.words(s, 0, piece)
+			p.words(s, 0, v.slice(from, m.start))
 		}
 		if start, end := v.original(m.start, m.end); !s.full {
 			p.added(s, m.token.ID, v.text[m.start:m.end], start, end)
 		}
 		s.base = 0
-		from = max(from, m.end)
+		from = m.end
 	}
 }
 
@@ -517,7 +519,7 @@ func (p *Pipeline) emit(s *scratch, v *part, id int32, from, to int) {
 	var t Token
 	if v.at == nil {
 		a, b := from, to
-		if p.byteLevel { // a token may hold a part of a rune
+		if p.adjust {
 			for a > 0 && !utf8.RuneStart(v.text[a]) {
 				a--
 			}
@@ -546,9 +548,15 @@ func (p *Pipeline) trimToken(s *scratch, t *Token, lead, trail int) {
 	if lead == 1 && p.trimPrefix && (!s.any || t.Start == 0) {
 		lead = 0
 	}
-	t.Start = min(t.Start+lead, t.End)
-	if t.End >= trail {
-		t.End = max(t.End-trail, t.Start)
+	// Characters of the token come off as many characters of the text, which are not always the same:
+	// that is what Hugging Face's library does.
+	for ; lead > 0 && t.Start < t.End; lead-- {
+		_, n := utf8.DecodeRuneInString(s.source[t.Start:])
+		t.Start += n
+	}
+	for ; trail > 0 && t.End > t.Start; trail-- {
+		_, n := utf8.DecodeLastRuneInString(s.source[:t.End])
+		t.End -= n
 	}
 }
 
@@ -567,8 +575,8 @@ func (p *Pipeline) added(s *scratch, id int32, text string, start, end int) {
 	if p.trim {
 		c, lead, trail := runeClasses(), 0, 0
 		space := func(r rune) bool { return r == 'Ġ' || c.class(r)&isRustSpace != 0 }
-		lead = len(text) - len(strings.TrimLeftFunc(text, space))
-		trail = len(text) - len(strings.TrimRightFunc(text, space))
+		lead = utf8.RuneCountInString(text) - utf8.RuneCountInString(strings.TrimLeftFunc(text, space))
+		trail = utf8.RuneCountInString(text) - utf8.RuneCountInString(strings.TrimRightFunc(text, space))
 		if lead > 0 || trail > 0 {
 			p.trimToken(s, &t, lead, trail)
 		}
@@ -593,9 +601,9 @@ type pipelineParts struct {
 
 func newPipeline(c pipelineParts) (*Pipeline, error) {
 	p := &Pipeline{names: c.names, ids: map[string]int32{}, bySpelling: c.spell, norms: c.norms, pre: c.pre, model: c.model, seed: maphash.MakeSeed(),
-		prefix: c.prefix, suffix: c.suffix, decode: c.decode, trim: c.trim, trimPrefix: c.trimPrefix, special: map[int32]bool{}}
+		prefix: c.prefix, suffix: c.suffix, decode: c.decode, trim: c.trim, trimPrefix: c.trimPrefix, special: map[int32]bool{}, written: map[int32]string{}}
 	if b, ok := c.model.(*bpe); ok {
-		p.byteLevel, p.cached = b.byteLevel, true
+		p.byteLevel, p.adjust, p.cached = b.byteLevel, b.byteLevel || b.fallback, true
 	}
 	marks := 0
 	p.whole = true
@@ -653,6 +661,7 @@ func newPipeline(c pipelineParts) (*Pipeline, error) {
 		}
 		if text != "" {
 			late, lateText = append(late, a), append(lateText, text)
+			p.written[a.ID] = text
 		}
 	}
 	var err error

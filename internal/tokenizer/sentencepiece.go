@@ -197,6 +197,7 @@ func (m *spmFile) pipeline(c pipelineParts) (*Pipeline, error) {
 	}
 	seen := make(map[string]int, len(m.tokens))
 	unknown := int32(-1)
+	var user []string
 	for i, t := range m.tokens {
 		if t == "" {
 			continue
@@ -215,7 +216,14 @@ func (m *spmFile) pipeline(c pipelineParts) (*Pipeline, error) {
 		case pieceControl:
 			c.added = appendAdded(c.added, AddedToken{ID: int32(i), Content: t, Special: true})
 		case pieceUser:
-			c.added = appendAdded(c.added, AddedToken{ID: int32(i), Content: t})
+			c.added = appendAdded(c.added, AddedToken{ID: int32(i), Content: t, Normalized: true})
+			user = append(user, t)
+		}
+	}
+	if len(user) > 0 {
+		var err error
+		if norm.user, err = newVocab(user); err != nil {
+			return nil, err
 		}
 	}
 	plain := func(id int32) bool { return m.types[id] == pieceNormal }
@@ -254,6 +262,7 @@ func (m *spmFile) pipeline(c pipelineParts) (*Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	u.single = true
 	c.model, c.spell = u, u.vocab
 	return newPipeline(c)
 }
@@ -270,6 +279,7 @@ func appendAdded(list []AddedToken, t AddedToken) []AddedToken {
 // then white space made "▁", squeezed and trimmed if so set, with one in front.
 type spmNormalizer struct {
 	charsmap *charsmap
+	user     *vocab // user-defined symbols, which stay as they are
 	dummy    bool
 	squeeze  bool
 }
@@ -326,6 +336,20 @@ func (n *spmNormalizer) apply(in, out *alignedText, w *normWork, _, _ bool) bool
 
 // prefix is what the start of s becomes, and how much of s that is.
 func (n *spmNormalizer) prefix(s string) (to string, size int) {
+	if n.user != nil {
+		state := uint32(0)
+		for i := range len(s) {
+			if state = n.user.step(state, s[i]); state == 0 {
+				break
+			}
+			if n.user.leaf[state] >= 0 {
+				size = i + 1
+			}
+		}
+		if size > 0 {
+			return s[:size], size
+		}
+	}
 	if n.charsmap != nil {
 		if to, size := n.charsmap.find(s, true); size > 0 {
 			return to, size

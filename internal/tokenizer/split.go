@@ -50,6 +50,7 @@ const (
 	patternQwen35    = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	patternO200K     = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	patternDeepSeek  = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+	patternCLIP      = `'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`
 	patternDigits3   = `\p{N}{1,3}`
 	patternCJK       = `[一-龥぀-ゟ゠-ヿ]+`
 )
@@ -63,6 +64,7 @@ var knownPatterns = map[string]*patternSplit{
 	patternQwen35:    {matchQwen35, true},
 	patternO200K:     {matchO200K, true},
 	patternDeepSeek:  {matchDeepSeek, false},
+	patternCLIP:      {matchCLIP, false},
 	patternDigits3:   {matchDigits3, false},
 	patternCJK:       {matchCJK, false},
 }
@@ -330,6 +332,22 @@ func matchDeepSeek(c *runeClassTable, s string, i int) int {
 
 func asciiLetter(b byte) bool { b |= 0x20; return 'a' <= b && b <= 'z' }
 
+func matchCLIP(c *runeClassTable, s string, i int) int {
+	if end := contraction(s, i, false); end > i {
+		return end
+	}
+	class, n := c.at(s, i)
+	switch {
+	case class&isLetter != 0:
+		return c.skip(s, i+n, isLetter)
+	case class&isNumber != 0:
+		return i + n
+	case class&isSpace == 0:
+		return c.skipNot(s, i+n, isSpace|isLetter|isNumber)
+	}
+	return i
+}
+
 func matchDigits3(c *runeClassTable, s string, i int) int { return skipDigits(c, s, i, 3) }
 
 func matchCJK(_ *runeClassTable, s string, i int) int {
@@ -367,59 +385,42 @@ type delimiterSplit struct {
 	atSpace   bool // a space is always a border
 }
 
-func (d *delimiterSplit) delimiter(s string, at int) (start, end int) {
-	start, end = d.find(s, at)
-	if !d.invert {
-		return start, end
-	}
+// entry is the end of the delimiter, or of the text before the next one, that starts at at.
+func (d *delimiterSplit) entry(s string, at int) (end int, delimiter bool) {
+	start, end := d.find(s, at)
 	if start > at {
-		return at, start
+		return start, d.invert
 	}
-	for end < len(s) {
-		start, next := d.find(s, end)
-		if start > end {
-			return end, start
-		}
-		end = next
-	}
-	return len(s), len(s)
+	return end, !d.invert
 }
 
 func (d *delimiterSplit) next(s string, at int) (int, int) {
 	if at >= len(s) {
 		return len(s), len(s)
 	}
-	start, end := d.delimiter(s, at)
+	end, is := d.entry(s, at)
 	switch d.behaviour {
 	case cutRemoved:
-		for start == at && at < len(s) {
-			at = end
-			start, end = d.delimiter(s, at)
-		}
-		return at, start
-	case cutWithPrevious:
-		return at, end
-	case cutWithNext:
-		if start > at {
-			return at, start
-		}
-		start, _ = d.delimiter(s, end)
-		return at, start
-	case cutContiguous:
-		if start > at {
-			return at, start
-		}
-		for end < len(s) {
-			start, next := d.delimiter(s, end)
-			if start > end {
+		for is {
+			if at = end; at >= len(s) {
 				break
 			}
-			end = next
+			end, is = d.entry(s, at)
 		}
-		return at, end
-	}
-	if start > at {
-		return at, start
+	case cutWithPrevious, cutWithNext:
+		if is == (d.behaviour == cutWithNext) && end < len(s) {
+			if second, also := d.entry(s, end); also != is {
+				end = second
+			}
+		}
+	case cutContiguous:
+		for end < len(s) {
+			second, also := d.entry(s, end)
+			if also != is {
+				break
+			}
+			end = second
+		}
 	}
 	return at, end
 }

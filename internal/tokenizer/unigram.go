@@ -24,6 +24,7 @@ type unigram struct {
 	bytes    [256]int32
 	worst    float64 // score of an unknown character
 	near     *adjacency
+	single   bool // sums are rounded to float32, as SentencePiece's are
 }
 
 // node is the best cut of the text up to a place.
@@ -138,6 +139,9 @@ func (u *unigram) cut(s *scratch, word string) {
 				continue
 			}
 			score := u.scores[id] + base
+			if u.single {
+				score = float64(float32(score))
+			}
 			if t := &nodes[j+1]; t.start < 0 || score > t.score {
 				*t = node{score, int32(i), id}
 			}
@@ -145,6 +149,9 @@ func (u *unigram) cut(s *scratch, word string) {
 		}
 		if !single {
 			score := u.worst + base
+			if u.single {
+				score = float64(float32(score))
+			}
 			if t := &nodes[i+n]; t.start < 0 || score > t.score {
 				*t = node{score, int32(i), -1}
 			}
