@@ -6,23 +6,31 @@ import (
 	"math"
 
 	"docent/internal/tensor"
-	"docent/internal/tensor/safetensors"
 	"docent/internal/tokenizer"
 )
 
-// bert is the graph of BERT (Devlin et al. 2019): embeddings, then layers of self-attention and a
-// feed-forward part, each added to its input and layer-normed after. It is read-only once loaded.
-type bert struct {
+// model is the graph of an encoder: embeddings, then layers of self-attention and a feed-forward part,
+// each added to its input (Devlin et al. 2019). What differs between families is in arch. It is
+// read-only once loaded.
+type model struct {
 	cfg       *modelConfig
 	words     table
-	positions []float32 // Positions rows, each with the row of token type 0 added
-	norm      normWeights
-	layers    []bertLayer
+	positions []float32   // a row for each, with the row of token type 0 added; nil for none
+	first     []float32   // the row of token type 0 where there are no rows of positions, or nil
+	second    []float32   // token type 1 less type 0, or nil
+	norm      normWeights // of embeddings
+	project   linear      // from embeddings to layers, or nothing
+	bias      []distances // by head, in units of scores before they are scaled; nil for none
+	layers    []*layer    // some may be the same
+	final     normWeights // or nothing
+	act       func([]float32)
 }
 
-type bertLayer struct {
+type layer struct {
 	qkv, out, up, down linear
 	attention, output  normWeights
+	rotary             *rotary // or nil
+	window             int     // the farthest key that is looked at; 0 for no limit
 }
 
 type normWeights struct{ gamma, beta []float32 }
@@ -35,6 +43,9 @@ type linear struct {
 	in   []float32 // what each input is multiplied by before int8 weights; nil for nothing
 }
 
+// none tells that the graph has no such layer.
+func (w *linear) none() bool { return w.f32 == nil && w.int8 == nil }
+
 // table is an embedding table, float32 or int8 with a scale for each row.
 type table struct {
 	f32    []float32
@@ -42,50 +53,123 @@ type table struct {
 	scales []float32
 }
 
-// bertPrefixes are what comes before the names of tensors: of a bare BertModel, or of one inside a
-// model with a head.
-var bertPrefixes = []string{"", "bert.", "model.", "0.auto_model."}
-
-func loadBERT(f *safetensors.File, cfg *modelConfig) (*bert, error) {
-	l := loader{file: f}
-	for _, p := range bertPrefixes {
-		if _, ok := f.Tensor(p + "embeddings.word_embeddings.weight"); ok {
+func loadModel(f tensors, cfg *modelConfig) (*model, error) {
+	a, l := cfg.arch, loader{file: f, freeBias: cfg.arch.freeBias, quantise: cfg.quantise}
+	for _, p := range a.prefixes {
+		if _, ok := f.Tensor(p + a.words + ".weight"); ok {
 			l.prefix = p
 			break
 		}
 	}
-	h, inner := cfg.Hidden, cfg.Intermediate
-	m := &bert{cfg: cfg}
-	m.words = l.table("embeddings.word_embeddings.weight", cfg.Vocab, h)
-	m.positions = l.floats("embeddings.position_embeddings.weight", cfg.Positions, h)
-	types := l.floats("embeddings.token_type_embeddings.weight", cfg.Types, h)
-	m.norm = l.norm("embeddings.LayerNorm", h)
+	if a == archs["nomic_bert"] && !l.has(a.norm+".weight") {
+		a = nomicNative
+	}
+	h, inner, size := cfg.Hidden, cfg.Intermediate, cfg.Embedding
+	m := &model{cfg: cfg, act: activations[cfg.Activation]}
+	m.words = l.table(a.words+".weight", cfg.Vocab, size)
+	var types []float32
+	if a.types != "" && cfg.Types > 0 {
+		types = l.floats(a.types+".weight", cfg.Types, size)
+	}
+	if a.positions != "" {
+		m.positions = l.floats(a.positions+".weight", cfg.Positions, size)
+	}
+	m.norm = l.norm(a.norm, size)
+	if a.project != "" {
+		m.project = l.linear(h, size, a.project)
+	}
+	if a.final != "" {
+		m.final = l.norm(a.final, h)
+	}
+	var learnt []float32
+	if a.buckets != "" {
+		learnt = l.floats(a.buckets, cfg.Buckets, cfg.Heads)
+	}
 	if l.err != nil {
 		return nil, l.err
 	}
-	for i := range m.positions {
-		m.positions[i] += types[i%h]
+	if types != nil {
+		m.first = types[:size]
+	}
+	if cfg.Types > 1 && types != nil {
+		m.second = make([]float32, size)
+		for i := range m.second {
+			m.second[i] = types[size+i] - types[i]
+		}
+	}
+	if m.positions != nil {
+		m.positions = m.positions[cfg.firstPosition*size:]
+		for i := range m.positions {
+			if types != nil {
+				m.positions[i] += types[i%size]
+			}
+		}
+	}
+	switch {
+	case a.alibi:
+		m.bias = alibi(cfg.Heads, cfg.maxTokens)
+	case a.buckets != "":
+		m.bias = relativeBuckets(learnt, cfg.Buckets, cfg.Heads, cfg.maxTokens)
+	}
+	for _, d := range m.bias { // softmax scales the scores and this together
+		root := float32(math.Sqrt(float64(h / cfg.Heads)))
+		for i := range d {
+			d[i] *= root
+		}
+	}
+	shared := map[string]*layer{}
+	turns := map[float64]*rotary{}
+	width := inner
+	if a.gated {
+		width = 2 * inner
 	}
 	for i := range cfg.Layers {
-		p := fmt.Sprintf("encoder.layer.%d.", i)
-		m.layers = append(m.layers, bertLayer{
-			qkv: l.linear(h, h, p+"attention.self.query", p+"attention.self.key", p+"attention.self.value"),
-			out: l.linear(h, h, p+"attention.output.dense"), attention: l.norm(p+"attention.output.LayerNorm", h),
-			up: l.linear(inner, h, p+"intermediate.dense"), down: l.linear(h, inner, p+"output.dense"),
-			output: l.norm(p+"output.LayerNorm", h),
-		})
-		if l.err != nil {
-			return nil, l.err
+		p := fmt.Sprintf(a.layer, i*cfg.Groups/cfg.Layers)
+		y := shared[p]
+		if y == nil {
+			y = &layer{
+				qkv: l.linear(3*h, h, under(p, a.qkv)...), out: l.linear(h, h, p+a.out),
+				up: l.linear(width, h, under(p, a.up)...), down: l.linear(h, inner, p+a.down),
+				output: l.norm(p+a.output, h),
+			}
+			if !a.preNorm || i > 0 { // the first norm of all would follow that of the embeddings
+				y.attention = l.norm(p+a.attention, h)
+			}
+			if l.err != nil {
+				return nil, l.err
+			}
+			shared[p] = y
 		}
+		if a.rotary {
+			base := cfg.ropeBase
+			if cfg.local(i) {
+				y.window, base = cfg.window, cfg.localBase
+			}
+			if turns[base] == nil {
+				turns[base] = newRotary(cfg.maxTokens, h/cfg.Heads, base)
+			}
+			y.rotary = turns[base]
+		}
+		m.layers = append(m.layers, y)
 	}
 	return m, nil
 }
 
+func under(prefix string, names []string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = prefix + name
+	}
+	return out
+}
+
 // loader reads tensors and keeps the first error.
 type loader struct {
-	file   *safetensors.File
-	prefix string
-	err    error
+	file     tensors
+	prefix   string
+	freeBias bool // biases may be left out
+	quantise bool // float weights of linear layers and tables become int8
+	err      error
 }
 
 func (l *loader) floats(name string, shape ...int) []float32 {
@@ -116,11 +200,16 @@ func (l *loader) int8(name string, n, k int) (values []byte, scales []float32) {
 }
 
 func (l *loader) table(name string, n, k int) table {
-	if !l.isInt8(name) {
-		return table{f32: l.floats(name, n, k)}
+	if l.isInt8(name) {
+		values, scales := l.int8(name, n, k)
+		return table{int8: asInt8(values), scales: scales}
 	}
-	values, scales := l.int8(name, n, k)
-	return table{int8: asInt8(values), scales: scales}
+	v := l.floats(name, n, k)
+	if l.quantise && l.err == nil {
+		values, scales := quantiseRows(v, n, k)
+		return table{int8: asInt8(values), scales: scales}
+	}
+	return table{f32: v}
 }
 
 // norm reads a layer norm; checkpoints converted from TensorFlow name its parts gamma and beta.
@@ -129,54 +218,69 @@ func (l *loader) norm(name string, n int) normWeights {
 	if !l.has(g) && l.has(name+".gamma") {
 		g, b = name+".gamma", name+".beta"
 	}
+	if l.freeBias && !l.has(b) {
+		return normWeights{l.floats(g, n), make([]float32, n)}
+	}
 	return normWeights{l.floats(g, n), l.floats(b, n)}
 }
 
-// linear reads one layer, or several with one input that then act as one with their outputs side by
-// side.
+// linear reads one layer of n outputs and k inputs, or several of one size that then act as one with
+// their outputs side by side.
 func (l *loader) linear(n, k int, names ...string) linear {
 	quantised := l.isInt8(names[0] + ".weight")
+	each := n / len(names)
 	var bias, floats, scales []float32
 	var ints []byte
 	for _, name := range names {
 		if quantised {
-			v, s := l.int8(name+".weight", n, k)
+			v, s := l.int8(name+".weight", each, k)
 			if len(names) == 1 {
 				ints = v
 			} else {
 				ints = append(ints, v...)
 			}
 			scales = append(scales, s...)
-		} else if v := l.floats(name+".weight", n, k); len(names) == 1 {
+		} else if v := l.floats(name+".weight", each, k); len(names) == 1 {
 			floats = v
 		} else {
 			floats = append(floats, v...)
 		}
-		bias = append(bias, l.floats(name+".bias", n)...)
+		if l.freeBias && !l.has(name+".bias") {
+			bias = append(bias, make([]float32, each)...)
+		} else {
+			bias = append(bias, l.floats(name+".bias", each)...)
+		}
 	}
-	switch {
-	case l.err != nil:
+	if l.err != nil {
 		return linear{}
-	case quantised:
-		w := linear{int8: tensor.PackInt8(ints, scales, bias, n*len(names), k)}
+	}
+	if l.quantise && !quantised {
+		ints, scales = quantiseRows(floats, n, k)
+		return linear{int8: tensor.PackInt8(ints, scales, bias, n, k)}
+	}
+	if quantised {
+		w := linear{int8: tensor.PackInt8(ints, scales, bias, n, k)}
 		if in := names[0] + ".weight_input"; l.has(in) {
 			w.in = l.floats(in, k)
 		}
 		return w
 	}
-	return linear{f32: tensor.PackF32(floats, n*len(names), k), bias: bias}
+	return linear{f32: tensor.PackF32(floats, n, k), bias: bias}
 }
 
 // scratch is the memory of one forward pass. It grows to the largest pass it has seen.
 type scratch struct {
 	ids    []int32
 	ends   []int // of each sequence in ids
+	second []int // where the second text of each sequence begins in ids; empty without such
 	tokens []tokenizer.Token
 	x      []float32
 	qkv    []float32
 	ctx    []float32
+	embed  []float32 // embeddings of another size than the layers
 	part   []float32 // a block of rows: what a linear layer gives before it is added and normed
 	wide   []float32 // a block of rows of the feed-forward part
+	normed []float32 // a block of rows after a norm that comes first
 	q      tensor.Quantised
 
 	keys, values, scores, heads []float32 // attention
@@ -205,56 +309,116 @@ func (s *scratch) mul(dst []float32, ldd int, a []float32, lda, rows int, w *lin
 	w.f32.Mul(dst, ldd, a, lda, rows, w.bias, 0, w.f32.Panels())
 }
 
+// embeddings writes the embeddings of s.ids to dst, a row for each token.
+func (m *model) embeddings(s *scratch, dst []float32) {
+	n, eps := m.cfg.Embedding, float32(m.cfg.Epsilon)
+	begin := 0
+	for i, end := range s.ends {
+		for t := begin; t < end; t++ {
+			row := dst[t*n : (t+1)*n]
+			m.words.row(row, int(s.ids[t]))
+			if len(s.second) > 0 && t >= s.second[i] && m.second != nil {
+				tensor.Axpy(row, m.second, 1)
+			}
+			add := m.first
+			if m.positions != nil {
+				add = m.positions[(t-begin)*n : (t-begin+1)*n]
+			}
+			tensor.AddNorm(row, row, add, m.norm.gamma, m.norm.beta, eps)
+		}
+		begin = end
+	}
+}
+
+// add adds what a branch of a layer gave to x, and norms the sum unless norms come first.
+func (m *model) add(x, branch []float32, norm *normWeights) {
+	if m.cfg.arch.preNorm {
+		tensor.Axpy(x, branch, 1)
+		return
+	}
+	h := m.cfg.Hidden
+	for r := 0; r < len(x); r += h {
+		tensor.AddNorm(x[r:r+h], branch[r:], x[r:], norm.gamma, norm.beta, float32(m.cfg.Epsilon))
+	}
+}
+
+// enter is what a branch of a layer reads: x, or its norm where that comes first.
+func (m *model) enter(s *scratch, x []float32, norm *normWeights) []float32 {
+	if !m.cfg.arch.preNorm || norm.gamma == nil {
+		return x
+	}
+	out, h := grow(&s.normed, len(x)), m.cfg.Hidden
+	for r := 0; r < len(x); r += h {
+		tensor.AddNorm(out[r:r+h], x[r:], nil, norm.gamma, norm.beta, float32(m.cfg.Epsilon))
+	}
+	return out
+}
+
+// activate applies the activation to rows of the feed-forward part that lie width apart.
+func (m *model) activate(wide []float32, width int) {
+	inner := m.cfg.Intermediate
+	if width == inner {
+		m.act(wide)
+		return
+	}
+	for r := 0; r < len(wide); r += width {
+		a, b := wide[r:r+inner], wide[r+inner:r+width]
+		m.act(a)
+		for i, x := range b {
+			a[i] *= x
+		}
+	}
+}
+
 // forward runs the sequences in s.ids and leaves the last hidden state in s.x, a row for each token.
-func (m *bert) forward(ctx context.Context, s *scratch) error {
-	t, h, inner := len(s.ids), m.cfg.Hidden, m.cfg.Intermediate
+func (m *model) forward(ctx context.Context, s *scratch) error {
+	t, h, width := len(s.ids), m.cfg.Hidden, m.cfg.Intermediate
+	if m.cfg.arch.gated {
+		width *= 2
+	}
 	x := grow(&s.x, t*h)
 	qkv := grow(&s.qkv, t*3*h)
 	att := grow(&s.ctx, t*h)
 	part := grow(&s.part, blockRows*h)
-	wide := grow(&s.wide, blockRows*inner)
-	eps := float32(m.cfg.Epsilon)
+	wide := grow(&s.wide, blockRows*width)
 
-	begin := 0
-	for _, end := range s.ends {
-		for i := begin; i < end; i++ {
-			row := x[i*h : (i+1)*h]
-			m.words.row(row, int(s.ids[i]))
-			tensor.AddNorm(row, row, m.positions[(i-begin)*h:(i-begin+1)*h], m.norm.gamma, m.norm.beta, eps)
-		}
-		begin = end
+	embedded := x
+	if !m.project.none() {
+		embedded = grow(&s.embed, t*m.cfg.Embedding)
 	}
+	m.embeddings(s, embedded)
 	for b := 0; b < t; b += blockRows {
 		rows := min(blockRows, t-b)
-		s.mul(qkv[b*3*h:], 3*h, x[b*h:], h, rows, &m.layers[0].qkv)
+		if !m.project.none() {
+			s.mul(x[b*h:], h, embedded[b*m.cfg.Embedding:], m.cfg.Embedding, rows, &m.project)
+		}
+		s.mul(qkv[b*3*h:], 3*h, m.enter(s, x[b*h:(b+rows)*h], &m.layers[0].attention), h, rows, &m.layers[0].qkv)
 	}
-	for i := range m.layers {
+	for i, l := range m.layers {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		begin = 0
+		begin := 0
 		for _, end := range s.ends {
-			m.attend(s, att, qkv, begin, end)
+			m.attend(s, l, att, qkv, begin, end)
 			begin = end
 		}
 		// Everything up to the next attention looks at one row at a time, so a block of rows goes
 		// through all of it while it is in the cache.
-		l := &m.layers[i]
 		for b := 0; b < t; b += blockRows {
 			rows := min(blockRows, t-b)
 			xb := x[b*h : (b+rows)*h]
 			s.mul(part, h, att[b*h:], h, rows, &l.out)
-			for r := range rows {
-				tensor.AddNorm(xb[r*h:(r+1)*h], part[r*h:], xb[r*h:], l.attention.gamma, l.attention.beta, eps)
-			}
-			s.mul(wide, inner, xb, h, rows, &l.up)
-			tensor.GELU(wide[:rows*inner])
-			s.mul(part, h, wide, inner, rows, &l.down)
-			for r := range rows {
-				tensor.AddNorm(xb[r*h:(r+1)*h], part[r*h:], xb[r*h:], l.output.gamma, l.output.beta, eps)
-			}
+			m.add(xb, part, &l.attention)
+			s.mul(wide, width, m.enter(s, xb, &l.output), h, rows, &l.up)
+			m.activate(wide[:rows*width], width)
+			s.mul(part, h, wide, width, rows, &l.down)
+			m.add(xb, part, &l.output)
 			if i+1 < len(m.layers) {
-				s.mul(qkv[b*3*h:], 3*h, xb, h, rows, &m.layers[i+1].qkv)
+				next := m.layers[i+1]
+				s.mul(qkv[b*3*h:], 3*h, m.enter(s, xb, &next.attention), h, rows, &next.qkv)
+			} else if m.final.gamma != nil {
+				copy(xb, m.enter(s, xb, &m.final))
 			}
 		}
 	}
@@ -271,8 +435,9 @@ func (t *table) row(dst []float32, id int) {
 	copy(dst, t.f32[id*n:(id+1)*n])
 }
 
-// attend computes self-attention for the sequence in rows begin to end.
-func (m *bert) attend(s *scratch, dst, qkv []float32, begin, end int) {
+// attend computes self-attention for the sequence in rows begin to end. It turns queries and keys in
+// place where the layer has rotary positions.
+func (m *model) attend(s *scratch, l *layer, dst, qkv []float32, begin, end int) {
 	h, size := m.cfg.Hidden, m.cfg.Hidden/m.cfg.Heads
 	n, stride := end-begin, 3*h
 	pw := tensor.PanelWidth()
@@ -283,6 +448,10 @@ func (m *bert) attend(s *scratch, dst, qkv []float32, begin, end int) {
 	scale := float32(1 / math.Sqrt(float64(size)))
 	for head := range m.cfg.Heads {
 		base := qkv[begin*stride+head*size:]
+		if l.rotary != nil {
+			l.rotary.turn(base, stride, n)
+			l.rotary.turn(base[h:], stride, n)
+		}
 		tensor.PackInto(keys, base[h:], stride, n, size)
 		values, ldv := base[2*h:], stride
 		if sizeUp != size {
@@ -293,17 +462,31 @@ func (m *bert) attend(s *scratch, dst, qkv []float32, begin, end int) {
 		}
 		for q := 0; q < n; q += rows {
 			r := min(rows, n-q)
-			tensor.MulPacked(scores, padded, base[q*stride:], stride, r, keys, n, size)
+			lo, hi := 0, n // of keys; lo at the border of a panel
+			if l.window > 0 {
+				lo, hi = max(0, q-l.window)/pw*pw, min(n, q+r+l.window)
+			}
+			tensor.MulPacked(scores, padded, base[q*stride:], stride, r, keys[lo*size:], hi-lo, size)
 			for i := range r {
-				tensor.Softmax(scores[i*padded:][:n], scale)
+				row := scores[i*padded:][:hi-lo]
+				if m.bias != nil {
+					tensor.Axpy(row, m.bias[head].from(q+i, lo), 1)
+				}
+				if l.window > 0 {
+					from, to := max(lo, q+i-l.window)-lo, min(hi, q+i+l.window+1)-lo
+					clear(row[:from])
+					clear(row[to:])
+					row = row[from:to]
+				}
+				tensor.Softmax(row, scale)
 			}
 			out := dst[(begin+q)*h+head*size:]
 			if sizeUp == size {
-				tensor.MulRows(out, h, scores, padded, r, values, ldv, size, n)
+				tensor.MulRows(out, h, scores, padded, r, values[lo*ldv:], ldv, size, hi-lo)
 				continue
 			}
 			tmp := grow(&s.heads, rows*sizeUp)
-			tensor.MulRows(tmp, sizeUp, scores, padded, r, values, ldv, sizeUp, n)
+			tensor.MulRows(tmp, sizeUp, scores, padded, r, values[lo*ldv:], ldv, sizeUp, hi-lo)
 			for i := range r {
 				copy(out[i*h:][:size], tmp[i*sizeUp:])
 			}

@@ -50,7 +50,7 @@ func loadBuiltin() (*Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEncoder(dir, weights)
+	e, err := newEncoder(dir, weights, weights.Metadata["name"], weights.Metadata["languages"], nil)
 	if err != nil {
 		return nil, err
 	}

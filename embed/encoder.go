@@ -2,23 +2,16 @@ package embed
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"unsafe"
 
-	"docent/internal/tensor"
-	"docent/internal/tensor/safetensors"
 	"docent/internal/tokenizer"
 
 	"github.com/tmc/langchaingo/embeddings"
@@ -30,72 +23,78 @@ type Encoder struct {
 	fingerprint string
 	languages   []string
 	tok         tokenizer.Tokenizer
-	model       *bert
+	model       *model
+	dim         int
+	prompts     prompts
+	source      string // of the prompts
 	prefix      []int32
 	suffix      []int32
-	maxText     int           // tokens of a text, without the special ones
+	maxText     int           // tokens of a text with its prompt, without the special ones
+	docPrompt   int           // tokens of the prompt of documents
 	slots       chan *scratch // one for each worker; nil until first used
 }
 
 var _ embeddings.Embedder = (*Encoder)(nil)
 
-// Load reads a checkpoint folder: config.json, tokenizer.json or vocab.txt, model.safetensors, and
-// where present modules.json with the pooling and length it refers to (without them: mean pooling, as
-// many tokens as the model has positions). The folder's name becomes the encoder's.
+// Load reads a checkpoint folder: config.json, tokenizer.json or vocab.txt, model.safetensors or the
+// files that model.safetensors.index.json names, and where present sentence-transformers' modules.json
+// with the pooling, dense layers and length it refers to (without them: mean pooling, as many tokens as
+// the model has positions) and its prompts. The folder's name becomes the encoder's.
 //
-// BERT with WordPiece is supported, weights in float32, float16 or bfloat16, or in int8 with scales as
-// scripts/convert_minilm.py writes. Errors name the file and tensor that is wrong.
-func Load(dir string) (*Encoder, error) {
+// [Architectures] lists what is supported, with weights in float32, float16 or bfloat16, or in int8
+// with scales as scripts/convert_minilm.py writes. Errors name the file and tensor that is wrong.
+//
+// Prompts of queries and documents come from the option, else from config_sentence_transformers.json,
+// else for the families E5, BGE, nomic-embed-text v1, mxbai and Snowflake Arctic v1 from the folder's
+// name; [Encoder.Info] shows them.
+func Load(dir string, opts ...Option) (*Encoder, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("load encoder: %w", err)
 	}
-	e, err := load(abs)
+	e, err := load(abs, opts)
 	if err != nil {
 		return nil, fmt.Errorf("load encoder %s: %w", dir, err)
 	}
 	return e, nil
 }
 
-func load(dir string) (*Encoder, error) {
-	name := filepath.Join(dir, "model.safetensors")
-	f, err := os.Open(name)
+func load(dir string, opts []Option) (*Encoder, error) {
+	w, err := openWeights(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	defer w.Close()
+	name := w.metadata["name"]
+	if name == "" {
+		name = filepath.Base(dir)
+	}
+	e, err := newEncoder(os.DirFS(dir), w, name, w.metadata["languages"], opts)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("model.safetensors is not a file")
-	}
-	weights, err := safetensors.Open(f, info.Size())
-	if err != nil {
-		return nil, fmt.Errorf("model.safetensors: %w", err)
-	}
-	e, err := newEncoder(os.DirFS(dir), weights)
+	sum, err := w.digest()
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, info.Size())); err != nil {
-		return nil, fmt.Errorf("model.safetensors: %w", err)
+	e.fingerprint = e.name + "@" + sum
+	if e.source == promptsGiven {
+		e.fingerprint = e.name + "@" + mixed(sum, e.prompts.query, e.prompts.document)
 	}
-	if e.name == "" {
-		e.name = filepath.Base(dir)
-	}
-	e.fingerprint = e.name + "@" + hex.EncodeToString(sum.Sum(nil))[:8]
 	return e, nil
 }
 
-// newEncoder builds an encoder without a fingerprint; its name is the one the weights carry, if any.
-func newEncoder(dir fs.FS, weights *safetensors.File) (*Encoder, error) {
+// newEncoder builds an encoder without a fingerprint.
+func newEncoder(dir fs.FS, weights tensors, name, languages string, opts []Option) (*Encoder, error) {
+	var o options
+	for _, set := range opts {
+		set(&o)
+	}
 	cfg, err := readConfig(dir)
 	if err != nil {
 		return nil, err
 	}
+	cfg.quantise = o.int8
 	tok, err := tokenizer.Load(dir)
 	if err != nil {
 		return nil, err
@@ -103,17 +102,21 @@ func newEncoder(dir fs.FS, weights *safetensors.File) (*Encoder, error) {
 	if tok.Size() > cfg.Vocab {
 		return nil, fmt.Errorf("the tokenizer has %d tokens, the model's vocab_size is %d", tok.Size(), cfg.Vocab)
 	}
-	model, err := loadBERT(weights, cfg)
+	m, err := loadModel(weights, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("model.safetensors: %w", err)
+		return nil, err
 	}
-	e := &Encoder{name: weights.Metadata["name"], tok: tok, model: model, languages: readLanguages(dir)}
-	if s := weights.Metadata["languages"]; s != "" {
-		e.languages = strings.Split(s, ",")
+	e := &Encoder{name: name, tok: tok, model: m, dim: cfg.dim(), languages: readLanguages(dir)}
+	if languages != "" {
+		e.languages = strings.Split(languages, ",")
+	}
+	if err := e.configure(o); err != nil {
+		return nil, err
 	}
 	e.prefix, e.suffix = tok.Specials()
 	e.maxText = cfg.maxTokens - len(e.prefix) - len(e.suffix)
-	if e.maxText < 1 {
+	e.docPrompt = len(tok.Append(nil, e.prompts.document, -1))
+	if left := e.maxText - max(e.docPrompt, len(tok.Append(nil, e.prompts.query, -1))); left < 1 {
 		return nil, fmt.Errorf("max_seq_length %d leaves no room for text", cfg.maxTokens)
 	}
 	if len(e.prefix)+len(e.suffix) == 0 {
@@ -135,10 +138,10 @@ func (e *Encoder) Name() string { return e.name }
 func (e *Encoder) Fingerprint() string { return e.fingerprint }
 
 // Dim is the number of values of a vector.
-func (e *Encoder) Dim() int { return e.model.cfg.Hidden }
+func (e *Encoder) Dim() int { return e.dim }
 
-// MaxTokens is the most tokens of a text that are read, special tokens not counted.
-func (e *Encoder) MaxTokens() int { return e.maxText }
+// MaxTokens is the most tokens of a document that are read, not counting special tokens and the prompt.
+func (e *Encoder) MaxTokens() int { return e.maxText - e.docPrompt }
 
 // Languages are the ISO 639-1 codes of the languages the model was trained on; empty when it does not
 // say.
@@ -149,9 +152,9 @@ func (e *Encoder) Languages() []string { return slices.Clone(e.languages) }
 // a passage.
 func (e *Encoder) TokenStarts(dst []int, text string) []int { return e.tok.AppendStarts(dst, text) }
 
-// EmbedQuery embeds one text.
+// EmbedQuery embeds one text, with the prompt of queries before it where the model has one.
 func (e *Encoder) EmbedQuery(ctx context.Context, text string) ([]float32, error) {
-	out, err := e.EmbedDocuments(ctx, []string{text})
+	out, err := e.embed(ctx, []string{e.prompts.query + text})
 	if err != nil {
 		return nil, err
 	}
@@ -162,9 +165,21 @@ func (e *Encoder) EmbedQuery(ctx context.Context, text string) ([]float32, error
 const groupTokens = 512
 
 // EmbedDocuments embeds texts: one vector of Dim values and length 1 for each, in order. Text past
-// MaxTokens is cut; an empty text has a vector like any other. When ctx ends first, the error is its
-// cause and no vectors are returned.
+// MaxTokens is cut; an empty text has a vector like any other. Where the model has a prompt for
+// documents, it is put before each. When ctx ends first, the error is its cause and no vectors are
+// returned.
 func (e *Encoder) EmbedDocuments(ctx context.Context, texts []string) ([][]float32, error) {
+	if p := e.prompts.document; p != "" {
+		texts = slices.Clone(texts)
+		for i, t := range texts {
+			texts[i] = p + t
+		}
+	}
+	return e.embed(ctx, texts)
+}
+
+// embed embeds texts that have their prompts.
+func (e *Encoder) embed(ctx context.Context, texts []string) ([][]float32, error) {
 	out := make([][]float32, len(texts))
 	if len(texts) == 0 {
 		return out, nil
@@ -245,18 +260,11 @@ func (e *Encoder) run(ctx context.Context, s *scratch, texts []string, out [][]f
 		if err := e.model.forward(ctx, s); err != nil {
 			return err
 		}
-		begin, dim := 0, e.Dim()
+		begin, h := 0, e.model.cfg.Hidden
 		for i, end := range s.ends {
-			v := make([]float32, dim)
-			if e.model.cfg.pooling == poolCLS {
-				copy(v, s.x[begin*dim:])
-			} else {
-				for t := begin; t < end; t++ {
-					tensor.Axpy(v, s.x[t*dim:(t+1)*dim], 1)
-				}
-			}
-			if !normalise(v) {
-				return fmt.Errorf("embed text %d: the model gave no finite vector", done+i)
+			v, err := e.model.vector(s.x[begin*h:end*h], e.dim)
+			if err != nil {
+				return fmt.Errorf("embed text %d: %w", done+i, err)
 			}
 			out[done+i] = v
 			begin = end
@@ -264,25 +272,4 @@ func (e *Encoder) run(ctx context.Context, s *scratch, texts []string, out [][]f
 		done += len(s.ends)
 	}
 	return nil
-}
-
-// normalise scales v to length 1; it is false when v has no direction.
-func normalise(v []float32) bool {
-	sum := 0.0
-	for _, x := range v {
-		sum += float64(x) * float64(x)
-	}
-	if !(sum > 0) || math.IsInf(sum, 0) {
-		return false
-	}
-	inv := 1 / math.Sqrt(sum)
-	for i, x := range v {
-		v[i] = float32(float64(x) * inv)
-	}
-	return true
-}
-
-// asInt8 reads bytes as the signed values they hold.
-func asInt8(b []byte) []int8 {
-	return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(b))), len(b))
 }

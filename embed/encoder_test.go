@@ -163,10 +163,10 @@ func TestLoadRefused(t *testing.T) {
 		"negative size":     {"config.json", replace(`"hidden_size": 32`, `"hidden_size": -32`), "hidden_size"},
 		"heads":             {"config.json", replace(`"num_attention_heads": 4`, `"num_attention_heads": 5`), "num_attention_heads"},
 		"model type":        {"config.json", replace(`"bert"`, `"gpt2"`), "gpt2"},
-		"activation":        {"config.json", replace(`"gelu"`, `"relu"`), "relu"},
+		"activation":        {"config.json", replace(`"gelu"`, `"softsign"`), "softsign"},
 		"config not JSON":   {"config.json", func([]byte) []byte { return []byte("{") }, "config.json"},
-		"pooling mode":      {"1_Pooling/config.json", replace(`"pooling_mode_mean_tokens": true`, `"pooling_mode_max_tokens": true`), "max_tokens"},
-		"module":            {"modules.json", replace("models.Pooling", "models.Dense"), "Dense"},
+		"pooling mode":      {"1_Pooling/config.json", replace(`"pooling_mode_mean_tokens": true`, `"pooling_mode_weightedmean_tokens": true`), "weightedmean"},
+		"module":            {"modules.json", replace("models.Pooling", "models.LSTM"), "LSTM"},
 		"module's path":     {"modules.json", replace("1_Pooling", "../../etc"), "leaves the folder"},
 		"no room for text":  {"sentence_bert_config.json", replace("32", "2"), "no room"},
 		"vocabulary longer": {"vocab.txt", func(b []byte) []byte { return append(b, "one more\n"...) }, "vocab_size"},
@@ -235,10 +235,31 @@ func FuzzConfig(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data)
+	dirs, err := filepath.Glob("testdata/*/config.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range dirs {
+		if data, err = os.ReadFile(name); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var c modelConfig
-		if json.Unmarshal(data, &c) == nil && c.check() == nil && (c.Hidden <= 0 || c.Hidden%c.Heads != 0) {
+		var raw rawConfig
+		if json.Unmarshal(data, &raw) != nil {
+			return
+		}
+		c, err := raw.config()
+		if err != nil {
+			return
+		}
+		if c.Hidden <= 0 || c.Hidden%c.Heads != 0 || c.maxTokens < 1 || c.maxTokens > c.Positions-c.firstPosition ||
+			c.Groups < 1 || c.Groups > c.Layers || activations[c.Activation] == nil || len(c.layerTypes) > 0 && c.window > 0 && len(c.layerTypes) != c.Layers {
 			t.Fatalf("accepted %+v", c)
+		}
+		for i := range c.Layers {
+			c.local(i)
 		}
 	})
 }

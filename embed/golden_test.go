@@ -164,6 +164,7 @@ func TestTinyCheckpoints(t *testing.T) {
 			if err := json.Unmarshal(data, &rows); err != nil {
 				t.Fatal(err)
 			}
+			largest := 0.0
 			for _, r := range rows {
 				ids := slices.Clone(e.prefix)
 				for _, tok := range e.tok.Append(nil, r.Text, e.MaxTokens()) {
@@ -176,12 +177,17 @@ func TestTinyCheckpoints(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if len(got) != len(r.Vector) || len(got) != e.Dim() {
+					t.Fatalf("%q: %d values, want %d", r.Text, len(got), len(r.Vector))
+				}
 				for i := range got {
-					if d := math.Abs(float64(got[i] - r.Vector[i])); !(d <= 1e-5) {
+					d := math.Abs(float64(got[i] - r.Vector[i]))
+					if largest = max(largest, d); !(d <= 1e-5) {
 						t.Fatalf("%q: value %d is %v, want %v", r.Text, i, got[i], r.Vector[i])
 					}
 				}
 			}
+			t.Logf("%s: largest difference of a value %.2g", e.Info().Architecture, largest)
 		})
 	}
 }
