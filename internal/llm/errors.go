@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"regexp"
 	"time"
+
+	"docent/internal/llm/engine"
 )
 
 var (
@@ -19,6 +21,8 @@ var (
 	ErrBrokenOff = errors.New("model server broke the reply off")
 	// ErrNoModel is wrapped when a server offers no model, or not the one asked for.
 	ErrNoModel = errors.New("no such model")
+	// ErrTools is returned by local models when they are given tools.
+	ErrTools = errors.New("local models do not call tools")
 )
 
 // A StatusError is a reply of the model server that is an error.
@@ -51,9 +55,12 @@ func (e *StatusError) Error() string {
 
 var overflow = regexp.MustCompile(`(?i)context[ _-]?(length|window|size)|maximum context|too many (input )?tokens|prompt is too long|exceeds? the (available|maximum)|input (is )?too long|exceed_context_size`)
 
-// IsContextOverflow reports whether err is a server's refusal of a prompt that is longer than the
-// model's context window.
+// IsContextOverflow reports whether err is the refusal of a prompt that is longer than the model's
+// context window.
 func IsContextOverflow(err error) bool {
+	if errors.Is(err, engine.ErrContext) {
+		return true
+	}
 	var s *StatusError
 	return errors.As(err, &s) && s.Code >= 200 && s.Code != http.StatusTooManyRequests && overflow.MatchString(s.Message)
 }

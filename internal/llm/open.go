@@ -39,13 +39,18 @@ func Open(ctx context.Context, cfg Config) (Selected, error) {
 	switch cfg.Provider {
 	case ExtractiveAnswer:
 		return extractive, nil
+	case Local:
+		return openLocal(cfg)
 	case OpenAI:
 		return openOpenAI(ctx, cfg)
 	case Ollama:
 		return openOllama(ctx, cfg)
 	case Auto, "":
 	default:
-		return Selected{}, fmt.Errorf("model provider %q: want %s, %s, %s or %s", cfg.Provider, Auto, OpenAI, Ollama, ExtractiveAnswer)
+		return Selected{}, fmt.Errorf("model provider %q: want %s, %s, %s, %s or %s", cfg.Provider, Auto, Local, OpenAI, Ollama, ExtractiveAnswer)
+	}
+	if isModelFile(cfg.Model) && cfg.BaseURL == "" && cfg.APIKey == "" {
+		return openLocal(cfg) // a file that was named and cannot be read is no reason to look elsewhere
 	}
 
 	var notices []string
@@ -62,6 +67,16 @@ func Open(ctx context.Context, cfg Config) (Selected, error) {
 			return Selected{}, ctx.Err()
 		}
 		cfg.Logger.Warn("configured language model cannot be used", "error", err)
+		notices = append(notices, err.Error())
+	}
+	if sel, found, err := openInstalled(cfg); found {
+		if err == nil {
+			if len(notices) > 0 {
+				sel.Notice = fmt.Sprintf("%s. Using the installed %s instead.", notices[0], sel.Name)
+			}
+			return sel, nil
+		}
+		cfg.Logger.Warn("installed language model cannot be used", "error", err)
 		notices = append(notices, err.Error())
 	}
 	local := cfg
@@ -88,6 +103,27 @@ func Open(ctx context.Context, cfg Config) (Selected, error) {
 	}
 	extractive.Notice = strings.Join(notices, "; ")
 	return extractive, nil
+}
+
+// openInstalled opens the installed file that cfg names, or the newest; a name that is not that of a file
+// is left to the servers.
+func openInstalled(cfg Config) (sel Selected, found bool, err error) {
+	if cfg.ModelDir == "" {
+		return Selected{}, false, nil
+	}
+	if cfg.BaseURL != "" {
+		cfg.Model = "" // the name was meant for the server
+	}
+	path, err := findModel(cfg)
+	if errors.Is(err, ErrNoModel) {
+		return Selected{}, false, nil
+	}
+	if err != nil {
+		return Selected{}, true, err
+	}
+	cfg.Model = path
+	sel, err = openLocal(cfg)
+	return sel, true, err
 }
 
 func openOpenAI(ctx context.Context, cfg Config) (Selected, error) {

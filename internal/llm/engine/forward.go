@@ -10,12 +10,13 @@ import (
 const (
 	batch      = 512 // most tokens of a prompt that are computed together
 	queryBlock = 32  // queries whose attention is computed together
-	fewRows    = 4   // up to here tokens are multiplied one at a time, from quantised weights
+	fewRows    = 4   // up to here a scored text is computed one token at a time, like an answer
 )
 
 // state is one sequence being computed: its keys and values, and the buffers of a step.
 type state struct {
 	pool   *pool
+	single bool
 	tokens []int32 // whose keys and values are in the cache
 	room   int     // tokens the cache has place for
 	k, v   [][]float32
@@ -71,7 +72,12 @@ func grow(b *[]float32, n int) []float32 {
 // forward computes tokens, which follow those in the state, and returns the logits of the last, or with
 // all of every one, one row of the vocabulary's size each. The result belongs to the state. It looks at
 // ctx between layers; when it ends early, the state holds what it held before.
-func (m *Model) forward(ctx context.Context, s *state, tokens []int32, all bool) ([]float32, error) {
+//
+// The tokens of a prompt are computed together, in float32, whatever their number, so that an answer is
+// the same with and without a part that was known already; with single they are computed one at a time
+// from quantised weights.
+func (m *Model) forward(ctx context.Context, s *state, tokens []int32, all, single bool) ([]float32, error) {
+	s.single = single
 	p := &m.params
 	n, start := len(tokens), len(s.tokens)
 	m.reserve(s, start+n)
@@ -223,7 +229,7 @@ type out struct {
 // mul multiplies n rows of a with each of the matrices, which have the same inputs.
 func (m *Model) mul(s *state, a []float32, n int, outs ...out) {
 	k := outs[0].l.w.K
-	if n <= fewRows {
+	if s.single {
 		for i := range n {
 			s.vec.Set(a[i*k:(i+1)*k], m.cfg.Exact)
 			total := 0
@@ -274,7 +280,7 @@ func (m *Model) mul(s *state, a []float32, n int, outs ...out) {
 func (m *Model) attend(s *state, l int, att, q []float32, start, n int) {
 	p := &m.params
 	hd, group, window := p.headDim, p.heads/p.kvHeads, m.layers[l].window
-	if n <= fewRows {
+	if s.single {
 		s.pool.run(p.heads*n, func(w, part int) {
 			i, h := part/p.heads, part%p.heads
 			to := start + i + 1

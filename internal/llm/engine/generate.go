@@ -82,7 +82,7 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 		limit = min(limit, opts.MaxTokens)
 	}
 	start := time.Now()
-	logits, reused, err := m.prefill(ctx, s, prompt)
+	logits, reused, err := m.prefill(ctx, s, prompt, 0)
 	if err != nil {
 		return res, err
 	}
@@ -105,7 +105,7 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 		if res.Completion >= limit {
 			return res, nil
 		}
-		if logits, err = m.forward(ctx, s, past[len(past)-1:], false); err != nil {
+		if logits, err = m.forward(ctx, s, past[len(past)-1:], false, true); err != nil {
 			return res, err
 		}
 	}
@@ -125,7 +125,7 @@ func (m *Model) Logits(ctx context.Context, prompt []int32) ([][]float32, error)
 	var out [][]float32
 	for at := 0; at < len(prompt); at += batch {
 		part := prompt[at:min(len(prompt), at+batch)]
-		logits, err := m.forward(ctx, s, part, true)
+		logits, err := m.forward(ctx, s, part, true, false)
 		if err != nil {
 			return nil, err
 		}
@@ -168,15 +168,16 @@ func (m *Model) take(ctx context.Context) (*state, error) {
 	}
 }
 
-// prefill computes what the state does not hold of a prompt, the last token always.
-func (m *Model) prefill(ctx context.Context, s *state, prompt []int32) (logits []float32, reused int, err error) {
+// prefill computes what the state does not hold of a prompt, the last token always; up to few tokens one
+// at a time.
+func (m *Model) prefill(ctx context.Context, s *state, prompt []int32, few int) (logits []float32, reused int, err error) {
 	for reused < min(len(s.tokens), len(prompt)-1) && s.tokens[reused] == prompt[reused] {
 		reused++
 	}
 	s.tokens = s.tokens[:reused]
 	m.reserve(s, len(prompt))
 	for at := reused; at < len(prompt); at += batch {
-		if logits, err = m.forward(ctx, s, prompt[at:min(len(prompt), at+batch)], false); err != nil {
+		if logits, err = m.forward(ctx, s, prompt[at:min(len(prompt), at+batch)], false, len(prompt)-reused <= few); err != nil {
 			return nil, reused, err
 		}
 	}
@@ -244,6 +245,6 @@ func (m *Model) Next(ctx context.Context, prompt []int32) ([]float32, error) {
 		return nil, err
 	}
 	defer func() { m.slots <- s }()
-	logits, _, err := m.prefill(ctx, s, prompt)
+	logits, _, err := m.prefill(ctx, s, prompt, fewRows)
 	return append([]float32(nil), logits...), err
 }
