@@ -40,11 +40,20 @@ function patchTurn(id: string, key: string, change: (turn: Turn) => Turn) {
   }));
 }
 
-export async function openThread(id: string) {
+// An answer that was stopped or is made for another tab is recorded a moment after the question: a
+// conversation that ends in a question is read again this often, for so long (milliseconds).
+const rereadEvery = 1_500;
+const rereadFor = 30_000;
+
+export async function openThread(id: string, since = Date.now()) {
   if (running.has(id)) return;
   try {
     const conversation = await api.conversation(id);
     if (running.has(id)) return;
+    const messages = conversation.messages ?? [];
+    if (messages[messages.length - 1]?.role === "user" && Date.now() - since < rereadFor) {
+      setTimeout(() => void openThread(id, since), rereadEvery);
+    }
     useChats.setState((state) => {
       const { [id]: _, ...failures } = state.failures;
       return {
@@ -54,7 +63,7 @@ export async function openThread(id: string) {
           [id]: {
             collection: conversation.collection,
             title: conversation.title,
-            turns: turnsFromMessages(conversation.messages ?? []),
+            turns: turnsFromMessages(messages),
           },
         },
       };
