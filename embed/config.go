@@ -361,17 +361,8 @@ func readConfig(dir fs.FS) (*modelConfig, error) {
 			return nil, fmt.Errorf("modules.json: module %q is not supported", m.Type)
 		}
 	}
-	if limit <= 0 {
-		var t struct {
-			Max float64 `json:"model_max_length"` // 1e30 for none
-		}
-		if _, err := readJSON(dir, "tokenizer_config.json", &t); err != nil {
-			return nil, err
-		}
-		limit = int(min(max(t.Max, 0), 1<<20))
-	}
-	if limit > 0 {
-		c.maxTokens = min(c.maxTokens, limit)
+	if err := c.limit(dir, limit); err != nil {
+		return nil, err
 	}
 	if c.prompts, c.prompted, err = readPrompts(dir); err != nil {
 		return nil, err
@@ -380,6 +371,24 @@ func readConfig(dir fs.FS) (*modelConfig, error) {
 		return nil, errors.New("pooling without the tokens of the prompt (include_prompt) is not supported")
 	}
 	return c, nil
+}
+
+// limit sets maxTokens to what is asked for, or for 0 to what the tokenizer's configuration says, and
+// at most to what the model has positions for.
+func (c *modelConfig) limit(dir fs.FS, tokens int) error {
+	if tokens <= 0 {
+		var t struct {
+			Max float64 `json:"model_max_length"` // 1e30 for none
+		}
+		if _, err := readJSON(dir, "tokenizer_config.json", &t); err != nil {
+			return err
+		}
+		tokens = int(min(max(t.Max, 0), 1<<20))
+	}
+	if tokens > 0 {
+		c.maxTokens = min(c.maxTokens, tokens)
+	}
+	return nil
 }
 
 // readPooling also tells whether the tokens of the prompt are pooled with the others.

@@ -172,24 +172,7 @@ func TestLoadRefused(t *testing.T) {
 		"vocabulary longer": {"vocab.txt", func(b []byte) []byte { return append(b, "one more\n"...) }, "vocab_size"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := os.CopyFS(dir, os.DirFS(good)); err != nil {
-				t.Fatal(err)
-			}
-			path := filepath.Join(dir, c.file)
-			if c.edit == nil {
-				if err := os.Remove(path); err != nil {
-					t.Fatal(err)
-				}
-			} else {
-				data, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(path, c.edit(data), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
+			dir := broken(t, good, c.file, c.edit)
 			if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
@@ -198,6 +181,30 @@ func TestLoadRefused(t *testing.T) {
 	if _, err := Load(filepath.Join(t.TempDir(), "nothing")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
+}
+
+// broken copies a checkpoint and edits a file of it; nil removes the file.
+func broken(t *testing.T, good, file string, edit func([]byte) []byte) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(good)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, file)
+	if edit == nil {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, edit(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func replace(old, with string) func([]byte) []byte {

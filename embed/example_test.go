@@ -38,3 +38,17 @@ func ExampleBuiltin() {
 	// all-MiniLM-L6-v2-int8 384
 	// true true
 }
+
+func ExampleLoadCrossEncoder() {
+	// A checkpoint of a few kB with random weights; any reranker's folder will do.
+	cross, err := embed.LoadCrossEncoder("testdata/cross-bert")
+	if err != nil {
+		log.Fatal(err)
+	}
+	scores, err := cross.Score(context.Background(), "hello", []string{"hello world", "the cat"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(cross.Info().Architecture, len(scores), scores[0] > 0 && scores[0] < 1)
+	// Output: BERT 2 true
+}
