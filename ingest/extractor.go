@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
+	"strings"
 	"time"
 )
 
@@ -250,7 +251,7 @@ func (p *parser) parseInput(in *input) (*Document, error) {
 	}
 	parse, ok := parsers[form.format]
 	if !ok {
-		return nil, parseError(ErrUnsupported, "it seems to be %s; formats that can be read: %s", form.what, supportedFormats)
+		return nil, parseError(ErrUnsupported, "it seems to be %s; formats that can be read: %s", withArticle(form.what), supportedFormats)
 	}
 	doc, err := parse(p, in, form)
 	if err != nil {
@@ -287,4 +288,18 @@ func byteSize(n int64) string {
 		return fmt.Sprintf("%d KiB", n>>10)
 	}
 	return fmt.Sprintf("%d bytes", n)
+}
+
+// withArticle puts "a" or "an" before the name of a kind of file, where one belongs.
+func withArticle(what string) string {
+	first, _, _ := strings.Cut(what, " ")
+	switch {
+	case strings.Contains(first, "/"):
+		return "of type " + what
+	case what == "" || first == "plain" || first == "binary" || first == "source" || first == "lines" || strings.HasSuffix(what, " data") || strings.HasSuffix(what, "subtitles"):
+		return what
+	case strings.ContainsRune("AEIOaeio", rune(what[0])), strings.HasPrefix(what, "X"), strings.HasPrefix(what, "RTF"), strings.HasPrefix(what, "HTML"):
+		return "an " + what // by sound: X, R and H are spelled out
+	}
+	return "a " + what
 }
