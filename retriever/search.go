@@ -51,6 +51,7 @@ type searchConfig struct {
 	documents   []string
 	restricted  bool
 	metadata    map[string][]string
+	rerank      *reranking
 }
 
 // A SearchOption changes how one search is done.
@@ -113,6 +114,14 @@ func (s *Store) Search(ctx context.Context, collection, query string, opts ...Se
 	if _, err := ParseMode(string(cfg.mode)); err != nil {
 		return nil, err
 	}
+	if cfg.rerank != nil {
+		return s.reranked(ctx, collection, query, cfg)
+	}
+	return s.find(ctx, collection, query, cfg)
+}
+
+// find is Search once its options are settled.
+func (s *Store) find(ctx context.Context, collection, query string, cfg searchConfig) ([]Hit, error) {
 	for {
 		vector, encoder, err := s.questionVector(ctx, collection, query, &cfg)
 		if err != nil {
