@@ -35,7 +35,7 @@ func FuzzLedong(f *testing.F) {
 			if q := pdfQuality(pg); q < 0 || q > 1 {
 				t.Errorf("quality %v", q)
 			}
-			for _, s := range pdfSegments(pg) {
+			for _, s := range pdfSegments(pg, nil) {
 				if s.text == "" || !utf8.ValidString(s.text) {
 					t.Errorf("segment %q", s.text)
 				}

@@ -35,6 +35,8 @@ type pdfPage struct {
 	engine        string
 	width, height float64
 	chars         []pdfChar
+	rules         []pdfRule
+	dots          [][4]float64 // small shapes: x0, y0, x1, y1
 }
 
 // pdfSheet is a page on its way to blocks.
@@ -43,6 +45,7 @@ type pdfSheet struct {
 	engine        string
 	width, height float64
 	segs          []pdfSeg
+	across        []pdfRule // the lines that run across it
 	err           error
 }
 
@@ -73,7 +76,10 @@ func parsePDF(p *parser, in *input, f form) (*Document, error) {
 			}
 		} else {
 			sh.engine, sh.width, sh.height = pg.engine, pg.width, pg.height
-			sh.segs = pdfSegments(pg)
+			across, down := pdfJoinRules(pg.rules)
+			sh.across = pdfFreeRules(across, down)
+			sh.segs = pdfSegments(pg, pdfTableGrids(pg, across, down))
+			pdfDrawnBullets(sh.segs, pg.dots)
 			runes += int64(len(pg.chars))
 		}
 		if in.cfg.MaxText > 0 && runes > in.cfg.MaxText {
@@ -247,9 +253,10 @@ func pdfBuild(b *docBuilder, sheets []pdfSheet, outline []outlineItem) {
 	body := pdfBodySize(sheets)
 	pages := make([][]pdfPara, len(sheets))
 	for i := range sheets {
-		pages[i] = pdfParas(sheets[i].segs, body)
+		pages[i] = pdfParas(sheets[i].segs, sheets[i].across, body)
 	}
 	pdfHeadings(pages, body, outline)
+	pdfJoinTables(pages)
 	var last *pdfPara
 	for i := range sheets {
 		label := sheets[i].label
@@ -261,6 +268,12 @@ func pdfBuild(b *docBuilder, sheets []pdfSheet, outline []outlineItem) {
 		extended := false
 		for j := range pages[i] {
 			para := &pages[i][j]
+			if para.joined && len(b.doc.Blocks) > 0 {
+				b.extend("\n", para.text)
+				extended = true
+				last = para
+				continue
+			}
 			if j == 0 && last != nil && last.open && para.kind == chunker.Paragraph && pdfContinues(last, para) {
 				sep, text := pdfSeam(b, last.text, para.text)
 				b.extend(sep, text)
@@ -355,6 +368,9 @@ func dropMargins(sheets []pdfSheet) {
 			// Within an eighth of the page's height of its edges, or the outermost line within a quarter.
 			top := s.cy() < 0.125*sh.height || s.cy() < 0.25*sh.height && s.cy()-first < 1.2*s.size
 			bottom := s.cy() > 0.875*sh.height || s.cy() > 0.75*sh.height && last-s.cy() < 1.2*s.size
+			if s.grid != nil && s.grid.ys[len(s.grid.ys)-1]-s.grid.ys[0] > 0.15*sh.height {
+				continue // the header of a table that begins a page
+			}
 			if !top && !bottom || s.turned || utf8.RuneCountInString(s.text) > 150 {
 				continue
 			}

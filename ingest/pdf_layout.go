@@ -20,18 +20,35 @@ type pdfSeg struct {
 	vertical       bool // written from top to bottom
 	turned         bool // written along another line than the page's
 	runes          int
+
+	grid *pdfGrid // the table it stands in, if any,
+	cell int      // and where in it
+
+	table *pdfTableText // instead of text: a whole table
 }
 
 func (s *pdfSeg) cy() float64 { return (s.y0 + s.y1) / 2 }
 
-// pdfSegments cuts a page's characters, in the engine's order, into segments.
-func pdfSegments(pg *pdfPage) []pdfSeg {
+// pdfSegments cuts a page's characters, in the engine's order, into segments, at the latest where a
+// cell of one of the grids ends.
+func pdfSegments(pg *pdfPage, grids []*pdfGrid) []pdfSeg {
 	var segs []pdfSeg
 	var cur []pdfChar
 	space := false
+	var grid *pdfGrid // of cur
+	cell := 0
+	where := func(c pdfChar) (*pdfGrid, int) {
+		for _, g := range grids {
+			if p, ok := g.place(float64(c.x0+c.x1)/2, float64(c.y0+c.y1)/2); ok {
+				return g, p
+			}
+		}
+		return nil, 0
+	}
 	flush := func() {
 		if len(cur) > 0 {
 			if s, ok := newPDFSeg(cur); ok {
+				s.grid, s.cell = grid, cell
 				segs = append(segs, s)
 			}
 		}
@@ -54,6 +71,8 @@ func pdfSegments(pg *pdfPage) []pdfSeg {
 			}
 			if pdfBreaks(cur, c, space) {
 				flush()
+			} else if g, p2 := where(c); len(grids) > 0 && (g != grid || p2 != cell) && (space || c.x0-p.x1 > 0.15*size || isCJK(c.r)) {
+				flush() // a word that runs over a line is left whole
 			} else if gap := c.x0 - p.x1; !space && c.angle == 0 && p.angle == 0 && gap > 0.3*size && gap > 0.9*max(p.x1-p.x0, c.x1-c.x0) && !isCJK(c.r) && !isCJK(p.r) && c.y1 > p.y0 {
 				space = true // the engine missed a wide gap
 			}
@@ -62,10 +81,48 @@ func pdfSegments(pg *pdfPage) []pdfSeg {
 			cur = append(cur, pdfChar{r: ' ', x0: cur[len(cur)-1].x1, x1: c.x0, y0: c.y0, y1: c.y1, size: c.size, angle: c.angle})
 		}
 		space = false
+		if len(cur) == 0 && len(grids) > 0 {
+			grid, cell = where(c)
+		}
 		cur = append(cur, c)
 	}
 	flush()
 	return dropOverprint(segs)
+}
+
+// pdfDrawnBullets puts a bullet before each line that has a small shape on its left, as browsers draw
+// the marks of lists: between a third of its size and twice its size away, with nothing in between.
+func pdfDrawnBullets(segs []pdfSeg, dots [][4]float64) {
+	if len(dots) == 0 || len(dots) > pdfMaxDots {
+		return
+	}
+	for _, d := range dots {
+		x, y := d[2], (d[1]+d[3])/2
+		var best *pdfSeg
+		clear := true
+		for i := range segs {
+			s := &segs[i]
+			if s.turned || s.vertical || y < s.y0 || y > s.y1 {
+				continue
+			}
+			if x > s.x0-0.2*s.size {
+				// Beside a word on its left, or within one, it is something else.
+				clear = clear && d[0] > s.x1+6*s.size
+				continue
+			}
+			if best == nil || s.x0 < best.x0 {
+				best = s
+			}
+		}
+		if best == nil || !clear || best.grid != nil || best.x0-x > 2.5*best.size || d[3]-d[1] > 0.5*best.size || pdfBullet.MatchString(best.text) {
+			continue
+		}
+		if f := firstRune(best.text); !unicode.IsLetter(f) && !unicode.IsDigit(f) {
+			continue
+		}
+		best.text = "• " + best.text
+		best.x0 = d[0]
+	}
 }
 
 func abs32(v float32) float32 { return float32(math.Abs(float64(v))) }
@@ -293,6 +350,9 @@ func pdfRows(segs []pdfSeg) []pdfRow {
 		lead := segs[i]
 		for j < len(segs) {
 			s := segs[j]
+			if s.table != nil || lead.table != nil {
+				break
+			}
 			if s.cy()-lead.cy() > 0.5*max(s.size, lead.size)*0.9 || s.y0 > lead.y1-0.15*min(s.size, lead.size) {
 				break
 			}
@@ -323,13 +383,17 @@ func overlapsX(row []pdfSeg, s pdfSeg) bool {
 // pdfRegion is a part of a page that reads from top to bottom.
 type pdfRegion struct{ rows []pdfRow }
 
+// pdfMaxOrdered is the number of segments of a page up to which columns are looked for: a page of small
+// print has a thousand, and the time grows with the square.
+const pdfMaxOrdered = 6000
+
 // pdfOrder arranges a page's segments into regions in reading order: columns one after another,
 // between the lines that run across them.
 func pdfOrder(segs []pdfSeg, depth int) []pdfRegion {
 	if len(segs) == 0 {
 		return nil
 	}
-	if depth < 4 {
+	if depth < 4 && len(segs) <= pdfMaxOrdered {
 		if g, ok := pdfGutter(segs); ok {
 			var left, right, cross []pdfSeg
 			for _, s := range segs {
@@ -466,8 +530,15 @@ func pdfColumn(segs []pdfSeg) bool {
 	for _, r := range rows {
 		x0, x1 = min(x0, r.x0), max(x1, r.x1)
 	}
-	full, runes := 0, 0
+	full, runes, n := 0, 0, 0
 	for _, r := range rows {
+		if t := r.segs[0].table; t != nil {
+			n += t.lines // as so many lines of text
+			full += t.lines
+			runes += 16 * t.lines
+			continue
+		}
+		n++
 		if r.x1-r.x0 > 0.6*(x1-x0) {
 			full++
 		}
@@ -476,7 +547,7 @@ func pdfColumn(segs []pdfSeg) bool {
 			runes += r.runes
 		}
 	}
-	return full*2 >= len(rows) && runes >= 16*len(rows)
+	return full*2 >= n && runes >= 16*n
 }
 
 func firstRune(s string) rune {
@@ -507,15 +578,21 @@ type pdfPara struct {
 	open  bool // may go on in the next paragraph: it does not end like one
 	level int
 	gap   bool // set apart from what stands above
+
+	table  *pdfTableText // of a table
+	joined bool          // goes on with the table before
 }
 
-// pdfParas builds the blocks of a page from its segments.
-func pdfParas(segs []pdfSeg, body float64) []pdfPara {
+// pdfParas builds the blocks of a page from its segments and the lines drawn across it.
+func pdfParas(segs []pdfSeg, across []pdfRule, body float64) []pdfPara {
+	segs = pdfSetTables(segs, across)
 	var level, vertical, turned []pdfSeg
 	verticalRunes, allRunes := 0, 0
 	for _, s := range segs {
 		allRunes += s.runes
 		switch {
+		case s.table != nil:
+			level = append(level, s)
 		case s.turned:
 			turned = append(turned, s)
 		case s.vertical:
@@ -610,17 +687,35 @@ func pdfRegionParas(rows []pdfRow, body float64) []pdfPara {
 		out = append(out, pdfJoin(cur, curGap, right))
 		cur = nil
 	}
+	// Each row may begin a table, of any number of rows. Real pages do not come near this bound.
+	budget := 2000 + 50*len(rows)
 	for i := 0; i < len(rows); {
-		if n, md := pdfTable(rows[i:]); n > 0 {
+		if t := rows[i].segs[0].table; t != nil {
 			flush()
-			out = append(out, pdfPara{kind: chunker.Table, text: md, size: rows[i].size, lines: n})
+			if t.caption != "" {
+				out = append(out, pdfPara{kind: chunker.Paragraph, text: t.caption, size: rows[i].size, lines: 2, gap: true})
+			}
+			out = append(out, pdfPara{kind: chunker.Table, table: t, size: rows[i].size, lines: t.lines})
+			i++
+			continue
+		}
+		if n, t := pdfTable(rows[i:], &budget); n > 0 {
+			flush()
+			out = append(out, pdfPara{kind: chunker.Table, table: t, size: rows[i].size, lines: n})
 			i += n
-			curGap = true
+			continue
+		}
+		if n, columns := pdfTextColumns(rows[i:], &budget); n > 0 {
+			flush()
+			for _, c := range columns {
+				out = append(out, pdfRegionParas(c, body)...)
+			}
+			i += n
 			continue
 		}
 		r := rows[i]
 		gap := true
-		if i > 0 {
+		if i > 0 && rows[i-1].segs[0].table == nil {
 			p := rows[i-1]
 			d := (r.cy() - p.cy()) / max(min(r.size, p.size), 1)
 			gap = d > 1.4*leading || d < 0
@@ -760,93 +855,4 @@ func joinLines(a, b string) string {
 		return a + b
 	}
 	return a + " " + b
-}
-
-// pdfTable tells whether rows begin with a table, of how many rows, and gives it as Markdown. It goes
-// by the strips of white between the segments of rows that follow one another.
-func pdfTable(rows []pdfRow) (int, string) {
-	if len(rows) < 2 || len(rows[0].segs) < 2 {
-		return 0, ""
-	}
-	n, multi, cells, runes := 0, 0, 0, 0
-	type span struct{ x0, x1 float64 }
-	var cols []span
-	add := func(cols []span, r pdfRow) []span {
-		next := slices.Clone(cols)
-		for _, s := range r.segs {
-			next = append(next, span{s.x0, s.x1})
-		}
-		slices.SortFunc(next, func(a, b span) int { return cmpFloat(a.x0, b.x0) })
-		merged := next[:0]
-		for _, s := range next {
-			if k := len(merged); k > 0 && s.x0 < merged[k-1].x1 {
-				merged[k-1].x1 = max(merged[k-1].x1, s.x1)
-			} else {
-				merged = append(merged, s)
-			}
-		}
-		return merged
-	}
-	for i, r := range rows {
-		if i > 0 && (r.y0-rows[i-1].y1 > 2.2*r.size || r.size > 1.5*rows[0].size || r.y0 < rows[i-1].y1-0.35*r.size || r.size < 0.75*rows[i-1].size) {
-			break
-		}
-		for _, s := range r.segs {
-			if dotLeader.MatchString(s.text) {
-				return 0, ""
-			}
-		}
-		next := add(cols, r)
-		if i > 0 && (len(next) < 2 || len(next) < len(cols)-len(cols)/3) {
-			break
-		}
-		if len(r.segs) == 1 {
-			// A further line of a cell, unless it runs beyond its column.
-			if i+1 >= len(rows) || len(rows[i+1].segs) < 2 || r.y0-rows[i-1].y1 > 0.6*r.size {
-				break
-			}
-		} else {
-			multi++
-		}
-		for _, s := range r.segs {
-			cells++
-			runes += s.runes
-		}
-		cols = next
-		n = i + 1
-	}
-	if len(cols) < 2 || multi < 3 && !(multi == 2 && len(cols) >= 3) || multi*10 < n*6 {
-		return 0, ""
-	}
-	if runes > 45*cells {
-		return 0, "" // text in columns
-	}
-	var grid [][]string
-	for i, r := range rows[:n] {
-		line := make([]string, len(cols))
-		for _, s := range r.segs {
-			for c, col := range cols {
-				if s.x0 >= col.x0-0.5 && s.x1 <= col.x1+0.5 {
-					if line[c] != "" {
-						line[c] += " "
-					}
-					line[c] += strings.ReplaceAll(s.text, string(softHyphen), "-")
-					break
-				}
-			}
-		}
-		if len(r.segs) == 1 && i > 0 && len(grid) > 0 {
-			for c, t := range line {
-				if t != "" {
-					grid[len(grid)-1][c] = strings.TrimSpace(grid[len(grid)-1][c] + " " + t)
-				}
-			}
-			continue
-		}
-		grid = append(grid, line)
-	}
-	if len(grid) < 2 {
-		return 0, ""
-	}
-	return n, markdownTable(grid)
 }

@@ -270,6 +270,7 @@ type ledongState struct {
 	font                          *ledongFont
 	size, char, word, scale, rise float64
 	leading                       float64
+	line                          float64 // width of lines
 }
 
 // ledongText runs a page's content. The library's own Page.Content has no word spacing and no widths
@@ -283,6 +284,14 @@ type ledongText struct {
 	st     ledongState
 	stack  []ledongState
 	tm, lm ledongMatrix
+	path   []ledongSub
+	points int // in path
+}
+
+// ledongSub is a part of a path that is drawn in one go, its points on the page.
+type ledongSub struct {
+	points [][2]float64
+	curved bool
 }
 
 func (t *ledongText) run() {
@@ -291,7 +300,7 @@ func (t *ledongText) run() {
 		return
 	}
 	id := ledongMatrix{1, 0, 0, 1, 0, 0}
-	t.st = ledongState{ctm: id, scale: 1}
+	t.st = ledongState{ctm: id, scale: 1, line: 1}
 	t.tm, t.lm = id, id
 	pdf.Interpret(contents, func(stk *pdf.Stack, op string) {
 		n := stk.Len()
@@ -305,7 +314,7 @@ func (t *ledongText) run() {
 
 func (t *ledongText) op(op string, args []pdf.Value) {
 	num := func(i int) float64 {
-		if i < len(args) {
+		if i >= 0 && i < len(args) {
 			return args[i].Float64()
 		}
 		return 0
@@ -385,10 +394,68 @@ func (t *ledongText) op(op string, args []pdf.Value) {
 				t.advance(-v.Float64() / 1000 * t.st.size * t.st.scale)
 			}
 		}
+	case "w":
+		t.st.line = num(0)
+	case "m":
+		t.path = append(t.path, ledongSub{})
+		t.to(num(0), num(1))
+	case "l":
+		t.to(num(0), num(1))
+	case "c", "v", "y":
+		if n := len(t.path); n > 0 {
+			t.path[n-1].curved = true
+		}
+		t.to(num(len(args)-2), num(len(args)-1))
+	case "h":
+		t.closePath()
+	case "re":
+		t.path = append(t.path, ledongSub{})
+		x, y, w, h := num(0), num(1), num(2), num(3)
+		t.to(x, y)
+		t.to(x+w, y)
+		t.to(x+w, y+h)
+		t.to(x, y+h)
+		t.to(x, y)
+	case "S", "B", "B*":
+		t.paint(true)
+	case "s", "b", "b*":
+		t.closePath()
+		t.paint(true)
+	case "f", "F", "f*":
+		t.paint(false)
+	case "n":
+		t.path, t.points = t.path[:0], 0
 	case "BI", "gs", "Do":
 		// Inline images hold bytes that may read like text; a graphics state may name a font.
 		t.odd = t.odd || op == "BI"
 	}
+}
+
+// to adds a point to the path.
+func (t *ledongText) to(x, y float64) {
+	if t.points++; t.points > pdfMaxRules || len(t.path) == 0 {
+		return
+	}
+	m := t.st.ctm
+	s := &t.path[len(t.path)-1]
+	s.points = append(s.points, [2]float64{x*m[0] + y*m[2] + m[4] - t.x0, t.y1 - x*m[1] - y*m[3] - m[5]})
+}
+
+func (t *ledongText) closePath() {
+	if n := len(t.path); n > 0 && len(t.path[n-1].points) > 0 {
+		s := &t.path[n-1]
+		s.points = append(s.points, s.points[0])
+	}
+}
+
+// paint notes the straight lines of the path, which begins anew.
+func (t *ledongText) paint(stroke bool) {
+	m := t.st.ctm
+	thin := t.st.line*math.Sqrt(math.Abs(m[0]*m[3]-m[1]*m[2])) <= 2*pdfRuleWidth
+	for _, s := range t.path {
+		t.pg.addPath(s.points, s.curved, stroke && thin)
+	}
+	t.path, t.points = t.path[:0], 0
 }
 
 func (t *ledongText) advance(x float64) { t.tm = ledongMatrix{1, 0, 0, 1, x, 0}.mul(t.tm) }
