@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/term"
@@ -17,6 +18,7 @@ import (
 	"docent/chunker"
 	"docent/ingest"
 	"docent/internal/llm"
+	"docent/internal/models"
 	"docent/retriever"
 )
 
@@ -160,12 +162,21 @@ func (a *app) pipeline(l *library, password string) (*ingest.Pipeline, *ingest.E
 
 // modelFlags choose the language model.
 type modelFlags struct {
-	ModelProvider string `enum:"auto,openai,ollama,extractive" default:"auto" env:"DOCENT_MODEL_PROVIDER" config:"model.provider" group:"Language model" help:"${enum}. 'auto' takes what is configured, else a running Ollama, else quotes sentences without a model."`
+	ModelProvider string `enum:"auto,local,openai,ollama,extractive" default:"auto" env:"DOCENT_MODEL_PROVIDER" config:"model.provider" group:"Language model" help:"${enum}. 'auto' takes what is configured, else an installed .gguf file, else a running Ollama, else quotes sentences without a model."`
 	ModelURL      string `name:"model-url" placeholder:"URL" env:"DOCENT_MODEL_URL" config:"model.url" group:"Language model" help:"Address of the model server, such as http://localhost:8000/v1."`
-	Model         string `placeholder:"NAME" env:"DOCENT_MODEL" config:"model.name" group:"Language model" help:"Name of the model; by default the first that the server offers."`
+	Model         string `placeholder:"NAME" env:"DOCENT_MODEL" config:"model.name" group:"Language model" help:"Name of the model, or a .gguf file, which is then run here; by default the newest installed one, or the first that the server offers."`
 	ModelKey      string `placeholder:"KEY" env:"DOCENT_MODEL_KEY" config:"model.key" group:"Language model" help:"Key for the model server. With --model-provider openai, OPENAI_API_KEY counts too."`
 	ModelContext  int    `placeholder:"TOKENS" env:"DOCENT_MODEL_CONTEXT" config:"model.context" group:"Language model" help:"The model's context window; 0 means 8192."`
 	PromptDir     string `placeholder:"DIR" env:"DOCENT_PROMPT_DIR" config:"prompts" group:"Language model" help:"Folder with prompt files that add to the built-in ones or replace them."`
+}
+
+// llmConfig is how the flags are put to llm.Open, with the models that are installed.
+func (a *app) llmConfig(m modelFlags, enc encoder) llm.Config {
+	cfg := m.llmConfig(enc, a.log)
+	if dir, err := a.dataDir(); err == nil {
+		cfg.ModelDir = filepath.Join(dir, models.Folder)
+	}
+	return cfg
 }
 
 // llmConfig is how the flags are put to llm.Open. OPENAI_API_KEY is used only where OpenAI was asked

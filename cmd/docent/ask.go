@@ -33,7 +33,7 @@ func (c *askCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer l.Close()
-	sel, err := llm.Open(ctx, c.llmConfig(l.encoder, a.log)) // before a long ingestion, since it may fail
+	sel, err := llm.Open(ctx, a.llmConfig(c.modelFlags, l.encoder)) // before a long ingestion, since it may fail
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (c *agentCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer l.Close()
-	sel, err := llm.Open(ctx, c.llmConfig(l.encoder, a.log))
+	sel, err := llm.Open(ctx, a.llmConfig(c.modelFlags, l.encoder))
 	if err != nil {
 		return err
 	}

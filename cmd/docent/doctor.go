@@ -50,7 +50,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	detail, err = a.checkParser(ctx)
 	add("file parser", detail, err)
 
-	sel, err := llm.Open(ctx, c.llmConfig(enc, a.log))
+	sel, err := llm.Open(ctx, a.llmConfig(c.modelFlags, enc))
 	switch {
 	case err == nil && sel.Provider == llm.ExtractiveAnswer:
 		detail = "none: answers are quoted sentences"

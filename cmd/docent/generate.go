@@ -11,6 +11,7 @@ import (
 
 	"docent/internal/llm"
 	"docent/internal/llm/engine"
+	"docent/internal/models"
 )
 
 type generateCmd struct {
@@ -59,7 +60,7 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 		Provider: llm.Local, Model: c.Model, ContextTokens: c.Context, Threads: c.Threads, MemoryLimit: c.Memory << 20, Logger: a.log,
 	}
 	if dir, err := a.dataDir(); err == nil {
-		cfg.ModelDir = filepath.Join(dir, "models")
+		cfg.ModelDir = filepath.Join(dir, models.Folder)
 	}
 	start := time.Now()
 	sel, err := llm.Open(ctx, cfg)

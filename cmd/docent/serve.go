@@ -55,7 +55,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer l.Close()
-	sel, err := llm.Open(ctx, c.llmConfig(l.encoder, a.log))
+	sel, err := llm.Open(ctx, a.llmConfig(c.modelFlags, l.encoder))
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer ex.Close()
-	model := &liveModel{cfg: c.llmConfig(l.encoder, a.log), log: a.log, sel: sel, checked: time.Now()}
+	model := &liveModel{cfg: a.llmConfig(c.modelFlags, l.encoder), log: a.log, sel: sel, checked: time.Now()}
 	cfg, err := c.config(a, l, p, model)
 	if err != nil {
 		return err
