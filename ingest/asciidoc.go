@@ -62,7 +62,6 @@ func addAsciiDoc(b *docBuilder, text string) string {
 			for j < len(lines) && strings.TrimRight(lines[j], " \t") != t {
 				j++
 			}
-			closed := j < len(lines)
 			switch {
 			case fence == "////":
 				i = j
@@ -72,7 +71,6 @@ func addAsciiDoc(b *docBuilder, text string) string {
 			case fence == "----" || fence == "...." || fence == "```" || fence == "++++" || source:
 				b.add(chunker.Code, 0, strings.Join(lines[i+1:min(j, len(lines))], "\n"))
 				i = j
-			case !closed:
 			}
 			source = false // of the other fences only the lines themselves are dropped
 		case strings.HasPrefix(t, "//") && !strings.HasPrefix(t, "///"):

@@ -16,8 +16,8 @@ import (
 
 const (
 	dataMaxDepth  = 1000      // objects and lists nested deeper are refused
-	dataMaxValues = 2_000_000 // values written, so that aliases of YAML cannot multiply without end
-	dataMaxYAML   = 16 << 20  // larger YAML and XML is read as text: their parsers hold it as a tree
+	dataMaxValues = 2_000_000 // of YAML, whose aliases could multiply without end
+	dataMaxYAML   = 4 << 20   // larger YAML and XML is read as text: their parsers hold it as a tree
 	dataMaxXML    = 32 << 20
 	dataLong      = 300 // bytes after which a value is a paragraph of its own
 )
@@ -149,9 +149,6 @@ func (o *outline) line(s string) {
 }
 
 func (o *outline) scalar(key, value string) error {
-	if o.values++; o.values > dataMaxValues {
-		return parseError(ErrTooLarge, "it holds more than %d values (aliases that multiply?)", dataMaxValues)
-	}
 	value = strings.TrimSpace(value)
 	if value == "" || o.b.tooLong {
 		return nil
@@ -469,10 +466,7 @@ func (o *outline) xmlNode(in *input, n *docxNode, repeated bool, depth int, titl
 	if o.b.tooLong {
 		return nil
 	}
-	if o.values++; o.values > dataMaxValues {
-		return parseError(ErrTooLarge, "it holds more than %d elements", dataMaxValues)
-	}
-	if o.values&0xfff == 0 && in.ctx.Err() != nil {
+	if o.values++; o.values&0xfff == 0 && in.ctx.Err() != nil {
 		return in.ctx.Err()
 	}
 	elements, words := map[string]int{}, false

@@ -25,7 +25,6 @@ type latexReader struct {
 	lists  []string // environments that are lists, with their counters
 	counts []int
 	marker string
-	body   bool
 }
 
 var latexLevels = map[string]int{"part": 1, "chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "paragraph": 5, "subparagraph": 6}
@@ -504,6 +503,9 @@ func latexCommand(b *strings.Builder, s string, i, depth int) int {
 	}
 	if arg, after := latexGroup(s, end); after > end {
 		b.WriteString(latexInline(arg, depth+1))
+		if after < len(s) && s[after] == '{' { // a further argument
+			b.WriteByte(' ')
+		}
 		return after
 	}
 	if j < len(s) && s[j] == ' ' {

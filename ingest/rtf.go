@@ -41,7 +41,7 @@ func parseRTF(p *parser, in *input, f form) (*Document, error) {
 			break
 		}
 	}
-	r.endParagraph(false)
+	r.endParagraph()
 	r.endTable()
 	for _, n := range r.notes {
 		b.add(chunker.Paragraph, 0, n)
@@ -90,14 +90,12 @@ type rtfReader struct {
 	inTable        bool
 	rows           [][]string
 	row            []string
-	cell           []string
 
 	note  strings.Builder
 	notes []string
 
 	fontNumber, styleNumber int // in the tables that define them
 	name                    strings.Builder
-	styleOutline            int
 }
 
 // rtfSkipped are the destinations that hold no text of the document.
@@ -105,20 +103,20 @@ var rtfSkipped = map[string]bool{
 	"colortbl": true, "pict": true, "nonshppict": true, "shppict": true, "object": true, "objdata": true, "shprslt": true, "listtable": true, "listoverridetable": true,
 	"revtbl": true, "rsidtbl": true, "generator": true, "themedata": true, "colorschememapping": true, "latentstyles": true, "datastore": true, "xmlnstbl": true,
 	"fldinst": true, "header": true, "headerl": true, "headerr": true, "headerf": true, "footer": true, "footerl": true, "footerr": true, "footerf": true,
-	"sn": true, "sv": true, "sp": false, "ftnsep": true, "ftnsepc": true, "ftncn": true, "aftnsep": true, "aftnsepc": true, "aftncn": true, "bkmkstart": true, "bkmkend": true,
-	"filetbl": true, "stylesheet": false, "mmathPr": true, "wgrffmtfilter": true, "userprops": true, "xe": true, "tc": true, "atnid": true, "atnauthor": true, "atnref": true,
-	"atndate": true, "atrfstart": true, "atrfend": true, "datafield": true, "pgptbl": true, "listname": true, "do": false, "background": true, "template": true, "private": true,
+	"sn": true, "sv": true, "ftnsep": true, "ftnsepc": true, "ftncn": true, "aftnsep": true, "aftnsepc": true, "aftncn": true, "bkmkstart": true, "bkmkend": true,
+	"filetbl": true, "mmathPr": true, "wgrffmtfilter": true, "userprops": true, "xe": true, "tc": true, "atnid": true, "atnauthor": true, "atnref": true,
+	"atndate": true, "atrfstart": true, "atrfend": true, "datafield": true, "pgptbl": true, "listname": true, "background": true, "template": true, "private": true,
 	"falt": true, "panose": true, "fontemb": true, "fontfile": true, "htmltag": true, "mhtmltag": true, "operator": true, "company": true, "doccomm": true, "category": true, "manager": true,
 }
 
 // rtfEntered are the destinations marked with \* that hold text all the same.
-var rtfEntered = map[string]bool{"shpinst": true, "shptxt": true, "footnote": true, "annotation": true, "fldrslt": true, "do": true, "dptxbxtext": true, "pn": true, "moMath": true, "momath": true, "nesttableprops": false}
+var rtfEntered = map[string]bool{"shpinst": true, "shptxt": true, "footnote": true, "annotation": true, "fldrslt": true, "do": true, "dptxbxtext": true, "pn": true, "moMath": true, "momath": true}
 
 func (r *rtfReader) step() error {
 	c := r.src[r.pos]
 	switch c {
 	case '{':
-		r.flush()
+		r.flushBytes()
 		r.pos++
 		if len(r.stack) >= rtfMaxDepth {
 			return parseError(ErrDamaged, "its groups nest more than %d deep", rtfMaxDepth)
@@ -126,7 +124,7 @@ func (r *rtfReader) step() error {
 		r.stack = append(r.stack, r.st)
 		r.skip = 0
 	case '}':
-		r.flush()
+		r.flushBytes()
 		r.pos++
 		r.skip = 0
 		r.endGroup()
@@ -258,7 +256,7 @@ func (r *rtfReader) symbol(c byte) {
 	}
 	switch c {
 	case '*':
-		r.flush()
+		r.flushBytes()
 		// What follows is passed over unless its name is known to hold text.
 		if r.pos < len(r.src) && r.src[r.pos] == '\\' {
 			end := r.pos + 1
@@ -302,14 +300,14 @@ func (r *rtfReader) word(word string, arg int, has bool) {
 		r.unit(uint16(arg))
 		return
 	case "f":
-		r.flush()
+		r.flushBytes()
 		if r.st.dest == "font" {
 			r.fontNumber = arg
 		}
 		r.st.font = arg
 		return
 	}
-	r.flush()
+	r.flushBytes()
 	switch word {
 	case "uc":
 		r.st.skipUnicode = min(max(arg, 0), 16)
@@ -318,7 +316,6 @@ func (r *rtfReader) word(word string, arg int, has bool) {
 	case "mac":
 		r.codepage = "macintosh"
 	case "pc", "pca":
-		r.codepage = "ibm866"
 		r.codepage = "windows-1252"
 	case "fonttbl":
 		r.st.dest = "font"
@@ -382,7 +379,7 @@ func (r *rtfReader) word(word string, arg int, has bool) {
 				r.text.WriteByte('\n')
 				return
 			}
-			r.endParagraph(true)
+			r.endParagraph()
 		}
 	case "cell", "nestcell":
 		if r.st.dest == "" {
@@ -390,7 +387,7 @@ func (r *rtfReader) word(word string, arg int, has bool) {
 				r.text.WriteByte(' ')
 				return
 			}
-			r.flush()
+			r.flushBytes()
 			r.row = append(r.row, strings.TrimSpace(r.text.String()))
 			r.text.Reset()
 			r.marker.Reset()
@@ -403,10 +400,8 @@ func (r *rtfReader) word(word string, arg int, has bool) {
 		}
 	case "trowd":
 		if r.st.dest == "" && len(r.row) == 0 && len(r.rows) == 0 {
-			r.endParagraph(true)
+			r.endParagraph()
 		}
-	case "htmlrtf":
-		// What stands between is the RTF form of HTML that is in the file as well.
 	default:
 		if rtfSkipped[word] {
 			r.st.dest = "skip"
@@ -450,8 +445,6 @@ func symbolRune(c rune) string {
 	return "•"
 }
 
-func (r *rtfReader) flush() { r.flushBytes() }
-
 func (r *rtfReader) flushBytes() {
 	if len(r.bytes) == 0 {
 		return
@@ -486,7 +479,7 @@ func (r *rtfReader) flushBytes() {
 
 // write puts text where the group says.
 func (r *rtfReader) write(s string) {
-	r.flushPending()
+	r.flushBytes()
 	switch d := r.st.dest; {
 	case r.st.hidden && d == "":
 	case d == "":
@@ -516,13 +509,7 @@ func (r *rtfReader) write(s string) {
 	}
 }
 
-func (r *rtfReader) flushPending() {
-	if len(r.bytes) > 0 {
-		r.flushBytes()
-	}
-}
-
-func (r *rtfReader) endParagraph(flush bool) {
+func (r *rtfReader) endParagraph() {
 	r.flushBytes()
 	text := strings.TrimSpace(r.text.String())
 	r.text.Reset()
