@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"docent/internal/llm"
+	"docent/internal/llm/gguf"
+)
+
+// tinyModel gives the engine's tiny random model an alphabet and writes it to a file.
+func tinyModel(t *testing.T, path string) {
+	t.Helper()
+	f, err := gguf.Open("../../internal/llm/engine/testdata/llama-q8_0.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	tokens, types := []string{"<|im_start|>", "<|im_end|>", "Ġ", "Ċ"}, []int32{3, 3, 1, 1}
+	for c := '!'; c < '}'; c++ {
+		tokens, types = append(tokens, string(c)), append(types, 1)
+	}
+	meta := []gguf.KeyValue{
+		{Key: "tokenizer.ggml.model", Value: "gpt2"}, {Key: "tokenizer.ggml.tokens", Value: tokens}, {Key: "tokenizer.ggml.token_type", Value: types},
+		{Key: "tokenizer.ggml.merges", Value: []string{}}, {Key: "tokenizer.ggml.eos_token_id", Value: uint32(1)},
+	}
+	for _, k := range f.Keys() {
+		if v, _ := f.Value(k); k != "tokenizer.ggml.model" {
+			meta = append(meta, gguf.KeyValue{Key: k, Value: v})
+		}
+	}
+	var b bytes.Buffer
+	if err := gguf.Write(&b, meta, f.Tensors, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGenerate(t *testing.T) {
+	data := t.TempDir()
+	if err := os.Mkdir(filepath.Join(data, "models"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	tinyModel(t, filepath.Join(data, "models", "tiny.gguf"))
+	docent := func(stdin string, args ...string) (int, string, string) {
+		var stdout, stderr bytes.Buffer
+		code := run(append([]string{"--data", data}, args...), strings.NewReader(stdin), &stdout, &stderr)
+		return code, stdout.String(), stderr.String()
+	}
+	code, first, stderr := docent("", "generate", "--model", "tiny", "--prompt", "Hello", "-n", "12", "--temperature", "2", "--seed", "7")
+	if code != 0 || strings.TrimSpace(first) == "" {
+		t.Fatalf("%d: %q %s", code, first, stderr)
+	}
+	code, out, stderr := docent("Hello", "--json", "generate", "--model", filepath.Join(data, "models", "tiny.gguf"), "-n", "12", "--temperature", "2", "--seed", "7")
+	var got generationJSON
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 {
+		t.Fatalf("%d: %v %q %s", code, err, out, stderr)
+	}
+	if got.Text+"\n" != first || got.Model != "tiny" || got.CompletionTokens < 1 || got.PromptTokens < 5 {
+		t.Errorf("%+v, want the text %q", got, first)
+	}
+	if code, _, stderr := docent("", "generate", "--model", "nonesuch", "--prompt", "x"); code != exitFailed || !strings.Contains(stderr, "nonesuch") {
+		t.Errorf("%d: %s", code, stderr)
+	}
+	if code, _, stderr := docent(" ", "generate", "--model", "tiny"); code != exitFailed || !strings.Contains(stderr, "--prompt") {
+		t.Errorf("%d: %s", code, stderr)
+	}
+	// An installed model is what answers questions.
+	a := newApp(globals{Data: data}, strings.NewReader(""), io.Discard, io.Discard)
+	sel, err := llm.Open(context.Background(), a.llmConfig(modelFlags{ModelProvider: llm.Auto}, nil))
+	if err != nil || sel.Provider != llm.Local || sel.Name != "tiny" {
+		t.Fatalf("%+v, %v", sel, err)
+	}
+	if err := sel.Model.(*llm.LocalModel).Close(); err != nil {
+		t.Error(err)
+	}
+}
