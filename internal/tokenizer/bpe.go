@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -30,6 +31,7 @@ type bpe struct {
 	*vocab    // by the text that an entry stands for: raw bytes when byteLevel
 	merges    mergeTable
 	byteLevel bool
+	complete  bool       // byteLevel, and every byte has an entry
 	bytes     [256]int32 // the entry of each byte: byteLevel's alphabet or the <0x00> of byte fallback; -1 for none
 	fallback  bool       // all of bytes are there, for characters that have no entry
 	unknown   int32      // -1: characters without an entry vanish
@@ -39,6 +41,16 @@ type bpe struct {
 	prefix    string     // before the characters of a word but the first, in the vocabulary
 	suffix    string     // after the last
 	near      *adjacency // nil: border is always false
+
+	// For byteLevel: the entry that the bytes of a character merge to, where they merge to one, by page
+	// of 256. The bytes of a character merge before anything around it can touch them, so that it may
+	// start as one piece, unless some entry holds a part of it together with what stands beside it:
+	// heads has the last byte of the character and the first after it of entries that start within a
+	// character; tails has the character before, or where that is not whole heads its last byte, and
+	// the first byte of the character of entries that end within one.
+	runes [256][]int32
+	heads [1 << 16 / 64]uint64
+	tails [1 << 16 / 64]uint64 // by hash, so there may be more in it
 }
 
 // mergeTable maps a pair of ids to the rank of their merge and its outcome.
@@ -96,23 +108,111 @@ func (b *bpe) cut(s *scratch, word string) {
 			return
 		}
 	}
-	if b.byteLevel && b.prefix == "" && b.suffix == "" {
-		start := len(s.pieces)
-		for i := range len(word) {
-			if id := b.bytes[word[i]]; id >= 0 {
-				s.pieces = append(s.pieces, piece{id, int32(i), int32(i + 1)})
-			} else {
-				s.pieces = s.pieces[:start]
-				b.symbols(s, word)
-				break
-			}
-		}
+	start := len(s.pieces)
+	if !b.complete {
+		b.symbols(s, word)
 		s.pieces = s.pieces[:start+b.mergeAll(s, s.pieces[start:])]
 		return
 	}
-	start := len(s.pieces)
-	b.symbols(s, word)
+	before := rune(-1)
+	for i := 0; i < len(word); {
+		r, n := rune(word[i]), 1
+		if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRuneInString(word[i:])
+			if id := b.character(word, i, n, r, before); id >= 0 {
+				s.pieces = append(s.pieces, piece{id, int32(i), int32(i + n)})
+				before = r
+				i += n
+				continue
+			}
+		}
+		before = r
+		for ; n > 0; n-- {
+			s.pieces = append(s.pieces, piece{b.bytes[word[i]], int32(i), int32(i + 1)})
+			i++
+		}
+	}
 	s.pieces = s.pieces[:start+b.mergeAll(s, s.pieces[start:])]
+}
+
+// character is the entry for the character r of n bytes at word[i], which follows before, or -1 where
+// it may not start as one piece.
+func (b *bpe) character(word string, i, n int, r, before rune) int32 {
+	if r >= 1<<16 || b.runes[r>>8] == nil {
+		return -1
+	}
+	id := b.runes[r>>8][r&255]
+	if id < 0 || i > 0 && (hasBit(&b.heads, byteKey(word[i-1], word[i])) || hasBit(&b.tails, runeKey(before, word[i]))) ||
+		i+n < len(word) && hasBit(&b.heads, byteKey(word[i+n-1], word[i+n])) {
+		return -1
+	}
+	return id
+}
+
+func byteKey(last, first byte) uint32 { return uint32(last)<<8 | uint32(first) }
+
+func runeKey(before rune, first byte) uint32 {
+	return (uint32(before)<<8 | uint32(first)) * 0x9E3779B1 >> 16
+}
+
+func hasBit(set *[1 << 16 / 64]uint64, key uint32) bool { return set[key>>6]>>(key&63)&1 == 1 }
+
+func setBit(set *[1 << 16 / 64]uint64, key uint32) { set[key>>6] |= 1 << (key & 63) }
+
+// setCharacters fills runes, heads and tails.
+func (b *bpe) setCharacters() {
+	s := &scratch{}
+	for id, t := range b.tokens {
+		if !utf8.ValidString(t) {
+			b.setEdges(t)
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(t)
+		if n < 2 || n != len(t) || r >= 1<<16 || r == utf8.RuneError {
+			continue
+		}
+		s.pieces = s.pieces[:0]
+		for i := range n {
+			s.pieces = append(s.pieces, piece{b.bytes[t[i]], int32(i), int32(i + 1)})
+		}
+		if b.mergeAll(s, s.pieces) != 1 || s.pieces[0].id != int32(id) {
+			continue
+		}
+		page := b.runes[r>>8]
+		if page == nil {
+			page = make([]int32, 256)
+			for i := range page {
+				page[i] = -1
+			}
+			b.runes[r>>8] = page
+		}
+		page[r&255] = int32(id)
+	}
+}
+
+// setEdges notes the characters that the entry t cuts.
+func (b *bpe) setEdges(t string) {
+	k := 0
+	for k < len(t) && !utf8.RuneStart(t[k]) {
+		k++
+	}
+	if k > 0 && k < len(t) {
+		setBit(&b.heads, byteKey(t[k-1], t[k]))
+	}
+	// Whatever else is not well-formed in it counts as cut.
+	for before := rune(-1); k < len(t); {
+		r, n := utf8.DecodeRuneInString(t[k:])
+		if r == utf8.RuneError && n == 1 {
+			if before >= 0 {
+				setBit(&b.tails, runeKey(before, t[k]))
+			} else if k > 0 {
+				setBit(&b.heads, byteKey(t[k-1], t[k]))
+			}
+			r = -1
+		}
+		before = r
+		k += n
+	}
 }
 
 // symbols appends the characters of word. Positions are sums of lengths, as in Hugging Face's library:
@@ -169,11 +269,10 @@ func (b *bpe) symbols(s *scratch, word string) {
 
 // mergeAll merges the pieces in place and returns how many are left.
 func (b *bpe) mergeAll(s *scratch, p []piece) int {
-	if len(p) > 40 {
+	if len(p) > len(s.ranks) {
 		return b.mergeLong(s, p)
 	}
-	var ranks, ids [40]int32 // of merging piece i with the next
-	n := len(p)
+	ranks, ids, n := &s.ranks, &s.outcome, len(p) // of merging piece i with the next
 	for i := 0; i+1 < n; i++ {
 		ranks[i], ids[i] = b.merges.rank(p[i].id, p[i+1].id)
 	}
@@ -476,6 +575,10 @@ func newBPE(p bpeParts) (*bpe, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if p.byteLevel && !slices.Contains(b.bytes[:], -1) {
+		b.complete = true
+		b.setCharacters()
 	}
 	if !p.byteLevel && b.prefix == "" && b.suffix == "" && !b.whole {
 		b.near = newAdjacency(p.tokens, p.special)

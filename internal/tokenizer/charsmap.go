@@ -46,7 +46,7 @@ func (m *charsmap) find(s string, longest bool) (replacement string, length int)
 	at := uint32(0)
 	unit := m.trie[0]
 	at ^= darts(unit)
-	for i := range len(s) {
+	for i := range min(len(s), maxRule) {
 		at ^= uint32(s[i])
 		if s[i] == 0 || at >= uint32(len(m.trie)) {
 			break
@@ -80,6 +80,9 @@ func (m *charsmap) find(s string, longest bool) (replacement string, length int)
 	}
 	return replacement, length
 }
+
+// maxRule bounds the length of a rule's key, in bytes: a hostile trie may hold a circle.
+const maxRule = 256
 
 func darts(unit uint32) uint32 { return unit >> 10 << (unit & (1 << 9) >> 6) }
 

@@ -66,12 +66,13 @@ type scratch struct {
 	any    bool   // a token was found
 	source string // the text
 
-	pieces []piece
-	key    []byte
-	heap   []candidate
-	links  [][2]int32
-	nodes  []node
-	base   float64
+	pieces         []piece
+	key            []byte
+	heap           []candidate
+	links          [][2]int32
+	ranks, outcome [40]int32
+	nodes          []node
+	base           float64
 
 	text, other, marked alignedText
 	work                normWork
@@ -387,10 +388,11 @@ func (p *Pipeline) words(s *scratch, i int, v part) {
 	}
 	cut := p.pre[i].cut
 	known, _ := cut.(*patternSplit)
+	classes := runeClasses()
 	for at := 0; at < len(v.text) && !s.full; {
 		var start, end int
 		if known != nil && known.total { // saves the dynamic call
-			start, end = at, known.match(runeClasses(), v.text, at)
+			start, end = at, known.match(classes, v.text, at)
 		} else {
 			start, end = cut.next(v.text, at)
 		}

@@ -126,13 +126,13 @@ func TestHostileTexts(t *testing.T) {
 	for _, name := range []string{"gpt2", "llama3", "o200k", "deepseek", "llama2", "xlmr", "unigram-bytes", "qwen2", "added", "clip"} {
 		p := family(t, name)
 		for what, text := range map[string]string{
-			"one letter": strings.Repeat("a", 1<<20), "two letters": strings.Repeat("ab", 1<<19), "spaces": strings.Repeat(" ", 1<<20), "marks": "a" + strings.Repeat("\u0301\u0323", 1<<18),
-			"chinese": strings.Repeat("中", 1<<18), "newlines": strings.Repeat(" \n", 1<<19), "apostrophes": strings.Repeat("'", 1<<20), "emoji": strings.Repeat("👩\u200d", 1<<17),
-			"mixed case": strings.Repeat("aBªA", 1<<17),
+			"one letter": strings.Repeat("a", 1<<17), "two letters": strings.Repeat("ab", 1<<16), "spaces": strings.Repeat(" ", 1<<17), "marks": "a" + strings.Repeat("\u0301\u0323", 1<<15),
+			"chinese": strings.Repeat("中", 1<<15), "newlines": strings.Repeat(" \n", 1<<16), "apostrophes": strings.Repeat("'", 1<<17), "emoji": strings.Repeat("👩\u200d", 1<<14),
+			"mixed case": strings.Repeat("aBªA", 1<<14),
 		} {
 			start := time.Now()
 			checkSpans(t, text, p.Append(nil, text, -1), p.Size())
-			if took := time.Since(start); took > 10*time.Second {
+			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("%s: %s: %v for %d bytes", name, what, took, len(text))
 			}
 		}

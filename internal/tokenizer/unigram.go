@@ -79,6 +79,9 @@ func newUnigram(p unigramParts) (*unigram, error) {
 	}
 	u := &unigram{vocab: v, scores: p.scores, unknown: p.unknown, skip: make([]bool, len(p.tokens)), worst: math.Inf(1)}
 	for i, s := range p.scores {
+		if len(p.tokens[i]) > 1<<12 {
+			return nil, fmt.Errorf("token %d has %d bytes, at most %d are supported", i, len(p.tokens[i]), 1<<12)
+		}
 		if math.IsNaN(s) || math.IsInf(s, 0) {
 			return nil, fmt.Errorf("token %q has score %v", p.tokens[i], s)
 		}
