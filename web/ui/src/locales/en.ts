@@ -157,7 +157,7 @@ export const en = {
     drop: "Drop files or a folder, or",
     files: "choose files",
     folder: "a folder",
-    formats: "PDF, Word, Markdown, HTML, plain text",
+    formats: "PDF, Office, Markdown, HTML, mail, e-books, code, archives",
     url: "Add from the web",
     urlLabel: "Web address",
     urlPlaceholder: "https://…",
