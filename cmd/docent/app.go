@@ -64,8 +64,9 @@ func (a *app) notice(format string, args ...any) {
 
 // library is an open data directory with what is needed to fill and search it.
 type library struct {
-	store   *retriever.Store
-	encoder encoder // nil: keyword only
+	store    *retriever.Store
+	encoder  encoder                            // nil: keyword only
+	reranker func() (retriever.Reranker, error) // nil: none
 }
 
 func (l *library) Close() error { return l.store.Close() }
@@ -84,7 +85,16 @@ func (a *app) openAt(ctx context.Context, dir string) (*library, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.openWith(ctx, dir, enc)
+	reranker, err := a.reranker(a.Reranker)
+	if err != nil {
+		return nil, err
+	}
+	l, err := a.openWith(ctx, dir, enc)
+	if err != nil {
+		return nil, err
+	}
+	l.reranker = reranker
+	return l, nil
 }
 
 // openRecord opens the data directory for what needs no encoder: to list and to remove.
@@ -214,7 +224,11 @@ func (a *app) qa(l *library, collection string, sel llm.Selected, m modelFlags, 
 
 func (l *library) searchFunc(collection string) chain.SearchFunc {
 	return func(ctx context.Context, query string, k int) ([]retriever.Hit, error) {
-		return l.store.Search(ctx, collection, query, retriever.TopK(k))
+		opts, err := l.searchOptions(retriever.TopK(k))
+		if err != nil {
+			return nil, err
+		}
+		return l.store.Search(ctx, collection, query, opts...)
 	}
 }
 

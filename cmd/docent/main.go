@@ -56,6 +56,7 @@ type globals struct {
 	Config string `placeholder:"FILE" env:"DOCENT_CONFIG" help:"The settings file; by default config.yaml in the data directory."`
 	JSON   bool   `name:"json" help:"Print JSON for machines on the standard output."`
 	encoderFlags
+	rerankerFlags
 	Verbose     bool        `short:"v" help:"Log what happens, on the standard error."`
 	ShowVersion versionFlag `name:"version" help:"Print the version and quit."`
 }

@@ -34,7 +34,11 @@ func (c *searchCmd) Run(ctx context.Context, a *app) error {
 	if _, err := l.collection(ctx, c.Collection); err != nil {
 		return err
 	}
-	hits, err := l.store.Search(ctx, c.Collection, question, retriever.TopK(c.K), retriever.WithMode(retriever.Mode(c.Mode)))
+	opts, err := l.searchOptions(retriever.TopK(c.K), retriever.WithMode(retriever.Mode(c.Mode)))
+	if err != nil {
+		return err
+	}
+	hits, err := l.store.Search(ctx, c.Collection, question, opts...)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"docent/embed"
+	"docent/internal/models"
+	"docent/retriever"
+)
+
+// rerankerFlags say what puts the best hits in order.
+type rerankerFlags struct {
+	Reranker string `placeholder:"NAME" env:"DOCENT_RERANKER" config:"reranker" help:"A cross-encoder that puts the best hits of a search in order: an installed model ('docent models list'), or a folder with its checkpoint. Without it, hits stay as the search ranks them."`
+}
+
+// reranker finds the folder of the reranker at once, so that a wrong name is told before anything is
+// done, and returns what loads it, when it is first needed; nil for none.
+func (a *app) reranker(name string) (func() (retriever.Reranker, error), error) {
+	if name == "" || name == "none" {
+		return nil, nil
+	}
+	dir := name
+	if _, err := os.Stat(dir); err != nil && !strings.ContainsAny(name, `/\`) {
+		if data, err := a.dataDir(); err == nil {
+			dir = filepath.Join(data, models.Folder, name)
+		}
+	}
+	if _, err := os.Stat(dir); err != nil {
+		if m, ok := models.Known(name); ok && m.Kind == models.RerankerModel {
+			return nil, fmt.Errorf("reranker %q is not installed; fetch it with: docent models pull %s", name, name)
+		}
+		return nil, fmt.Errorf("reranker %q: no such folder, nor is there %s; see: docent models list", name, dir)
+	}
+	return sync.OnceValues(func() (retriever.Reranker, error) {
+		c, err := embed.LoadCrossEncoder(dir)
+		if err != nil {
+			return nil, err // and not c, which would be an interface that is not nil
+		}
+		a.log.Debug("reranker loaded", "name", c.Name(), "architecture", c.Info().Architecture)
+		return c, nil
+	}), nil
+}
+
+// searchOptions adds the reranker, if there is one, to the options of a search.
+func (l *library) searchOptions(opts ...retriever.SearchOption) ([]retriever.SearchOption, error) {
+	if l.reranker == nil {
+		return opts, nil
+	}
+	r, err := l.reranker()
+	if err != nil {
+		return nil, err
+	}
+	return append(opts, retriever.Rerank(r, 0)), nil
+}
