@@ -23,33 +23,46 @@ func isModelFile(name string) bool { return strings.EqualFold(filepath.Ext(name)
 
 var laterPart = regexp.MustCompile(`-\d{5}-of-\d{5}\.gguf$`)
 
-// InstalledModels lists the model files of a folder, the newest first, by path. Of a split model it
-// lists the first part. A folder that is not there has none.
+// InstalledModels lists the model files of a folder and of the folders in it, as "docent models pull"
+// installs them, the newest first, by path. Of a split model it lists the first part. A folder that is not
+// there has none.
 func InstalledModels(dir string) ([]string, error) {
 	if dir == "" {
 		return nil, nil
-	}
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
 	}
 	type installed struct {
 		path string
 		info fs.FileInfo
 	}
 	var found []installed
-	for _, e := range entries {
-		name := e.Name()
-		if !isModelFile(name) || laterPart.MatchString(name) && !strings.Contains(name, "-00001-of-") {
-			continue
+	var look func(dir string, deeper bool) error
+	look = func(dir string, deeper bool) error {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
 		}
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			found = append(found, installed{path, info})
+		for _, e := range entries {
+			name := e.Name()
+			path := filepath.Join(dir, name)
+			if e.IsDir() && deeper && !strings.HasPrefix(name, ".") { // what is hidden is half fetched
+				if err := look(path, false); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
+				continue
+			}
+			if !isModelFile(name) || laterPart.MatchString(name) && !strings.Contains(name, "-00001-of-") {
+				continue
+			}
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				found = append(found, installed{path, info})
+			}
 		}
+		return nil
+	}
+	if err := look(dir, true); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(found, func(a, b installed) int {
 		return cmp.Or(b.info.ModTime().Compare(a.info.ModTime()), cmp.Compare(a.path, b.path))
@@ -77,6 +90,15 @@ func findModel(cfg Config) (string, error) {
 	tried := []string{cfg.Model}
 	if cfg.ModelDir != "" && filepath.Base(cfg.Model) == cfg.Model {
 		tried = append(tried, filepath.Join(cfg.ModelDir, cfg.Model), filepath.Join(cfg.ModelDir, cfg.Model+".gguf"))
+		installed, err := InstalledModels(cfg.ModelDir)
+		if err != nil {
+			return "", err
+		}
+		for _, path := range installed { // in a folder of that name, or by its own
+			if filepath.Dir(path) == filepath.Join(cfg.ModelDir, cfg.Model) || strings.TrimSuffix(filepath.Base(path), ".gguf") == strings.TrimSuffix(cfg.Model, ".gguf") {
+				tried = append(tried, path)
+			}
+		}
 	}
 	for _, path := range tried {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {

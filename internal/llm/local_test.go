@@ -149,6 +149,16 @@ func TestLocalIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	speaking(t, filepath.Join(dir, "new.gguf"))
+	for _, sub := range []string{"pulled", ".partial"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	speaking(t, filepath.Join(dir, ".partial", "half.gguf"))
+	pulled := speaking(t, filepath.Join(dir, "pulled", "tiny-q8_0.gguf"))
+	if err := os.Chtimes(pulled, time.Time{}, time.Now().Add(-2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		cfg  llm.Config
 		want string
@@ -158,13 +168,15 @@ func TestLocalIsFound(t *testing.T) {
 		{llm.Config{ModelDir: dir, Model: "old.gguf"}, "local old"},
 		{llm.Config{Provider: llm.Local, ModelDir: dir}, "local new"},
 		{llm.Config{Model: old}, "local old"},
+		{llm.Config{Provider: llm.Local, ModelDir: dir, Model: "pulled"}, "local tiny-q8_0"},
+		{llm.Config{Provider: llm.Local, ModelDir: dir, Model: "tiny-q8_0.gguf"}, "local tiny-q8_0"},
 	} {
 		if got, err := open(c.cfg); got != c.want || err != nil {
 			t.Errorf("%+v: %s, %v, want %s", c.cfg, got, err, c.want)
 		}
 	}
 	installed, err := llm.InstalledModels(dir)
-	if want := []string{filepath.Join(dir, "new.gguf"), old}; !slices.Equal(installed, want) || err != nil {
+	if want := []string{filepath.Join(dir, "new.gguf"), old, pulled}; !slices.Equal(installed, want) || err != nil {
 		t.Error(installed, err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "broken.gguf"), []byte("GGUF"), 0o600); err != nil {
