@@ -3,6 +3,7 @@ package retriever
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"docent/internal/catalog"
 )
@@ -42,14 +43,19 @@ var (
 // mismatch is the error of a collection whose vectors are of another encoder than the open one. It offers
 // the command that mends it, and what to do to keep the collection as it is.
 func mismatch(collection, has, open string) error {
-	if open == "" {
-		return fmt.Errorf("collection %q: %w: its vectors are of %q and the store is open without an encoder; open it with that one, search by keyword, or take its vectors away with: docent reindex -c %q --encoder none",
+	name := open // without what tells its weights apart
+	if i := strings.LastIndexByte(open, '@'); i > 0 {
+		name = open[:i]
+	}
+	mend := fmt.Sprintf("docent --encoder %s reindex -c %q", name, collection)
+	switch {
+	case open == "":
+		return fmt.Errorf("collection %q: %w: its vectors are of %q and the store is open without an encoder; open it with that one, search by keyword, or take its vectors away with: docent --encoder none reindex -c %q",
 			collection, ErrEncoderMismatch, has, collection)
+	case has == "":
+		return fmt.Errorf("collection %q: %w: it was filled without an encoder and the store is open with %q; to give it vectors run: %s",
+			collection, ErrEncoderMismatch, open, mend)
 	}
-	if has == "" {
-		return fmt.Errorf("collection %q: %w: it was filled without an encoder and the store is open with %q; to give it vectors run: docent reindex -c %q",
-			collection, ErrEncoderMismatch, open, collection)
-	}
-	return fmt.Errorf("collection %q: %w: its vectors are of %q and the store is open with %q; open it with the first, or make it one of the second with: docent reindex -c %q",
-		collection, ErrEncoderMismatch, has, open, collection)
+	return fmt.Errorf("collection %q: %w: its vectors are of %q and the store is open with %q; open it with the first, or make it one of the second with: %s",
+		collection, ErrEncoderMismatch, has, open, mend)
 }

@@ -120,7 +120,7 @@ func TestMismatchOffersReindex(t *testing.T) {
 		if !errors.Is(err, retriever.ErrEncoderMismatch) {
 			t.Fatalf("%s: %v, want ErrEncoderMismatch", name, err)
 		}
-		for _, part := range []string{`"c"`, words.name, others.name, "docent reindex -c"} {
+		for _, part := range []string{`"c"`, words.name, others.name, "docent --encoder others reindex -c"} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: %q does not say %q", name, err, part)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"docent/embed"
+	"docent/internal/llm"
 	"docent/internal/models"
 )
 
@@ -185,32 +186,79 @@ func (a *app) installed(m models.Model) error {
 	if err != nil {
 		return err
 	}
-	if info.Licence != "" {
-		a.notice("Its licence is %s.", info.Licence)
+	licence := info.Licence
+	if licence == "" && m.Manifest != nil {
+		licence = m.Manifest.Licence
 	}
-	switch why := cannotRun(m.Path, info); {
+	if licence != "" {
+		a.notice("Its licence is %s.", licence)
+	}
+	switch why := cannotRun(m.Path, &info); {
 	case why != "":
 		a.notice("This release does not run it: %s.", why)
-	default:
+	case info.Kind == models.EncoderModel:
 		a.notice("Use it with --encoder %s or DOCENT_ENCODER; docent --encoder %s reindex brings collections to it.", m.Name, m.Name)
+	default:
+		a.notice("Use it with %s.", useOf(info.Kind, m.Name))
 	}
 	return nil
 }
 
-// cannotRun says why docent does not run a model by itself; it is empty when it does.
-func cannotRun(path string, info models.Info) string {
+// cannotRun says why docent does not run a model by itself; it is empty when it does, and info has the
+// prefixes that the encoder puts before texts.
+func cannotRun(path string, info *models.Info) string {
+	var err error
 	switch {
-	case info.Kind == models.RerankerModel:
-		return "rerankers are kept, not used yet"
+	case info.Format == "gguf" && info.Kind != models.ChatModel:
+		return "of .gguf files only language models are run; take the checkpoint with safetensors"
 	case info.Format == "gguf":
-		return ".gguf files are kept, not run yet; a server such as llama.cpp's can serve it (--model-url)"
+		if path, err = ggufFile(path); err == nil {
+			var m *llm.LocalModel
+			// Its memory is the business of whoever uses it.
+			if m, err = llm.OpenFile(path, llm.Config{ContextTokens: 64, MemoryLimit: -1}); err == nil {
+				err = m.Close()
+			}
+		}
 	case info.Kind == models.ChatModel:
-		return "language models run on a server (--model-url)"
+		return "language models are run from .gguf files, or by a server (--model-url)"
+	case info.Kind == models.RerankerModel:
+		_, err = embed.LoadCrossEncoder(path)
+	default:
+		var e *embed.Encoder
+		if e, err = embed.Load(path); err == nil {
+			info.QueryPrefix, info.PassagePrefix = e.Info().QueryPrompt, e.Info().DocumentPrompt
+		}
 	}
-	if _, err := embed.Load(path); err != nil {
+	if err != nil {
 		return err.Error()
 	}
 	return ""
+}
+
+// ggufFile is the file of a model: its only one, or the first part.
+func ggufFile(path string) (string, error) {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return path, err
+	}
+	found, err := llm.InstalledModels(path)
+	if err == nil && len(found) == 0 {
+		err = fmt.Errorf("no .gguf file is in %s", path)
+	}
+	if err != nil {
+		return "", err
+	}
+	return found[0], nil
+}
+
+// useOf says how a model that runs is used.
+func useOf(kind models.Kind, name string) string {
+	switch kind {
+	case models.ChatModel:
+		return "--model-provider local --model " + name
+	case models.RerankerModel:
+		return "--reranker " + name
+	}
+	return "--encoder " + name
 }
 
 type modelsRmCmd struct {
@@ -279,7 +327,10 @@ func (c *modelsInfoCmd) Run(a *app) error {
 	if out.Info, err = models.Inspect(path); err != nil {
 		return err
 	}
-	out.Why = cannotRun(path, out.Info)
+	if out.Manifest != nil && out.Licence == "" {
+		out.Licence = out.Manifest.Licence // the card says nothing, the hub did
+	}
+	out.Why = cannotRun(path, &out.Info)
 	out.Runs = out.Why == ""
 	if a.JSON {
 		return a.printJSON(out)
@@ -312,7 +363,7 @@ func (c *modelsInfoCmd) Run(a *app) error {
 	}
 	row("path", i.Path)
 	if out.Runs {
-		row("runs", "yes: --encoder "+c.Name)
+		row("runs", "yes: "+useOf(i.Kind, c.Name))
 	} else {
 		row("runs", "no: "+out.Why)
 	}
@@ -334,9 +385,9 @@ func (a *app) builtinInfo() error {
 
 func prefixes(i models.Info) string {
 	if i.QueryPrefix == "" && i.PassagePrefix == "" {
-		return "none in its files"
+		return "none"
 	}
-	return fmt.Sprintf("question %q, passage %q, as its files say", i.QueryPrefix, i.PassagePrefix)
+	return fmt.Sprintf("question %q, passage %q", i.QueryPrefix, i.PassagePrefix)
 }
 
 type modelsVerifyCmd struct {

@@ -122,11 +122,13 @@ func orNothing(names []string) string {
 
 // otherWeights says which weights there are in place of those that docent reads.
 func otherWeights(files []string) string {
-	for _, f := range files {
-		switch base := path.Base(f); {
-		case base == "pytorch_model.bin" || strings.HasSuffix(base, ".pt"):
-			return "; there is only " + f + ", a pickle, which can run any program and is not read: convert it with safetensors' convert.py"
-		case strings.HasSuffix(base, ".onnx"):
+	for _, f := range slices.Sorted(slices.Values(files)) {
+		if strings.HasSuffix(f, ".bin") || strings.HasSuffix(f, ".pt") {
+			return "; there is only " + f + ", a pickle, which can run any program and is not read: look for a revision with safetensors"
+		}
+	}
+	for _, f := range slices.Sorted(slices.Values(files)) {
+		if strings.HasSuffix(f, ".onnx") {
 			return "; there is only " + f + ", which docent does not read"
 		}
 	}
