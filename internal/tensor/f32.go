@@ -1,5 +1,7 @@
 package tensor
 
+import "sync"
+
 // PackedF32 is a float32 weight matrix of N outputs by K inputs, laid out for the kernels in use. It
 // is read-only after [PackF32] and safe for concurrent use.
 //
@@ -120,9 +122,11 @@ func mulPanel(kern *kernels, dst []float32, ldd, n int, a []float32, lda, m, k i
 		}
 		return
 	}
-	var tile, t [maxTile]float32
+	tile, t := tiles.Get().(*[maxTile]float32), tiles.Get().(*[maxTile]float32)
+	defer tiles.Put(tile)
+	defer tiles.Put(t)
 	if bias != nil {
-		copy(t[:nr], bias[:n])
+		clear(t[copy(t[:nr], bias[:n]):nr])
 		bias = t[:]
 	}
 	for r, left := 0, blocks; left > 0; left-- {
@@ -137,3 +141,7 @@ func mulPanel(kern *kernels, dst []float32, ldd, n int, a []float32, lda, m, k i
 
 // maxTile is the most values of any kernel's tile.
 const maxTile = 16 * 64
+
+// tiles are for panels that are not whole. They cannot be on the stack: the kernel is called through a
+// variable, so the compiler takes its arguments to escape.
+var tiles = sync.Pool{New: func() any { return new([maxTile]float32) }}

@@ -93,7 +93,6 @@ func (p *PackedInt8) Mul(dst []float32, ldd int, q *Quantised, from, to int) {
 		return
 	}
 	kp := (p.K + g - 1) / g * g
-	var tile [maxTile]float32
 	blocks := (m + mr - 1) / mr
 	for panel := from; panel < to; panel++ {
 		j := panel * nr
@@ -101,6 +100,11 @@ func (p *PackedInt8) Mul(dst []float32, ldd int, q *Quantised, from, to int) {
 		b, cols := p.data[j*kp:(j+nr)*kp], p.cols[j*3:(j+nr)*3]
 		out := dst[j:]
 		_ = out[(m-1)*ldd+n-1]
+		var tile *[maxTile]float32
+		if n < nr {
+			tile = tiles.Get().(*[maxTile]float32)
+			defer tiles.Put(tile) // once: only the last panel is not whole
+		}
 		for r, left := 0, blocks; left > 0; left-- {
 			rows := (m - r + left - 1) / left
 			a := at(first(q.data), r*q.stride)
