@@ -281,7 +281,9 @@ type scratch struct {
 	part   []float32 // a block of rows: what a linear layer gives before it is added and normed
 	wide   []float32 // a block of rows of the feed-forward part
 	normed []float32 // a block of rows after a norm that comes first
+	pooled []float32
 	q      tensor.Quantised
+	team   *team // helps with linear layers, or nil
 
 	keys, values, scores, heads []float32 // attention
 }
@@ -303,7 +305,15 @@ func grow[T any](s *[]T, n int) []T {
 func (s *scratch) mul(dst []float32, ldd int, a []float32, lda, rows int, w *linear) {
 	if w.int8 != nil {
 		s.q.Set(a, lda, rows, w.int8.K, w.in)
+		if s.team != nil && rows*w.int8.N*w.int8.K >= splitWork {
+			s.team.mul(dst, ldd, nil, 0, rows, w, &s.q, w.int8.Panels())
+			return
+		}
 		w.int8.Mul(dst, ldd, &s.q, 0, w.int8.Panels())
+		return
+	}
+	if s.team != nil && rows*w.f32.N*w.f32.K >= splitWork {
+		s.team.mul(dst, ldd, a, lda, rows, w, nil, w.f32.Panels())
 		return
 	}
 	w.f32.Mul(dst, ldd, a, lda, rows, w.bias, 0, w.f32.Panels())

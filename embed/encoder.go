@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"docent/internal/tokenizer"
 
@@ -29,9 +28,9 @@ type Encoder struct {
 	source      string // of the prompts
 	prefix      []int32
 	suffix      []int32
-	maxText     int           // tokens of a text with its prompt, without the special ones
-	docPrompt   int           // tokens of the prompt of documents
-	slots       chan *scratch // one for each worker; nil until first used
+	maxText     int // tokens of a text with its prompt, without the special ones
+	docPrompt   int // tokens of the prompt of documents
+	sched       *scheduler
 }
 
 var _ embeddings.Embedder = (*Encoder)(nil)
@@ -122,12 +121,13 @@ func newEncoder(dir fs.FS, weights tensors, name, languages string, opts []Optio
 	if len(e.prefix)+len(e.suffix) == 0 {
 		return nil, errors.New("the tokenizer adds no special tokens: an empty text would have none")
 	}
-	workers := runtime.GOMAXPROCS(0)
-	e.slots = make(chan *scratch, workers)
-	for range workers {
-		e.slots <- nil
-	}
+	e.start()
 	return e, nil
+}
+
+// start gives the encoder its workers, as many as there are cores.
+func (e *Encoder) start() {
+	e.sched = newScheduler(e.dim, runtime.GOMAXPROCS(0), e.guess, e.run)
 }
 
 // Name is the model's name, such as "all-MiniLM-L6-v2-int8".
@@ -161,91 +161,67 @@ func (e *Encoder) EmbedQuery(ctx context.Context, text string) ([]float32, error
 	return out[0], nil
 }
 
-// groupTokens is about how many tokens run through the model together.
-const groupTokens = 512
-
 // EmbedDocuments embeds texts: one vector of Dim values and length 1 for each, in order. Text past
 // MaxTokens is cut; an empty text has a vector like any other. Where the model has a prompt for
 // documents, it is put before each. When ctx ends first, the error is its cause and no vectors are
 // returned.
 func (e *Encoder) EmbedDocuments(ctx context.Context, texts []string) ([][]float32, error) {
-	if p := e.prompts.document; p != "" {
-		texts = slices.Clone(texts)
-		for i, t := range texts {
-			texts[i] = p + t
-		}
+	return e.embed(ctx, e.prompted(texts))
+}
+
+// EmbedInto is [Encoder.EmbedDocuments] for callers with memory of their own: it writes the vectors to
+// dst, one after the other, Dim values each, and allocates nothing once the encoder has run at such a
+// size, unless the model has a prompt for documents. It panics when dst is shorter than that; on an
+// error dst holds nothing of use.
+func (e *Encoder) EmbedInto(ctx context.Context, dst []float32, texts []string) error {
+	if len(dst) < len(texts)*e.dim {
+		panic(fmt.Sprintf("embed: EmbedInto: %d values for %d texts of %d", len(dst), len(texts), e.dim))
 	}
-	return e.embed(ctx, texts)
+	return e.embedInto(ctx, dst, e.prompted(texts))
+}
+
+// prompted puts the prompt of documents before texts.
+func (e *Encoder) prompted(texts []string) []string {
+	p := e.prompts.document
+	if p == "" {
+		return texts
+	}
+	texts = slices.Clone(texts)
+	for i, t := range texts {
+		texts[i] = p + t
+	}
+	return texts
 }
 
 // embed embeds texts that have their prompts.
 func (e *Encoder) embed(ctx context.Context, texts []string) ([][]float32, error) {
 	out := make([][]float32, len(texts))
-	if len(texts) == 0 {
-		return out, nil
+	dst := make([]float32, len(texts)*e.dim)
+	for i := range out {
+		out[i] = dst[i*e.dim : (i+1)*e.dim : (i+1)*e.dim]
 	}
-	workers := min(cap(e.slots), len(texts))
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		next int
-	)
-	// Few texts are shared out in small groups, so that all workers get some.
-	total := 0
-	for _, t := range texts {
-		total += e.guess(t)
-	}
-	budget := min(groupTokens, max(total/workers, 64))
-	// take hands out the next texts, about budget tokens of them.
-	take := func() (from, to int) {
-		mu.Lock()
-		defer mu.Unlock()
-		from = next
-		for sum := 0; next < len(texts) && (next == from || sum+e.guess(texts[next]) <= budget); next++ {
-			sum += e.guess(texts[next])
-		}
-		return from, next
-	}
-	work := func() {
-		var s *scratch
-		select {
-		case s = <-e.slots:
-		case <-ctx.Done():
-			return
-		}
-		if s == nil {
-			s = new(scratch)
-		}
-		defer func() { e.slots <- s }()
-		for ctx.Err() == nil {
-			from, to := take()
-			if from == to {
-				return
-			}
-			if err := e.run(ctx, s, texts[from:to], out[from:to]); err != nil {
-				cancel(err)
-				return
-			}
-		}
-	}
-	for range workers - 1 {
-		wg.Go(work)
-	}
-	work()
-	wg.Wait()
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	if err := e.embedInto(ctx, dst, texts); err != nil {
+		return nil, err
 	}
 	return out, nil
+}
+
+func (e *Encoder) embedInto(ctx context.Context, dst []float32, texts []string) error {
+	if len(texts) == 0 {
+		return nil
+	}
+	bad, err := e.sched.do(ctx, texts, dst)
+	if errors.Is(err, errNoVector) {
+		return fmt.Errorf("embed text %d: %w", bad, err)
+	}
+	return err
 }
 
 // guess estimates the tokens of a text from its length. English has over four bytes a token.
 func (e *Encoder) guess(text string) int { return min(len(text)/4, e.maxText) + 2 }
 
-// run embeds texts on one goroutine.
-func (e *Encoder) run(ctx context.Context, s *scratch, texts []string, out [][]float32) error {
+// run writes the vectors of a worker's texts to out. When one has none, bad is that text.
+func (e *Encoder) run(ctx context.Context, s *scratch, texts []string, out []float32) (bad int, err error) {
 	for done := 0; done < len(texts); {
 		s.ids, s.ends = s.ids[:0], s.ends[:0]
 		for i := done; i < len(texts) && (i == done || len(s.ids) < groupTokens); i++ {
@@ -258,18 +234,16 @@ func (e *Encoder) run(ctx context.Context, s *scratch, texts []string, out [][]f
 			s.ends = append(s.ends, len(s.ids))
 		}
 		if err := e.model.forward(ctx, s); err != nil {
-			return err
+			return done, err
 		}
 		begin, h := 0, e.model.cfg.Hidden
-		for i, end := range s.ends {
-			v, err := e.model.vector(s.x[begin*h:end*h], e.dim)
-			if err != nil {
-				return fmt.Errorf("embed text %d: %w", done+i, err)
+		for _, end := range s.ends {
+			if err := e.model.vector(s, out[done*e.dim:(done+1)*e.dim], s.x[begin*h:end*h]); err != nil {
+				return done, err
 			}
-			out[done+i] = v
 			begin = end
+			done++
 		}
-		done += len(s.ends)
 	}
-	return nil
+	return 0, nil
 }

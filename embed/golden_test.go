@@ -69,6 +69,7 @@ func minilmGolden(t *testing.T) []golden {
 func atFullLength(e *Encoder) *Encoder {
 	c := *e
 	c.maxText = e.model.cfg.Positions - len(e.prefix) - len(e.suffix)
+	c.start()
 	return &c
 }
 

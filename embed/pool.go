@@ -126,9 +126,9 @@ func (c *modelConfig) dim() int {
 
 var errNoVector = errors.New("the model gave no finite vector")
 
-// vector makes the vector of a text, of dim values and length 1, from its rows of the last layer.
-func (m *model) vector(rows []float32, dim int) ([]float32, error) {
-	v := make([]float32, m.cfg.Hidden)
+// vector makes the vector of a text, of length 1, from its rows of the last layer.
+func (m *model) vector(s *scratch, dst, rows []float32) error {
+	v := grow(&s.pooled, m.cfg.Hidden)
 	pool(m.cfg.pooling, v, rows)
 	for i := range m.cfg.dense {
 		d := &m.cfg.dense[i]
@@ -136,11 +136,11 @@ func (m *model) vector(rows []float32, dim int) ([]float32, error) {
 		d.apply(out, v)
 		v = out
 	}
-	v = v[:dim:dim]
-	if !normalise(v) {
-		return nil, errNoVector
+	copy(dst, v) // the first values, where fewer are wanted
+	if !normalise(dst) {
+		return errNoVector
 	}
-	return v, nil
+	return nil
 }
 
 // normalise scales v to length 1; it is false when v has no direction.
