@@ -639,7 +639,7 @@ func pdfTable(rows []pdfRow, budget *int) (int, *pdfTableText) {
 		cols = next
 		n = i + 1
 	}
-	if len(cols) < 2 || multi < 2 || multi*10 < n*6 {
+	if len(cols) < 2 || multi < 2 || multi*2 < n {
 		return 0, nil
 	}
 	grid := make([][]pdfSeg, n) // for each line and column, one segment with all its text

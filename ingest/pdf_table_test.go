@@ -101,6 +101,8 @@ func TestPDFTables(t *testing.T) {
 			[]string{"| City | Population | Area |\n| --- | --- | --- |\n| York | 210 000 | 272 |\n| Hull | 267 000 | 71 |\n| Lincoln | 103 000 | 36 |\n| Bath | 94 000 | 29 |"}, ""},
 		{"no lines", []string{drawRow(700, 12, text, "City", "Population", "Note") + drawRow(685, 12, text, "York", "210 000", "walled, with a fine and large\nminster") + drawRow(658, 12, text, "Hull", "267 000", "port") + drawRow(643, 12, text, "Bath", "94 000", "springs")},
 			[]string{"| City | Population | Note |\n| --- | --- | --- |\n| York | 210 000 | walled, with a fine and large minster |\n| Hull | 267 000 | port |\n| Bath | 94 000 | springs |"}, ""},
+		{"no lines, a second line in each row", []string{drawRow(700, 12, text, "Title", "Days", "Rate") + drawRow(686, 12, text, "1", "Winter Tale\n(98 min)", "$150") + drawRow(660, 12, text, "2", "New Year\n(116 min)", "$300") + drawRow(634, 12, text, "3", "Spring\n(90 min)", "$200")},
+			[]string{"| Title | Days | Rate |\n| --- | --- | --- |\n| 1 | Winter Tale (98 min) | $150 |\n| 2 | New Year (116 min) | $300 |\n| 3 | Spring (90 min) | $200 |"}, ""},
 		{"over a page's end", []string{
 			prose(720, 6) + drawGrid(stroke, xs, []int{160, 135, 110}) + drawRow(145, 12, text, "Part", "Price", "Stock") + drawRow(120, 12, text, "Filter", "12", "40"),
 			drawGrid(stroke, xs, []int{760, 735, 710}) + drawRow(745, 12, text, "Part", "Price", "Stock") + drawRow(720, 12, text, "Valve", "22", "3") + prose(650, 3)},
