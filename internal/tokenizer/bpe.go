@@ -462,20 +462,20 @@ func (a *adjacency) known(r rune) bool {
 	return ok
 }
 
-// byteRunes is GPT-2's alphabet: a printable character for each byte.
-var byteRunes, runeBytes = func() (to [256]rune, from map[rune]byte) {
-	from = map[rune]byte{}
+// runeBytes are the bytes that the characters of GPT-2's alphabet stand for: printable Latin-1 is
+// itself, and every other byte the next character from U+0100.
+var runeBytes = func() map[rune]byte {
+	from := make(map[rune]byte, 256)
 	next := rune(256)
-	for i := range to {
-		if r := rune(i); r >= '!' && r <= '~' || r >= 0xA1 && r <= 0xAC || r >= 0xAE {
-			to[i] = r
+	for b := range 256 {
+		if r := rune(b); r >= '!' && r <= '~' || r >= 0xA1 && r <= 0xAC || r >= 0xAE {
+			from[r] = byte(b)
 		} else {
-			to[i] = next
+			from[next] = byte(b)
 			next++
 		}
-		from[to[i]] = byte(i)
 	}
-	return to, from
+	return from
 }()
 
 // rawBytes is what an entry in GPT-2's alphabet stands for; ok is false for an entry in another.

@@ -287,7 +287,7 @@ func parseNormalizer(data json.RawMessage, depth int) ([]normalizer, error) {
 		var all []normalizer
 		for _, part := range n.Normalizers {
 			if depth >= maxDepth {
-				return nil, errors.New("Sequences are nested too deep")
+				return nil, errors.New("sequences are nested too deep")
 			}
 			list, err := parseNormalizer(part, depth+1)
 			if err != nil {
@@ -311,7 +311,7 @@ func parseNormalizer(data json.RawMessage, depth int) ([]normalizer, error) {
 		return []normalizer{stripSpace{isOr(n.Left, true), isOr(n.Right, true)}}, nil
 	case "Prepend":
 		if len(n.Prepend) > maxAdded {
-			return nil, errors.New("Prepend's text is too long")
+			return nil, errors.New("prepend's text is too long")
 		}
 		return []normalizer{prepend(n.Prepend)}, nil
 	case "Replace":
@@ -320,7 +320,7 @@ func parseNormalizer(data json.RawMessage, depth int) ([]normalizer, error) {
 			return nil, err
 		}
 		if text == "" || len(n.Content) > maxAdded {
-			return nil, errors.New("Replace's pattern is empty or its content too long")
+			return nil, errors.New("replace's pattern is empty or its content too long")
 		}
 		r, err := newReplace(text, isRegexp, n.Content)
 		return []normalizer{r}, err
@@ -380,7 +380,7 @@ func parsePre(data json.RawMessage, depth int) (stages []stage, byteLevel bool, 
 	case "Sequence":
 		for _, part := range n.List {
 			if depth >= maxDepth {
-				return nil, false, errors.New("Sequences are nested too deep")
+				return nil, false, errors.New("sequences are nested too deep")
 			}
 			list, level, err := parsePre(part, depth+1)
 			if err != nil {
@@ -409,7 +409,7 @@ func parsePre(data json.RawMessage, depth int) (stages []stage, byteLevel bool, 
 		}
 		how, ok := cutBehaviours[n.Behavior]
 		if !ok {
-			return nil, false, fmt.Errorf("Split behavior %q is not known", n.Behavior)
+			return nil, false, fmt.Errorf("split behavior %q is not known", n.Behavior)
 		}
 		cut, err := newPatternSplit(text, isRegexp, how, n.Invert)
 		if err != nil {
@@ -421,7 +421,7 @@ func parsePre(data json.RawMessage, depth int) (stages []stage, byteLevel bool, 
 			n.Mark = "▁"
 		}
 		if len(n.Mark) > 16 {
-			return nil, false, errors.New("Metaspace's replacement is too long")
+			return nil, false, errors.New("metaspace's replacement is too long")
 		}
 		if n.Scheme == "" {
 			n.Scheme = "always"
@@ -430,7 +430,7 @@ func parsePre(data json.RawMessage, depth int) (stages []stage, byteLevel bool, 
 			}
 		}
 		if !slices.Contains([]string{"always", "first", "never"}, n.Scheme) {
-			return nil, false, fmt.Errorf("Metaspace prepend_scheme %q is not known", n.Scheme)
+			return nil, false, fmt.Errorf("metaspace prepend_scheme %q is not known", n.Scheme)
 		}
 		stages = []stage{{mark: n.Mark, spaces: true, only: n.Scheme == "first", never: n.Scheme == "never"}}
 		if isOr(n.Split, true) {
@@ -443,7 +443,7 @@ func parsePre(data json.RawMessage, depth int) (stages []stage, byteLevel bool, 
 	case "Punctuation":
 		how, ok := cutBehaviours[n.Behavior]
 		if n.Behavior != "" && !ok {
-			return nil, false, fmt.Errorf("Punctuation behavior %q is not known", n.Behavior)
+			return nil, false, fmt.Errorf("punctuation behavior %q is not known", n.Behavior)
 		}
 		stages = []stage{class(punctuation(), isPunct, how, false)}
 	case "Digits":
@@ -488,7 +488,7 @@ func parsePost(data json.RawMessage, c *pipelineParts, depth int) error {
 	case "Sequence":
 		for _, part := range p.Processors {
 			if depth >= maxDepth {
-				return errors.New("Sequences are nested too deep")
+				return errors.New("sequences are nested too deep")
 			}
 			if err := parsePost(part, c, depth+1); err != nil {
 				return err
@@ -565,7 +565,7 @@ func parseDecoder(data json.RawMessage, depth int) ([]decodeStep, error) {
 		var all []decodeStep
 		for _, part := range n.Decoders {
 			if depth >= maxDepth {
-				return nil, errors.New("Sequences are nested too deep")
+				return nil, errors.New("sequences are nested too deep")
 			}
 			list, err := parseDecoder(part, depth+1)
 			if err != nil {
@@ -584,12 +584,12 @@ func parseDecoder(data json.RawMessage, depth int) ([]decodeStep, error) {
 	case "Replace":
 		text, isRegexp, err := n.Pattern.get()
 		if err == nil && (isRegexp || text == "" || len(n.Content) > maxAdded) {
-			err = errors.New("Replace with a regular expression, an empty pattern or a long content is not supported")
+			err = errors.New("replace with a regular expression, an empty pattern or a long content is not supported")
 		}
 		return []decodeStep{{kind: decodeReplace, from: text, to: n.Content}}, err
 	case "Strip":
 		if n.Stop != 0 {
-			return nil, errors.New("Strip at the end is not supported")
+			return nil, errors.New("strip at the end is not supported")
 		}
 		return []decodeStep{{kind: decodeStrip, from: n.Content, count: n.Start}}, nil
 	case "Metaspace":

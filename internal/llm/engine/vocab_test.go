@@ -23,9 +23,7 @@ func words() (tokens []string, types []int32, merges []string) {
 		tokens = append(tokens, string(c))
 	}
 	tokens = append(tokens, "Ġ", "Ċ", ".", "<", "|", ">", "_", "é", "Ã", "©", "y", "u", "s", "0", "1", "2")
-	for _, w := range []string{"th", "the", "Ġthe", "us", "er", "in"} {
-		tokens = append(tokens, w)
-	}
+	tokens = append(tokens, "th", "the", "Ġthe", "us", "er", "in")
 	tokens = slices.Compact(tokens)
 	seen := map[string]bool{}
 	unique := tokens[:0]
