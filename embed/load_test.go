@@ -144,7 +144,7 @@ func TestPrompts(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), "no room") {
 					t.Errorf("a prompt longer than the model reads: %v", err)
 				}
-				if p := knownPrompts(c.folder); p.query != c.query || p.document != "" {
+				if p, _ := knownModel(c.folder); p.query != c.query || p.document != "" {
 					t.Errorf("%+v", p)
 				}
 				return

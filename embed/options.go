@@ -50,7 +50,8 @@ func (e *Encoder) configure(o options) error {
 	case cfg.prompted:
 		e.prompts, e.source = cfg.prompts, promptsOwn
 	default:
-		e.prompts, e.source = knownPrompts(e.name), promptsFamily
+		e.prompts, _ = knownModel(e.name)
+		e.source = promptsFamily
 	}
 	if o.prompts == nil && e.prompts == (prompts{}) {
 		e.source = ""

@@ -94,7 +94,7 @@ type RemoteConfig struct {
 	MaxWait           time.Duration // a server that asks for a longer pause gets its error shown; 0 means 2 min
 
 	// Prefixes go before questions and passages; nil means those that the model's authors prescribe,
-	// known by the model's name for E5, BGE, Nomic and Mixedbread.
+	// known by the model's name for E5, BGE, Nomic, Mixedbread and Snowflake.
 	Prefixes *Prefixes
 
 	Client *http.Client // nil means one of its own
@@ -202,40 +202,13 @@ func newRemote(cfg RemoteConfig) (*Remote, error) {
 	if cfg.Logger == nil {
 		r.cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	r.prefixes, r.languages = knownModel(cfg.Model)
+	name, _, _ := strings.Cut(cfg.Model, ":") // without Ollama's tag
+	known, languages := knownModel(name)
+	r.prefixes, r.languages = Prefixes{Query: known.query, Passage: known.document}, languages
 	if cfg.Prefixes != nil {
 		r.prefixes = *cfg.Prefixes
 	}
 	return r, nil
-}
-
-// knownModel returns the prefixes that a model's card prescribes and, where that is one, the language it
-// was trained on.
-func knownModel(name string) (p Prefixes, languages []string) {
-	name = strings.ToLower(name)
-	name = name[strings.LastIndexByte(name, '/')+1:]
-	name, _, _ = strings.Cut(name, ":")
-	instructed := strings.Contains(name, "instruct") || strings.Contains(name, "mistral")
-	const search = "Represent this sentence for searching relevant passages: "
-	switch {
-	case strings.HasPrefix(name, "multilingual-e5-") && !instructed:
-		return Prefixes{"query: ", "passage: "}, nil
-	case strings.HasPrefix(name, "e5-") && !instructed:
-		return Prefixes{"query: ", "passage: "}, []string{"en"}
-	case strings.HasPrefix(name, "bge-") && strings.HasSuffix(strings.TrimSuffix(name, "-v1.5"), "-en"):
-		return Prefixes{Query: search}, []string{"en"}
-	case strings.HasPrefix(name, "bge-") && strings.HasSuffix(strings.TrimSuffix(name, "-v1.5"), "-zh"):
-		return Prefixes{Query: "为这个句子生成表示以用于检索相关文章："}, []string{"zh"}
-	case strings.HasPrefix(name, "nomic-embed-text-v2"):
-		return Prefixes{"search_query: ", "search_document: "}, nil
-	case strings.HasPrefix(name, "nomic-embed-text"):
-		return Prefixes{"search_query: ", "search_document: "}, []string{"en"}
-	case strings.HasPrefix(name, "mxbai-embed-large"):
-		return Prefixes{Query: search}, []string{"en"}
-	case strings.HasPrefix(name, "all-minilm-") || name == "all-minilm" || strings.HasPrefix(name, "all-mpnet-"):
-		return Prefixes{}, []string{"en"}
-	}
-	return Prefixes{}, nil
 }
 
 // knownDims are the lengths of the vectors of OpenAI's own models, which need not be asked for.

@@ -511,3 +511,32 @@ func ExampleNewRemote() {
 	fmt.Println(enc.Name(), len(v), err)
 	// Output: openai:BAAI/bge-m3 3 <nil>
 }
+
+func TestKnownModel(t *testing.T) {
+	const search = "Represent this sentence for searching relevant passages: "
+	for name, want := range map[string]struct {
+		prompts   prompts
+		languages []string
+	}{
+		"intfloat/e5-base-v2":                    {prompts{"query: ", "passage: "}, []string{"en"}},
+		"multilingual-e5-large":                  {prompts{"query: ", "passage: "}, nil},
+		"multilingual-e5-large-instruct":         {},
+		"e5-mistral-7b-instruct":                 {},
+		"BAAI/bge-large-en-v1.5":                 {prompts{search, ""}, []string{"en"}},
+		"bge-small-zh-v1.5":                      {prompts{"为这个句子生成表示以用于检索相关文章：", ""}, []string{"zh"}},
+		"bge-m3":                                 {},
+		"mxbai-embed-large":                      {prompts{search, ""}, []string{"en"}},
+		"snowflake-arctic-embed":                 {prompts{search, ""}, []string{"en"}},
+		"snowflake-arctic-embed-l-v2.0":          {},
+		"nomic-embed-text":                       {prompts{"search_query: ", "search_document: "}, []string{"en"}},
+		"nomic-ai--nomic-embed-text-v1.5":        {prompts{"search_query: ", "search_document: "}, []string{"en"}},
+		"nomic-embed-text-v2-moe":                {prompts{"search_query: ", "search_document: "}, nil},
+		"all-minilm":                             {prompts{}, []string{"en"}},
+		"sentence-transformers/all-MiniLM-L6-v2": {prompts{}, []string{"en"}},
+		"text-embedding-3-small":                 {},
+	} {
+		if p, languages := knownModel(name); p != want.prompts || !slices.Equal(languages, want.languages) {
+			t.Errorf("%s: %+v, %v", name, p, languages)
+		}
+	}
+}
