@@ -58,8 +58,14 @@ type File struct {
 }
 
 // Open opens a file, and with it the other parts of a split model, of which any may be named.
-func Open(path string) (*File, error) {
-	f, err := openOne(path)
+func Open(path string) (*File, error) { return open(path, openOne) }
+
+// Describe is Open without the tensors' data, which is nil: it reads no more than the metadata and the
+// table of tensors, and leaves no file open.
+func Describe(path string) (*File, error) { return open(path, describeOne) }
+
+func open(path string, one func(string) (*File, error)) (*File, error) {
+	f, err := one(path)
 	if err != nil {
 		return nil, fmt.Errorf("open model %s: %w", path, err)
 	}
@@ -68,7 +74,7 @@ func Open(path string) (*File, error) {
 		return f, nil
 	}
 	f.Close()
-	if f, err = openParts(path, count); err != nil {
+	if f, err = openParts(path, count, one); err != nil {
 		return nil, fmt.Errorf("open model %s: %w", path, err)
 	}
 	return f, nil
@@ -98,7 +104,7 @@ var partName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)
 
 // openParts opens the parts whose names the number of path stands in. Names are made by counting, so a
 // file cannot lead in a circle.
-func openParts(path string, count uint64) (_ *File, err error) {
+func openParts(path string, count uint64, one func(string) (*File, error)) (_ *File, err error) {
 	m := partName.FindStringSubmatch(path)
 	if m == nil {
 		return nil, fmt.Errorf("%w: it says it is one of %d parts, but is not named NAME-00001-of-%05d.gguf", ErrFormat, count, count)
@@ -114,7 +120,7 @@ func openParts(path string, count uint64) (_ *File, err error) {
 	}()
 	for i := range int(count) {
 		name := fmt.Sprintf("%s-%05d-of-%05d.gguf", m[1], i+1, count)
-		f, err := openOne(name)
+		f, err := one(name)
 		if err != nil {
 			return nil, fmt.Errorf("part %d of %d: %w", i+1, count, err)
 		}
@@ -298,7 +304,7 @@ func integer(v any) (int64, bool) {
 
 // Parse reads a file that is in memory; tensors' data lies in it.
 func Parse(data []byte) (*File, error) {
-	r := &reader{data: data}
+	r := &reader{data: data, size: len(data)}
 	f, err := r.file()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
@@ -307,19 +313,28 @@ func Parse(data []byte) (*File, error) {
 	return f, nil
 }
 
-// reader walks over a file from front to back. Its methods return errShort at the end of the data.
+// reader walks over a file from front to back. Its methods return errShort at the end of the file, and
+// errMore where the data ends before it.
 type reader struct {
-	data []byte
+	data []byte // the file, or its beginning
+	size int    // of the file
 	at   int
+	stop func(key string) bool // nil: read all; else what comes with the first key that it wants is not read
 }
 
-var errShort = errors.New("it ends too early")
+var (
+	errShort = errors.New("it ends too early")
+	errMore  = errors.New("more of the file is needed")
+)
 
-func (r *reader) left() int { return len(r.data) - r.at }
+func (r *reader) left() int { return r.size - r.at }
 
 func (r *reader) take(n int) ([]byte, error) {
 	if n > r.left() {
 		return nil, errShort
+	}
+	if n > len(r.data)-r.at {
+		return nil, errMore
 	}
 	b := r.data[r.at : r.at+n]
 	r.at += n
@@ -394,6 +409,9 @@ func (r *reader) file() (*File, error) {
 		}
 		if _, ok := f.meta[key]; ok {
 			return nil, fmt.Errorf("metadata: %q is there twice", key)
+		}
+		if r.stop != nil && r.stop(key) {
+			return f, nil
 		}
 		kind, err := r.u32()
 		if err != nil {
@@ -577,7 +595,7 @@ func (r *reader) tensors(f *File, count int) error {
 		return nil
 	}
 	start := (uint64(r.at) + align - 1) &^ (align - 1)
-	total := uint64(len(r.data))
+	total := uint64(r.size)
 	if start > total {
 		return errShort
 	}
@@ -587,7 +605,9 @@ func (r *reader) tensors(f *File, count int) error {
 		if s.from > total || s.to < s.from || s.to > total {
 			return fmt.Errorf("tensor %q: bytes %d to %d of %d", s.name, s.from, s.to, total)
 		}
-		f.Tensors[i].Data = r.data[start+s.from : start+s.to : start+s.to]
+		if len(r.data) == r.size {
+			f.Tensors[i].Data = r.data[start+s.from : start+s.to : start+s.to]
+		}
 	}
 	slices.SortFunc(spans, func(a, b span) int {
 		switch {

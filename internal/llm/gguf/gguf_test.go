@@ -114,6 +114,82 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+func TestDescribe(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	words := make([]string, 40_000) // more than is read at once
+	for i := range words {
+		words[i] = fmt.Sprint("word", i)
+	}
+	long := append(append([]gguf.KeyValue(nil), meta...), gguf.KeyValue{Key: "tokenizer.ggml.tokens", Value: words})
+	for name, data := range map[string][]byte{"short": write(t, meta, sample()), "long": write(t, long, sample())} {
+		path := put(name+".gguf", data)
+		f, err := gguf.Describe(path)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		whole, err := gguf.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range whole.Tensors {
+			whole.Tensors[i].Data = nil
+		}
+		if !reflect.DeepEqual(f.Metadata(), whole.Metadata()) || !reflect.DeepEqual(f.Tensors, whole.Tensors) || f.Bytes() != whole.Bytes() {
+			t.Errorf("%s: %v", name, f.Tensors)
+		}
+		for _, n := range []int{0, 3, 20, len(data) / 2, len(data) - 40} {
+			if _, err := gguf.Describe(put("cut.gguf", data[:n])); !errors.Is(err, gguf.ErrFormat) {
+				t.Errorf("%s: %d of %d bytes: %v", name, n, len(data), err)
+			}
+		}
+	}
+	for name, data := range hostileFiles() {
+		if _, err := gguf.Describe(put("hostile.gguf", data)); !errors.Is(err, gguf.ErrFormat) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := gguf.Describe(dir); err == nil {
+		t.Error("a folder is described")
+	}
+}
+
+func TestPurpose(t *testing.T) {
+	for _, c := range []struct {
+		arch    string
+		pooling uint32
+		want    gguf.Purpose
+		how     string
+	}{
+		{"llama", 0, gguf.Language, ""}, {"qwen3", 0, gguf.Language, ""}, {"qwen3", 3, gguf.Encoder, "last"}, {"qwen3", 4, gguf.Reranker, "rank"},
+		{"bert", 2, gguf.Encoder, "cls"}, {"bert", 4, gguf.Reranker, "rank"}, {"nomic-bert", 1, gguf.Encoder, "mean"}, {"nomic-bert-moe", 1, gguf.Encoder, "mean"},
+		{"jina-bert-v2", 0, gguf.Encoder, ""}, {"modern-bert", 0, gguf.Encoder, ""}, {"gemma-embedding", 1, gguf.Encoder, "mean"}, {"t5encoder", 0, gguf.Encoder, ""},
+	} {
+		kv := []gguf.KeyValue{{"general.architecture", c.arch}}
+		if c.pooling != 0 {
+			kv = append(kv, gguf.KeyValue{Key: c.arch + ".pooling_type", Value: c.pooling})
+		}
+		kv = append(kv, gguf.KeyValue{Key: "tokenizer.ggml.tokens", Value: []string{"a"}})
+		path := filepath.Join(t.TempDir(), "m.gguf")
+		if err := os.WriteFile(path, write(t, kv, sample()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := gguf.Describe(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := gguf.PurposeOf(path); got != c.want || f.Purpose() != c.want || f.Pooling() != c.how || err != nil {
+			t.Errorf("%+v: %s, %s by its header, %q, %v", c, f.Purpose(), got, f.Pooling(), err)
+		}
+	}
+}
+
 // hostile builds a header by hand.
 func hostile(parts ...any) []byte {
 	b := []byte("GGUF")
