@@ -521,7 +521,7 @@ func TestPullRefused(t *testing.T) {
 
 func TestPullGGUF(t *testing.T) {
 	files := map[string][]byte{"README.md": []byte("---\nlicense: apache-2.0\n---\n"), "LICENSE": []byte("Apache"),
-		"tiny-q4_k_m.gguf": gguf(3000), "tiny-q8_0.gguf": gguf(5000), "big-00001-of-00002.gguf": gguf(10), "big-00002-of-00002.gguf": gguf(20)}
+		"tiny-q4_k_m.gguf": ggufFile(3000), "tiny-q8_0.gguf": ggufFile(5000), "big-00001-of-00002.gguf": ggufFile(10), "big-00002-of-00002.gguf": ggufFile(20)}
 	h := newFakeHub(t, files)
 	s := Open(t.TempDir())
 	if _, err := s.Pull(t.Context(), PullConfig{Repo: h.repo, Hub: h.hub()}); !errors.Is(err, ErrNoModel) || !strings.Contains(err.Error(), "tiny-q8_0.gguf") {

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"docent/internal/llm/gguf"
 	"docent/internal/tensor/safetensors"
 )
 
@@ -48,9 +50,9 @@ func Inspect(p string) (Info, error) {
 		return Info{}, fmt.Errorf("inspect: %w", err)
 	}
 	info := Info{Path: p}
-	dir, gguf := p, ""
+	dir, file := p, ""
 	if !stat.IsDir() {
-		dir, gguf = filepath.Dir(p), p
+		dir, file = filepath.Dir(p), p
 		info.Bytes = stat.Size()
 	} else {
 		entries, err := os.ReadDir(p)
@@ -58,8 +60,8 @@ func Inspect(p string) (Info, error) {
 			return Info{}, fmt.Errorf("inspect: %w", err)
 		}
 		for _, e := range entries { // sorted, so that the first part of several comes first
-			if gguf == "" && isGGUF(e.Name()) {
-				gguf = filepath.Join(p, e.Name())
+			if file == "" && isGGUF(e.Name()) {
+				file = filepath.Join(p, e.Name())
 			}
 			if info.LicenceFile == "" && isLicence(e.Name()) && !strings.HasPrefix(strings.ToUpper(e.Name()), "NOTICE") {
 				info.LicenceFile = filepath.Join(p, e.Name())
@@ -68,25 +70,25 @@ func Inspect(p string) (Info, error) {
 		info.Bytes = folderBytes(p)
 		info.card(filepath.Join(p, "README.md"))
 	}
-	if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil && stat.IsDir() && !hasOnlyGGUF(dir, gguf) {
+	if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil && stat.IsDir() && !hasOnlyGGUF(dir, file) {
 		err = info.checkpoint(dir)
 		if err != nil {
 			return Info{}, fmt.Errorf("inspect %s: %w", p, err)
 		}
 		return info, nil
 	}
-	if gguf == "" {
+	if file == "" {
 		return Info{}, fmt.Errorf("inspect %s: %w: neither config.json with model.safetensors nor a .gguf file is there", p, ErrNoModel)
 	}
-	if err := info.gguf(gguf); err != nil {
-		return Info{}, fmt.Errorf("inspect %s: %w", gguf, err)
+	if err := info.gguf(file); err != nil {
+		return Info{}, fmt.Errorf("inspect: %w", err)
 	}
 	return info, nil
 }
 
-func hasOnlyGGUF(dir, gguf string) bool {
+func hasOnlyGGUF(dir, file string) bool {
 	found, _ := filepath.Glob(filepath.Join(dir, "*.safetensors"))
-	return gguf != "" && len(found) == 0
+	return file != "" && len(found) == 0
 }
 
 func folderBytes(dir string) (sum int64) {
@@ -263,33 +265,41 @@ func frequent(types map[string]int64) []string {
 	})
 }
 
+// gguf reads the header of a .gguf file, and of its other parts.
 func (i *Info) gguf(name string) error {
-	f, err := os.Open(name)
+	f, err := gguf.Describe(name)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	stat, err := f.Stat()
-	if err != nil {
-		return err
+	text := func(key string) string {
+		s, _ := f.String(key)
+		return s
 	}
-	h, err := readGGUF(f, stat.Size())
-	if err != nil {
-		return err
+	number := func(key string) int {
+		n, _ := f.Uint(key)
+		return int(min(n, math.MaxInt32))
 	}
-	arch := h.text("general.architecture")
+	arch := text("general.architecture")
+	tokens, _ := f.Strings("tokenizer.ggml.tokens")
 	i.Format, i.Architecture = "gguf", clean(arch, 60)
-	i.Layers, i.Dim, i.MaxTokens = h.number(arch+".block_count"), h.number(arch+".embedding_length"), h.number(arch+".context_length")
-	i.Vocabulary = cmp.Or(h.number("tokenizer.ggml.tokens"), h.number(arch+".vocab_size"))
-	i.Licence = cmp.Or(i.Licence, clean(h.text("general.license"), 100))
-	i.Parameters, i.Types = h.parameters, frequent(h.types)
-	i.Kind = ChatModel
-	if strings.Contains(arch, "bert") {
+	i.Layers, i.Dim, i.MaxTokens = number(arch+".block_count"), number(arch+".embedding_length"), number(arch+".context_length")
+	i.Vocabulary = cmp.Or(len(tokens), number(arch+".vocab_size"))
+	i.Licence = cmp.Or(i.Licence, clean(text("general.license"), 100))
+	types := map[string]int64{}
+	for _, t := range f.Tensors {
+		n := int64(t.Values())
+		i.Parameters += n
+		types[t.Type.String()] += n
+	}
+	i.Types = frequent(types)
+	i.Pooling = f.Pooling()
+	switch f.Purpose() {
+	case gguf.Encoder:
 		i.Kind = EncoderModel
-		i.Pooling = map[int]string{1: "mean", 2: "cls", 3: "last", 4: "rank"}[h.number(arch+".pooling_type")]
-		if i.Pooling == "rank" {
-			i.Kind = RerankerModel
-		}
+	case gguf.Reranker:
+		i.Kind = RerankerModel
+	default:
+		i.Kind = ChatModel
 	}
 	return nil
 }
