@@ -16,6 +16,7 @@ import (
 	"github.com/tmc/langchaingo/llms"
 
 	"docent/internal/llm/engine"
+	"docent/internal/llm/gguf"
 )
 
 // isModelFile reports whether a model's name is that of a file.
@@ -23,9 +24,10 @@ func isModelFile(name string) bool { return strings.EqualFold(filepath.Ext(name)
 
 var laterPart = regexp.MustCompile(`-\d{5}-of-\d{5}\.gguf$`)
 
-// InstalledModels lists the model files of a folder and of the folders in it, as "docent models pull"
-// installs them, the newest first, by path. Of a split model it lists the first part. A folder that is not
-// there has none.
+// InstalledModels lists the language models of a folder and of the folders in it, as "docent models pull"
+// installs them, the newest first, by path. Of a split model it lists the first part. Encoders and
+// rerankers are left out; a file that cannot be read is not, so that opening it says why. A folder that is
+// not there has none.
 func InstalledModels(dir string) ([]string, error) {
 	if dir == "" {
 		return nil, nil
@@ -54,6 +56,9 @@ func InstalledModels(dir string) ([]string, error) {
 				continue
 			}
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				if p, err := gguf.PurposeOf(path); err == nil && p != gguf.Language {
+					continue
+				}
 				found = append(found, installed{path, info})
 			}
 		}

@@ -175,6 +175,26 @@ func TestLocalIsFound(t *testing.T) {
 			t.Errorf("%+v: %s, %v, want %s", c.cfg, got, err, c.want)
 		}
 	}
+	for name, kv := range map[string][]gguf.KeyValue{ // the newest, and not language models
+		"bert": {{Key: "general.architecture", Value: "bert"}}, "nomic": {{Key: "general.architecture", Value: "nomic-bert"}},
+		"jina": {{Key: "general.architecture", Value: "jina-bert-v2"}},
+		"qwen": {{Key: "general.architecture", Value: "qwen3"}, {Key: "qwen3.pooling_type", Value: uint32(3)}},
+	} {
+		var b bytes.Buffer
+		if err := gguf.Write(&b, kv, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, name+".gguf")
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := open(llm.Config{ModelDir: dir}); got != "local new" || err != nil {
+		t.Error("encoders among the models:", got, err)
+	}
 	installed, err := llm.InstalledModels(dir)
 	if want := []string{filepath.Join(dir, "new.gguf"), old, pulled}; !slices.Equal(installed, want) || err != nil {
 		t.Error(installed, err)
