@@ -193,7 +193,7 @@ func (a *app) installed(m models.Model) error {
 	if licence != "" {
 		a.notice("Its licence is %s.", licence)
 	}
-	switch why := cannotRun(m.Path, &info); {
+	switch _, why := tryModel(m.Path, info); {
 	case why != "":
 		a.notice("This release does not run it: %s.", why)
 	case info.Kind == models.EncoderModel:
@@ -204,13 +204,13 @@ func (a *app) installed(m models.Model) error {
 	return nil
 }
 
-// cannotRun says why docent does not run a model by itself; it is empty when it does, and info has the
-// prefixes that the encoder puts before texts.
-func cannotRun(path string, info *models.Info) string {
+// tryModel loads a model, and says why docent does not run it by itself; that is empty when it does. An
+// encoder or a reranker describes itself.
+func tryModel(path string, info models.Info) (about *embed.Info, why string) {
 	var err error
 	switch {
 	case info.Format == "gguf" && info.Kind != models.ChatModel:
-		return "of .gguf files only language models are run; take the checkpoint with safetensors"
+		return nil, "of .gguf files only language models are run; take the checkpoint with safetensors"
 	case info.Format == "gguf":
 		if path, err = ggufFile(path); err == nil {
 			var m *llm.LocalModel
@@ -220,19 +220,24 @@ func cannotRun(path string, info *models.Info) string {
 			}
 		}
 	case info.Kind == models.ChatModel:
-		return "language models are run from .gguf files, or by a server (--model-url)"
+		return nil, "language models are run from .gguf files, or by a server (--model-url)"
 	case info.Kind == models.RerankerModel:
-		_, err = embed.LoadCrossEncoder(path)
+		var c *embed.CrossEncoder
+		if c, err = embed.LoadCrossEncoder(path); err == nil {
+			i := c.Info()
+			about = &i
+		}
 	default:
 		var e *embed.Encoder
 		if e, err = embed.Load(path); err == nil {
-			info.QueryPrefix, info.PassagePrefix = e.Info().QueryPrompt, e.Info().DocumentPrompt
+			i := e.Info()
+			about = &i
 		}
 	}
 	if err != nil {
-		return err.Error()
+		return nil, err.Error()
 	}
-	return ""
+	return about, ""
 }
 
 // ggufFile is the file of a model: its only one, or the first part.
@@ -299,8 +304,22 @@ type modelInfo struct {
 	Name string `json:"name"`
 	models.Info
 	Runs     bool             `json:"runs"`
-	Why      string           `json:"why"` // it does not run; empty where it does
+	Why      string           `json:"why"`     // it does not run; empty where it does
+	Encoder  *embed.Info      `json:"encoder"` // what an encoder or a reranker that runs says of itself, or null
 	Manifest *models.Manifest `json:"manifest"`
+}
+
+// describe takes from an encoder or a reranker that was loaded what is in force.
+func (m *modelInfo) describe(about *embed.Info) {
+	m.Encoder = about
+	m.Layers, m.Vocabulary, m.Pooling = about.Layers, about.Vocabulary, about.Pooling
+	if about.Dim > 0 { // a reranker makes no vectors
+		m.Dim = about.Dim
+	}
+	m.QueryPrefix, m.PassagePrefix = about.QueryPrompt, about.DocumentPrompt
+	if len(m.Languages) == 0 {
+		m.Languages = about.Languages
+	}
 }
 
 func (c *modelsInfoCmd) Run(a *app) error {
@@ -330,8 +349,11 @@ func (c *modelsInfoCmd) Run(a *app) error {
 	if out.Manifest != nil && out.Licence == "" {
 		out.Licence = out.Manifest.Licence // the card says nothing, the hub did
 	}
-	out.Why = cannotRun(path, &out.Info)
-	out.Runs = out.Why == ""
+	about, why := tryModel(path, out.Info)
+	out.Runs, out.Why = why == "", why
+	if about != nil {
+		out.describe(about)
+	}
 	if a.JSON {
 		return a.printJSON(out)
 	}
@@ -344,12 +366,16 @@ func (c *modelsInfoCmd) Run(a *app) error {
 	i := out.Info
 	row("name", out.Name)
 	row("kind", string(i.Kind))
-	row("architecture", fmt.Sprintf("%s, %s, %d dimensions, vocabulary of %d", dash(i.Architecture), count(i.Layers, "layer"), i.Dim, i.Vocabulary))
+	arch := dash(i.Architecture)
+	if out.Encoder != nil {
+		arch = out.Encoder.Architecture
+	}
+	row("architecture", fmt.Sprintf("%s, %s, %d dimensions, vocabulary of %d", arch, count(i.Layers, "layer"), i.Dim, i.Vocabulary))
 	row("parameters", fmt.Sprintf("%.1f million, %s", float64(i.Parameters)/1e6, strings.Join(i.Types, ", ")))
 	row("max tokens", fmt.Sprint(i.MaxTokens))
 	row("pooling", i.Pooling)
 	if i.Kind == models.EncoderModel && i.Format == "safetensors" {
-		row("prefixes", prefixes(i))
+		row("prefixes", prefixes(i, out.Encoder))
 	}
 	row("languages", languages(i.Languages, "not said"))
 	row("size", bytesText(i.Bytes))
@@ -375,19 +401,34 @@ func (a *app) builtinInfo() error {
 	if err != nil {
 		return err
 	}
+	i := e.Info()
 	if a.JSON {
-		return a.printJSON(map[string]any{"name": e.Name(), "kind": models.EncoderModel, "architecture": "bert", "dim": e.Dim(), "max_tokens": e.MaxTokens(),
-			"languages": e.Languages(), "fingerprint": e.Fingerprint(), "licence": "apache-2.0", "runs": true})
+		return a.printJSON(map[string]any{"name": i.Name, "kind": models.EncoderModel, "architecture": "bert", "dim": i.Dim, "max_tokens": i.MaxTokens, "pooling": i.Pooling,
+			"query_prefix": i.QueryPrompt, "passage_prefix": i.DocumentPrompt, "languages": i.Languages, "fingerprint": i.Fingerprint, "licence": "apache-2.0", "runs": true, "encoder": i})
 	}
-	fmt.Fprintf(a.stdout, "name        %s\nkind        encoder, compiled into docent\ndimensions  %d\nmax tokens  %d of a text\nlanguages   %s\n\n%s", e.Name(), e.Dim(), e.MaxTokens(), languages(e.Languages(), "any"), embed.BuiltinNotice)
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "name\t%s\nkind\tencoder, compiled into docent\n", i.Name)
+	fmt.Fprintf(w, "architecture\t%s, %s, %d dimensions, vocabulary of %d\n", i.Architecture, count(i.Layers, "layer"), i.Dim, i.Vocabulary)
+	fmt.Fprintf(w, "max tokens\t%d of a text\npooling\t%s\n", i.MaxTokens, i.Pooling)
+	fmt.Fprintf(w, "prefixes\t%s\n", prefixes(models.Info{QueryPrefix: i.QueryPrompt, PassagePrefix: i.DocumentPrompt}, &i))
+	fmt.Fprintf(w, "languages\t%s\n", languages(i.Languages, "any"))
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "\n%s", embed.BuiltinNotice)
 	return nil
 }
 
-func prefixes(i models.Info) string {
+// prefixes words what goes before texts, and where the encoder has it from.
+func prefixes(i models.Info, about *embed.Info) string {
 	if i.QueryPrefix == "" && i.PassagePrefix == "" {
 		return "none"
 	}
-	return fmt.Sprintf("question %q, passage %q", i.QueryPrefix, i.PassagePrefix)
+	text := fmt.Sprintf("question %q, passage %q", i.QueryPrefix, i.PassagePrefix)
+	if about != nil && about.PromptSource != "" {
+		text += ", from " + about.PromptSource
+	}
+	return text
 }
 
 type modelsVerifyCmd struct {

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"docent/embed"
 )
 
 // builtinFolder is the built-in model's checkpoint, as a real model to install.
@@ -81,7 +83,7 @@ func TestModelsCommands(t *testing.T) {
 		t.Errorf("list: %+v", l)
 	}
 	info := h.ok("models", "info", "minilm")
-	for _, part := range []string{"bert, 6 layers, 384 dimensions", "apache-2.0", "pooling", "mean", "0123456789", "--encoder minilm", "LICENSE"} {
+	for _, part := range []string{"BERT, 6 layers, 384 dimensions", "apache-2.0", "pooling", "mean", "0123456789", "--encoder minilm", "LICENSE"} {
 		if !strings.Contains(info, part) {
 			t.Errorf("info does not say %q:\n%s", part, info)
 		}
@@ -109,6 +111,41 @@ func TestModelsCommands(t *testing.T) {
 	h.ok("models", "rm", "minilm", "again")
 	if l := decode[listed](t, h.ok("models", "list", "--json")); len(l.Models) != 0 {
 		t.Errorf("after rm: %+v", l)
+	}
+}
+
+// What models info says of an encoder or a reranker is what it says of itself once it is loaded.
+func TestModelsInfo(t *testing.T) {
+	h := newHome(t)
+	testdata, err := filepath.Abs("../../embed/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e5 := filepath.Join(h.work, "multilingual-e5-small")
+	if err := os.CopyFS(e5, os.DirFS(filepath.Join(testdata, "tiny-f32-mean"))); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string][]string{
+		e5:                                      {"BERT, ", "pooling", "mean", `question "query: ", passage "passage: ", from the model's name`, "yes: --encoder"},
+		filepath.Join(testdata, "tiny-f16-cls"): {"pooling", "cls", "prefixes", "none", "yes: --encoder"},
+		filepath.Join(testdata, "cross-bert"):   {"reranker", "BERT, ", "pooling", "cls", "yes: --reranker"},
+		"builtin":                               {"BERT, 6 layers, 384 dimensions", "mean", "prefixes", "none"},
+	} {
+		out := h.ok("models", "info", path)
+		for _, part := range want {
+			if !strings.Contains(out, part) {
+				t.Errorf("info does not say %q:\n%s", part, out)
+			}
+		}
+	}
+	type info struct {
+		Architecture, Pooling string
+		Dim                   int
+		Prefix                string `json:"query_prefix"`
+		Encoder               *embed.Info
+	}
+	if i := decode[info](t, h.ok("models", "info", "--json", e5)); i.Encoder == nil || i.Dim != i.Encoder.Dim || i.Pooling != "mean" || i.Prefix != "query: " || i.Encoder.QueryPrompt != "query: " || i.Architecture != "bert" {
+		t.Errorf("%+v", i)
 	}
 }
 
