@@ -7,8 +7,20 @@ import (
 	"unicode"
 )
 
+// A Fusion is a way of joining the ranking by meaning and the ranking by words into one.
+type Fusion string
+
+const (
+	// ScoreFusion adds both scores, weighted: the better of the two on every English collection measured
+	// (docs/decisions/0002-store.md). It is what an empty Fusion means.
+	ScoreFusion Fusion = "score"
+	// RankFusion adds 1/(60+rank) of both (reciprocal rank fusion: Cormack, Clarke and Büttcher 2009). It
+	// asks nothing of the scores, and so suits an encoder whose cosines lie close together.
+	RankFusion Fusion = "rank"
+)
+
 // fuse joins what the words and the vectors find into one ranking.
-func (s *Store) fuse(ctx context.Context, x *index, query string, vector []float32, n int, keep func(int64) bool) ([]candidate, error) {
+func (s *Store) fuse(ctx context.Context, x *index, query string, vector []float32, fusion Fusion, n int, keep func(int64) bool) ([]candidate, error) {
 	if vector == nil {
 		return byWords(x, query, n, keep, nil, nil), nil
 	}
@@ -37,7 +49,12 @@ func (s *Store) fuse(ctx context.Context, x *index, query string, vector []float
 		}
 		found = append(found, c)
 	}
-	weigh(found, votes(s.asking[x.encoder], query) || len(byWord) == 0)
+	voting := votes(s.asking[x.encoder], query) || len(byWord) == 0
+	if fusion == RankFusion {
+		addRanks(found, voting)
+	} else {
+		weigh(found, voting)
+	}
 	sortCandidates(found, func(c candidate) float64 { return c.score })
 	return found[:min(n, len(found))], nil
 }
@@ -65,6 +82,26 @@ func weigh(found []candidate, votes bool) {
 		c.score = share * c.dense
 		if best > 0 {
 			c.score += (1 - share) * c.keyword / best
+		}
+	}
+}
+
+// addRanks sets the fused score to the sum of the reciprocal ranks. As in weigh, an encoder that does not
+// vote only parts passages of equal rank by words.
+func addRanks(found []candidate, votes bool) {
+	const k = 60 // of the paper; it keeps the first rank of one search from outweighing agreement
+	share := 1.0
+	if !votes {
+		share = 1e-6
+	}
+	for i := range found {
+		c := &found[i]
+		c.score = 0
+		if c.denseRank > 0 {
+			c.score += share / float64(k+c.denseRank)
+		}
+		if c.kwRank > 0 {
+			c.score += 1 / float64(k+c.kwRank)
 		}
 	}
 }

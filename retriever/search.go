@@ -45,6 +45,7 @@ type Hit struct {
 
 type searchConfig struct {
 	mode        Mode
+	fusion      Fusion
 	k           int
 	minScore    float64
 	perDocument int
@@ -63,6 +64,9 @@ func TopK(k int) SearchOption { return func(c *searchConfig) { c.k = k } }
 // WithMode chooses the mode. The default is Hybrid, which is Keyword where the collection has no
 // vectors.
 func WithMode(m Mode) SearchOption { return func(c *searchConfig) { c.mode = m } }
+
+// WithFusion chooses how a Hybrid search joins its two rankings. The default is ScoreFusion.
+func WithFusion(f Fusion) SearchOption { return func(c *searchConfig) { c.fusion = f } }
 
 // MinScore leaves out hits of a lower Score. What a score means depends on the mode: see Hit.
 func MinScore(score float64) SearchOption { return func(c *searchConfig) { c.minScore = score } }
@@ -186,7 +190,7 @@ func (s *Store) search(ctx context.Context, x *index, query string, vector []flo
 		if cfg.perDocument > 0 {
 			ask = max(ask, 4*cfg.k)
 		}
-		ranked, err := s.rank(ctx, x, query, vector, cfg.mode, ask, keep)
+		ranked, err := s.rank(ctx, x, query, vector, cfg.mode, cfg.fusion, ask, keep)
 		if err != nil {
 			return nil, err
 		}
@@ -246,7 +250,7 @@ func (s *Store) filter(ctx context.Context, x *index, cfg searchConfig) (func(in
 }
 
 // rank returns the n best candidates of the mode, best first.
-func (s *Store) rank(ctx context.Context, x *index, query string, vector []float32, mode Mode, n int, keep func(int64) bool) ([]candidate, error) {
+func (s *Store) rank(ctx context.Context, x *index, query string, vector []float32, mode Mode, fusion Fusion, n int, keep func(int64) bool) ([]candidate, error) {
 	switch mode {
 	case Keyword:
 		return byWords(x, query, n, keep, nil, nil), nil
@@ -260,7 +264,7 @@ func (s *Store) rank(ctx context.Context, x *index, query string, vector []float
 		}
 		return found, err
 	}
-	return s.fuse(ctx, x, query, vector, n, keep)
+	return s.fuse(ctx, x, query, vector, fusion, n, keep)
 }
 
 // byWords returns the n best candidates by words. It sets, in scores, the score of each of the chunks

@@ -16,8 +16,9 @@ import (
 )
 
 type evalCmd struct {
-	Mode string `enum:"dense,keyword,hybrid,all" default:"hybrid" help:"${enum}."`
-	Dir  string `arg:"" help:"The folder, with corpus.jsonl, queries.jsonl and qrels/test.tsv."`
+	Mode   string `enum:"dense,keyword,hybrid,all" default:"hybrid" help:"${enum}."`
+	Fusion string `enum:"score,rank" default:"score" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
+	Dir    string `arg:"" help:"The folder, with corpus.jsonl, queries.jsonl and qrels/test.tsv."`
 }
 
 type evalJSON struct {
@@ -82,7 +83,7 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 	}
 	for _, mode := range modes {
 		done := a.progress(string(mode))
-		r, err := set.Evaluate(ctx, store, collection, beir.Options{Mode: mode, Progress: done})
+		r, err := set.Evaluate(ctx, store, collection, beir.Options{Mode: mode, Progress: done, Search: []retriever.SearchOption{retriever.WithFusion(retriever.Fusion(c.Fusion))}})
 		if err != nil {
 			return err
 		}

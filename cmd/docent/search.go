@@ -15,6 +15,7 @@ type searchCmd struct {
 	Collection string   `short:"c" default:"default" placeholder:"NAME" help:"The collection."`
 	K          int      `short:"k" default:"10" help:"How many passages."`
 	Mode       string   `enum:"dense,keyword,hybrid" default:"hybrid" help:"${enum}."`
+	Fusion     string   `enum:"score,rank" default:"score" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
 	Question   []string `arg:"" help:"The question, or keywords."`
 }
 
@@ -34,7 +35,7 @@ func (c *searchCmd) Run(ctx context.Context, a *app) error {
 	if _, err := l.collection(ctx, c.Collection); err != nil {
 		return err
 	}
-	opts, err := l.searchOptions(retriever.TopK(c.K), retriever.WithMode(retriever.Mode(c.Mode)))
+	opts, err := l.searchOptions(retriever.TopK(c.K), retriever.WithMode(retriever.Mode(c.Mode)), retriever.WithFusion(retriever.Fusion(c.Fusion)))
 	if err != nil {
 		return err
 	}
