@@ -12,10 +12,8 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +27,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"docent/chunker"
+	"docent/internal/ollamahost"
 )
 
 // The kinds of server that RemoteConfig.Provider names.
@@ -131,7 +130,6 @@ var (
 
 const (
 	openAIURL = "https://api.openai.com/v1"
-	ollamaURL = "http://127.0.0.1:11434"
 	// maxBackoff is the longest pause before a retry that no server has asked for.
 	maxBackoff = 30 * time.Second
 	// probeRetries is how often the first request is repeated: who has the address wrong should know soon.
@@ -161,7 +159,7 @@ func newRemote(cfg RemoteConfig) (*Remote, error) {
 	case OpenAI:
 		base = cmp.Or(base, openAIURL)
 	case Ollama:
-		base = cmp.Or(base, ollamaHost())
+		base = cmp.Or(base, ollamahost.URL())
 	default:
 		return nil, fmt.Errorf("unknown provider %q; want %s or %s", cfg.Provider, OpenAI, Ollama)
 	}
@@ -655,25 +653,4 @@ func retryAfter(h http.Header) time.Duration {
 		return max(0, time.Until(at))
 	}
 	return 0
-}
-
-// ollamaHost is where Ollama listens, as its own $OLLAMA_HOST says.
-func ollamaHost() string {
-	host := strings.TrimRight(os.Getenv("OLLAMA_HOST"), "/")
-	if host == "" {
-		return ollamaURL
-	}
-	if !strings.Contains(host, "://") {
-		host = "http://" + host
-	}
-	u, err := url.Parse(host)
-	if err != nil || u.Hostname() == "" {
-		return ollamaURL
-	}
-	name, port := u.Hostname(), cmp.Or(u.Port(), "11434")
-	if ip := net.ParseIP(name); ip != nil && ip.IsUnspecified() {
-		name = "127.0.0.1" // what it listens on is not where one calls
-	}
-	u.Host = net.JoinHostPort(name, port)
-	return u.String()
 }

@@ -8,22 +8,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tmc/langchaingo/llms/ollama"
 	"github.com/tmc/langchaingo/llms/openai"
+
+	"docent/internal/ollamahost"
 )
 
-const (
-	openAIURL = "https://api.openai.com/v1"
-	ollamaURL = "http://127.0.0.1:11434"
-)
+const openAIURL = "https://api.openai.com/v1"
 
 // Open selects a model as cfg says and makes sure that its server is there. A provider chosen by name
 // that cannot be had is an error that names the URL and what to do; Auto falls back, down to the
@@ -199,7 +196,7 @@ func listOpenAI(ctx context.Context, cfg Config, u *url.URL) (base string, offer
 func openOllama(ctx context.Context, cfg Config) (Selected, error) {
 	base := cfg.BaseURL
 	if base == "" {
-		base = ollamaDefault()
+		base = ollamahost.URL()
 	}
 	u, err := serverURL(strings.TrimSuffix(base, "/v1"))
 	if err != nil {
@@ -261,27 +258,6 @@ func isOllama(ctx context.Context, cfg Config) bool {
 		Models *json.RawMessage `json:"models"`
 	}
 	return get(ctx, cfg, cfg.BaseURL+"/api/tags", &version) == nil && version.Models != nil
-}
-
-// ollamaDefault is where Ollama listens, as its own $OLLAMA_HOST says.
-func ollamaDefault() string {
-	host := strings.TrimRight(os.Getenv("OLLAMA_HOST"), "/")
-	if host == "" {
-		return ollamaURL
-	}
-	if !strings.Contains(host, "://") {
-		host = "http://" + host
-	}
-	u, err := url.Parse(host)
-	if err != nil || u.Hostname() == "" {
-		return ollamaURL
-	}
-	name, port := u.Hostname(), cmp.Or(u.Port(), "11434")
-	if ip := net.ParseIP(name); ip != nil && ip.IsUnspecified() {
-		name = "127.0.0.1" // what it listens on is not where one calls
-	}
-	u.Host = net.JoinHostPort(name, port)
-	return u.String()
 }
 
 func serverURL(raw string) (*url.URL, error) {
