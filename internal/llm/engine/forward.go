@@ -84,7 +84,6 @@ func (m *Model) forward(ctx context.Context, s *state, tokens []int32, all, sing
 	hd, qn, kn := p.headDim, p.heads*p.headDim, p.kvHeads*p.headDim
 	x, h := grow(&s.x, n*p.dim), grow(&s.h, n*p.dim)
 	q, kk, vv, att := grow(&s.q, n*qn), grow(&s.kk, n*kn), grow(&s.vv, n*kn), grow(&s.att, n*qn)
-	up := grow(&s.up, n*p.ff)
 	for i, t := range tokens {
 		row := x[i*p.dim:][:p.dim]
 		m.embed.Row(row, int(t))
@@ -136,24 +135,7 @@ func (m *Model) forward(ctx context.Context, s *state, tokens []int32, all, sing
 		m.mul(s, att, n, out{y.o, h})
 		m.add(s, x, h, y.attnPost, n)
 
-		m.norms(s, h, x, y.ffnNorm, n)
-		if p.gated {
-			gate := grow(&s.gate, n*p.ff)
-			m.mul(s, h, n, out{y.gate, gate}, out{y.up, up})
-			m.each(s, n*p.ff, func(from, to int) {
-				if p.gelu {
-					tensor.GeGLU(gate[from:to], up[from:to])
-				} else {
-					tensor.SwiGLU(gate[from:to], up[from:to])
-				}
-			})
-			m.mul(s, gate, n, out{y.down, h})
-		} else {
-			m.mul(s, h, n, out{y.up, up})
-			m.each(s, n*p.ff, func(from, to int) { tensor.GELUTanh(up[from:to]) })
-			m.mul(s, up, n, out{y.down, h})
-		}
-		m.add(s, x, h, y.ffnPost, n)
+		m.feedForward(s, y, x, n)
 	}
 	s.tokens = append(s.tokens, tokens...)
 	if !all {

@@ -13,7 +13,7 @@ type rope struct {
 	mscale float32   // of the rotated values
 }
 
-// readRopes makes the frequencies of the layers: one set, but gemma3 has another for its local layers.
+// readRopes makes the frequencies of the layers: one set, or with localBase another for local layers.
 func (m *Model) readRopes(l *loader) {
 	p, f := m.params, m.file
 	key := p.arch + ".rope."
@@ -93,10 +93,10 @@ func (m *Model) readRopes(l *loader) {
 		r.mscale *= float32(a)
 	}
 	m.ropes = []*rope{r}
-	if p.arch == "gemma3" {
+	if p.localBase > 0 {
 		local, ok := f.Float(key + "freq_base_swa")
 		if !ok || !(local > 1 && local < 1e12) {
-			local = 10000
+			local = p.localBase
 		}
 		m.ropes = append(m.ropes, plain(local))
 	}
