@@ -136,6 +136,7 @@ func (s *Server) routes() http.Handler {
 	api := r.Group("/api", noStore)
 	s.infoRoutes(api)
 	s.collectionRoutes(api)
+	s.settingsRoutes(api)
 	s.documentRoutes(api)
 	s.jobRoutes(api)
 	s.askRoutes(api)

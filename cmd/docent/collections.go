@@ -13,6 +13,8 @@ import (
 type collectionsCmd struct {
 	List   collectionsListCmd   `cmd:"" default:"1" help:"List the collections."`
 	Create collectionsCreateCmd `cmd:"" help:"Make an empty collection."`
+	Show   collectionsShowCmd   `cmd:"" help:"Show the settings of a collection."`
+	Set    collectionsSetCmd    `cmd:"" help:"Change settings of a collection."`
 	Rm     collectionsRmCmd     `cmd:"" help:"Remove a collection with all it holds."`
 }
 

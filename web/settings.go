@@ -1,0 +1,44 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"docent/ingest"
+)
+
+func (s *Server) settingsRoutes(r gin.IRoutes) {
+	r.GET("/collections/:name/settings", s.settings)
+	r.PATCH("/collections/:name/settings", s.changeSettings)
+}
+
+// settingsBody is the settings as an object, and each described for whoever shows them.
+func settingsBody(v ingest.Settings) gin.H {
+	return gin.H{"settings": v, "fields": v.List()}
+}
+
+func (s *Server) settings(c *gin.Context) {
+	v, err := ingest.ReadSettings(c.Request.Context(), s.cfg.Store, c.Param("name"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, settingsBody(v))
+}
+
+// changeSettings sets the fields that the body has. Documents that are there already keep what was made
+// of them until their files are ingested again.
+func (s *Server) changeSettings(c *gin.Context) {
+	var patch json.RawMessage
+	if !s.decode(c, &patch) {
+		return
+	}
+	v, err := ingest.ChangeSettings(c.Request.Context(), s.cfg.Store, c.Param("name"), func(v *ingest.Settings) error { return v.Merge(patch) })
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, settingsBody(v))
+}
