@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,8 +13,11 @@ import (
 type Options struct {
 	Sampling
 	MaxTokens int      // 0 means until the context window is full
+	MinTokens int      // the model may not end the answer before
 	Stop      []string // the answer ends before the first of these texts
 	IgnoreEnd bool     // goes on after tokens that end an answer, for measurements
+
+	Constraint Constraint // what the answer may be; nil means anything. It serves one call
 }
 
 // Result says how an answer came about.
@@ -23,6 +28,7 @@ type Result struct {
 	Completion int    // tokens, the one that ended it included
 	PromptTime time.Duration
 	Time       time.Duration // after the prompt
+	LogProbs   []TokenProb   // of the answer's tokens, where Sampling.LogProbs asks for them
 }
 
 // Generate continues a prompt and calls emit with each piece of text, on borders of characters, as it
@@ -72,6 +78,9 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 	if err := m.check(prompt); err != nil {
 		return res, err
 	}
+	if err := opts.validate(); err != nil {
+		return res, err
+	}
 	s, err := m.take(ctx)
 	if err != nil {
 		return res, err
@@ -89,16 +98,23 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 	res.Reused, res.PromptTime = reused, time.Since(start)
 	start = time.Now()
 	defer func() { res.Time = time.Since(start) }()
-	choose := newSampler(opts.Sampling)
+	choose := m.sampler(opts)
 	for past := prompt[:len(prompt):len(prompt)]; ; {
-		id := choose.next(logits, past)
-		past = append(past, id)
+		id, err := choose.next(logits, past, limit-res.Completion)
+		if err != nil {
+			return res, err
+		}
+		past, res.LogProbs = append(past, id), choose.probs
 		res.Completion++
 		more, err := emit(id)
 		if err != nil {
 			return res, err
 		}
 		if !more {
+			res.Reason = "stop"
+			return res, nil
+		}
+		if choose.done() {
 			res.Reason = "stop"
 			return res, nil
 		}
@@ -109,6 +125,15 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 			return res, err
 		}
 	}
+}
+
+// sampler chooses the tokens of a call.
+func (m *Model) sampler(opts Options) *sampler {
+	s := newSampler(opts.Sampling, opts.Constraint)
+	if opts.MinTokens > 0 && m.vocab != nil {
+		s.least, s.hold = opts.MinTokens, slices.Collect(maps.Keys(m.vocab.ends))
+	}
+	return s
 }
 
 // Logits computes the logits after each token of a prompt: len(prompt) rows of the vocabulary's size.
