@@ -58,7 +58,11 @@ LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_facto
               original_max_position_embeddings=32)
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32)
 LINEAR = dict(rope_type="linear", rope_theta=10000.0, factor=2.0)
-LOCAL = dict(full_attention=dict(rope_type="default", rope_theta=1e6), sliding_attention=dict(rope_type="default", rope_theta=1e4))
+NEAR = dict(rope_type="default", rope_theta=1e4)
+LOCAL = dict(full_attention=dict(rope_type="default", rope_theta=1e6), sliding_attention=NEAR)
+FAR = dict(full_attention=dict(rope_type="linear", rope_theta=1e6, factor=8.0), sliding_attention=NEAR)
+EXPERTS = SHAPE | dict(num_experts=4, num_local_experts=4, num_experts_per_tok=2, moe_intermediate_size=32,
+                       shared_expert_intermediate_size=48)
 MIXED = {"attn_q": T.Q4_K, "attn_k": T.Q5_K, "attn_v": T.Q6_K, "attn_output": T.Q2_K, "ffn_gate": T.Q3_K,
          "ffn_up": T.Q4_K, "ffn_down": T.Q6_K, "token_embd": T.IQ4_XS, "output": T.Q6_K}
 # name: (transformers' configuration, its settings, GGUF's architecture, type of matrices, tied)
@@ -81,7 +85,17 @@ MODELS = {
     "gemma-f16": ("GemmaConfig", GEMMA, "GEMMA", T.F16, True),
     "gemma2-f16": ("Gemma2Config", GEMMA | dict(sliding_window=8), "GEMMA2", T.F16, True),
     "gemma3-f16": ("Gemma3TextConfig", GEMMA | dict(sliding_window=8, num_hidden_layers=7, rope_parameters=LOCAL), "GEMMA3", T.F16, True),
+    "gemma3-linear-f16": ("Gemma3TextConfig", GEMMA | dict(sliding_window=8, num_hidden_layers=7, rope_parameters=FAR), "GEMMA3", T.F16, True),
     "phi3-f16": ("Phi3Config", SHAPE, "PHI3", T.F16, False),
+    "mixtral-f16": ("MixtralConfig", EXPERTS, "LLAMA", T.F16, False),
+    "mixtral-q8_0": ("MixtralConfig", EXPERTS, "LLAMA", T.Q8_0, False),
+    "qwen2moe-f16": ("Qwen2MoeConfig", EXPERTS, "QWEN2MOE", T.F16, False),
+    "qwen3moe-f16": ("Qwen3MoeConfig", EXPERTS | dict(head_dim=16, norm_topk_prob=True), "QWEN3MOE", T.F16, True),
+    "phi2-f16": ("PhiConfig", SHAPE, "PHI2", T.F16, False),
+    "chatglm-f16": ("GlmConfig", SHAPE | dict(head_dim=8), "CHATGLM", T.F16, False),
+    "glm4-f16": ("Glm4Config", SHAPE | dict(head_dim=8), "GLM4", T.F16, False),
+    "stablelm-f16": ("StableLmConfig", SHAPE, "STABLELM", T.F16, False),
+    "stablelm2-f16": ("StableLmConfig", SHAPE | dict(use_parallel_residual=True, qk_layernorm=True), "STABLELM", T.F16, False),
 }
 
 
@@ -110,6 +124,47 @@ def pairwise(w, heads):
     return w.reshape(heads, 2, w.shape[0] // heads // 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
+def parameters(net, names):
+    """Parameters that may be set in place, by transformers' names and by those of GGUF files."""
+    done = set()
+    for key, p in net.named_parameters():
+        p = p.detach()
+        layer = key.rsplit(".", 1)[0]
+        if key.endswith("mlp.experts.gate_up_proj"):
+            ff = p.shape[1] // 2
+            for part, rows in (("gate", p[:, :ff]), ("up", p[:, ff:])):
+                yield key, names.get_name(layer + f".{part}_proj") + ".weight", rows
+        elif key.endswith("mlp.experts.down_proj"):
+            yield key, names.get_name(key) + ".weight", p
+        elif key.endswith("shared_expert_gate.weight"):
+            yield key, names.get_name(key, try_suffixes=(".weight",)), p[0]
+        elif "_layernorm.norms." in key:
+            layer = layer.rsplit(".norms.", 1)[0]
+            if layer in done:
+                continue
+            done.add(layer)
+            norms = [m.weight.detach() for m in net.get_submodule(layer).norms]
+            yield key, names.get_name(layer) + ".weight", Stacked(norms)
+        else:
+            short = names.get_name(key, try_suffixes=(".weight", ".bias"))
+            assert short, key
+            yield key, short, p
+
+
+class Stacked:
+    """Vectors of which a GGUF file makes one matrix."""
+
+    def __init__(self, vectors):
+        self.vectors = vectors
+
+    def numpy(self):
+        return np.stack([v.numpy() for v in self.vectors])
+
+    def copy_(self, values):
+        for vector, row in zip(self.vectors, values):
+            vector.copy_(row)
+
+
 def model(name, seed):
     import torch
     import transformers
@@ -133,16 +188,26 @@ def model(name, seed):
     w.add_feed_forward_length(get("intermediate_size") or config.n_inner)
     w.add_head_count(heads)
     w.add_head_count_kv(kv)
-    if arch == "GPT2":
-        w.add_layer_norm_eps(config.layer_norm_epsilon)
+    if arch in ("GPT2", "PHI2", "STABLELM"):
+        w.add_layer_norm_eps(get("layer_norm_epsilon") or get("layer_norm_eps"))
     else:
         w.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if get("num_experts_per_tok"):
+        w.add_expert_count(get("num_local_experts") or config.num_experts)
+        w.add_expert_used_count(config.num_experts_per_tok)
+    if arch in ("QWEN2MOE", "QWEN3MOE"):
+        w.add_expert_feed_forward_length(config.moe_intermediate_size)
+    if arch == "QWEN2MOE":
+        w.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
+    if arch == "STABLELM":
+        w.add_parallel_residual(config.use_parallel_residual)
+    if arch != "GPT2":
         head = get("head_dim") or config.hidden_size // heads
         w.add_key_length(head)
         w.add_value_length(head)
-        w.add_rope_dimension_count(head)
         rope = config.rope_parameters
         rope = rope.get("full_attention", rope)
+        w.add_rope_dimension_count(int(head * rope.get("partial_rotary_factor", 1)))
         w.add_rope_freq_base(rope["rope_theta"])
         kind = rope.get("rope_type", "default")
         if kind in ("linear", "yarn"):
@@ -165,7 +230,7 @@ def model(name, seed):
                     smooth = (rope["original_max_position_embeddings"] / wavelen - rope["low_freq_factor"]) / (rope["high_freq_factor"] - rope["low_freq_factor"])
                     factors.append(1 / ((1 - smooth) / rope["factor"] + smooth))
             w.add_tensor("rope_freqs.weight", np.array(factors, dtype=np.float32))
-        if get("sliding_window") and arch != "PHI3":
+        if get("sliding_window") and arch in ("LLAMA", "GEMMA2", "GEMMA3"):
             w.add_sliding_window(config.sliding_window)
     if get("attn_logit_softcapping"):
         w.add_attn_logit_softcapping(config.attn_logit_softcapping)
@@ -174,11 +239,10 @@ def model(name, seed):
 
     names = gguf.get_tensor_name_map(arch_id, layers)
     with torch.no_grad():
-        for key, p in net.named_parameters():
-            short = names.get_name(key, try_suffixes=(".weight", ".bias"))
-            assert short, key
-            v = p.detach().numpy()
-            if v.ndim == 1:
+        for key, short, p in parameters(net, names):
+            part = short.split(".")[-2]
+            v = p.numpy()
+            if v.ndim == 1 and part != "ffn_gate_inp_shexp" or part in ("attn_q_norm", "attn_k_norm"):
                 v = rng.standard_normal(v.shape) * 0.1
                 if "norm" in key or ".ln_" in key:
                     v += 0 if arch.startswith("GEMMA") or key.endswith(".bias") else 1
@@ -186,23 +250,25 @@ def model(name, seed):
                 p.copy_(torch.from_numpy(v))
                 if arch.startswith("GEMMA") and "norm" in key:
                     v = v + 1  # transformers adds the 1, files have it
-                if arch == "LLAMA" and short.rsplit(".", 1)[0].endswith(("attn_q", "attn_k")):
-                    v = pairwise(v, heads if "attn_q" in short else kv)
+                if arch == "LLAMA" and part in ("attn_q", "attn_k"):
+                    v = pairwise(v, heads if part == "attn_q" else kv)
                 w.add_tensor(short, v)
                 continue
-            embeds = "embed" in short or "token_embd" in short or "position" in short
-            v = (rng.standard_normal(v.shape) * (1.0 if embeds else 2.0 / np.sqrt(v.shape[0 if arch == "GPT2" else 1]))).astype(np.float32)
+            embeds = part in ("token_embd", "position_embd")
+            v = (rng.standard_normal(v.shape) * (1.0 if embeds else 2.0 / np.sqrt(v.shape[0 if arch == "GPT2" else -1]))).astype(np.float32)
             if embeds and arch.startswith("GEMMA"):
                 # With norms after the layers, larger ones make every answer repeat its token.
                 v *= (1 if arch == "GEMMA" else 0.4) / np.sqrt(config.hidden_size)
             linear = arch == "GPT2" and not embeds and "lm_head" not in key  # Conv1D: inputs first
             if linear:
                 v = np.ascontiguousarray(v.T)
-            kind = kinds if not isinstance(kinds, dict) else kinds[short.split(".")[-2]]
+            kind = kinds if not isinstance(kinds, dict) else kinds[part]
+            if part.startswith("ffn_gate_inp"):
+                kind = T.F32
             raw, back = convert(v, kind, rng)
-            if arch == "LLAMA" and short.split(".")[-2] in ("attn_q", "attn_k"):
+            if arch == "LLAMA" and part in ("attn_q", "attn_k"):
                 # Rows move whole, so their bytes do.
-                raw = pairwise(np.ascontiguousarray(raw), heads if "attn_q" in short else kv)
+                raw = pairwise(np.ascontiguousarray(raw), heads if part == "attn_q" else kv)
             p.copy_(torch.from_numpy(back.T.copy() if linear else back))
             w.add_tensor(short, np.ascontiguousarray(raw), raw_dtype=kind)
         w.write_header_to_file()

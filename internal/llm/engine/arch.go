@@ -20,7 +20,9 @@ type architecture struct {
 	layerNorm bool // norms take the mean off and add a bias
 	gelu      bool // gates or activates, not SiLU
 	ungated   bool
-	headNorm  bool // queries and keys have a norm of each head
+	headNorm  bool // queries and keys have a norm, one for all heads
+	parallel  bool // a layer without a norm before its feed-forward network gives it what attention gets
+	rawRoute  bool // weights of the experts in use are not brought to a sum of 1
 	scaled    bool // embeddings are multiplied by the root of their width
 	wide      int  // a model of so many layers scales scores by its width over heads, not by a head's width
 
@@ -31,13 +33,20 @@ type architecture struct {
 	localBase         float64              // of the frequencies of layers with a window; 0: as the others
 }
 
-// architectures are those that are computed, by their names in files. Mistral's files say llama.
+// architectures are those that are computed, by their names in files. Those of CodeLlama, SmolLM, TinyLlama,
+// Mistral and Mixtral say llama.
 var architectures = map[string]architecture{
 	"llama":    {},
 	"mistral3": {},
 	"qwen2":    {neox: true},
 	"qwen3":    {neox: true, headNorm: true},
+	"qwen2moe": {neox: true, rawRoute: true},
+	"qwen3moe": {neox: true, headNorm: true},
+	"phi2":     {neox: true, layerNorm: true, gelu: true, ungated: true, parallel: true},
 	"phi3":     {neox: true, noWindow: true},
+	"chatglm":  {},
+	"glm4":     {},
+	"stablelm": {neox: true, layerNorm: true, parallel: true},
 	"gpt2":     {learned: true, layerNorm: true, gelu: true, ungated: true},
 	"gemma":    {neox: true, gelu: true, scaled: true},
 	"gemma2": {
@@ -59,11 +68,16 @@ type params struct {
 	headDim, vocab, train int // train: tokens of context it was trained with
 	eps                   float32
 	ropeDim               int
+	experts, used         int // of a layer; 0 where there are none
+	expertFF, sharedFF    int // inner widths of an expert and of the one that all tokens use
 	embedScale            float32
 	attnScale             float32
 }
 
-const maxSize = 1 << 20 // of a model's dimensions
+const (
+	maxSize    = 1 << 20 // of a model's dimensions
+	maxExperts = 1 << 12
+)
 
 // sizes reads numbers of an architecture's metadata and keeps the first error.
 type sizes struct {
@@ -100,9 +114,6 @@ func (m *Model) readParams() error {
 	if !ok {
 		return fmt.Errorf("%w: architecture %q (there are %s)", ErrUnsupported, arch, strings.Join(slices.Sorted(maps.Keys(architectures)), ", "))
 	}
-	if n, ok := f.Uint(arch + ".expert_count"); ok && n > 0 {
-		return fmt.Errorf("%w: a mixture of experts", ErrUnsupported)
-	}
 	p := params{architecture: ways, arch: arch, embedScale: 1}
 	if n, ok := f.Uint(arch + ".attention.sliding_window"); ok && n <= maxSize*64 && n > 0 {
 		p.window = int(n)
@@ -113,7 +124,15 @@ func (m *Model) readParams() error {
 	s := &sizes{f: f, arch: arch}
 	p.layers = s.at("block_count", 0)
 	p.dim = s.at("embedding_length", 0)
-	p.ff = s.at("feed_forward_length", 0)
+	if n, ok := f.Uint(arch + ".expert_count"); ok && n > 0 {
+		p.experts, p.used = s.at("expert_count", 0), s.at("expert_used_count", 0)
+		p.expertFF = s.at("expert_feed_forward_length", s.at("feed_forward_length", 0))
+		p.sharedFF = s.at("expert_shared_feed_forward_length", p.expertFF)
+		if s.err == nil && (p.used > p.experts || p.experts > maxExperts) {
+			s.err = fmt.Errorf("%w: %d of %d experts", ErrUnsupported, p.used, p.experts)
+		}
+	}
+	p.ff = s.at("feed_forward_length", p.expertFF)
 	p.heads = s.at("attention.head_count", 0)
 	p.kvHeads = s.at("attention.head_count_kv", p.heads)
 	p.headDim = s.at("attention.key_length", max(1, p.dim/p.heads))

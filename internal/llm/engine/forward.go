@@ -22,6 +22,8 @@ type state struct {
 	k, v   [][]float32
 
 	x, h, q, kk, vv, att, gate, up []float32
+	side                           []float32 // of attention, where the stream takes it later
+	routes                         routes
 	cos, sin                       [][]float32 // by rope
 	keys                           []float32   // of a layer, packed
 	scores                         [][]float32 // by worker
@@ -120,11 +122,11 @@ func (m *Model) forward(ctx context.Context, s *state, tokens []int32, all, sing
 		s.pool.run(split(n, 16), func(_, part int) {
 			for i := part * 16; i < min(n, part*16+16); i++ {
 				for j := range p.heads {
-					m.turn(s, q[i*qn+j*hd:][:hd], y, y.qNorm, rope[y.rope], i)
+					m.turn(s, q[i*qn+j*hd:][:hd], y, y.qNorm, j, rope[y.rope], i)
 				}
 				for j := range p.kvHeads {
 					key := kk[i*kn+j*hd:][:hd]
-					m.turn(s, key, y, y.kNorm, rope[y.rope], i)
+					m.turn(s, key, y, y.kNorm, j, rope[y.rope], i)
 					at := (j*s.room + start + i) * hd
 					copy(s.k[l][at:], key)
 					copy(s.v[l][at:], vv[i*kn+j*hd:][:hd])
@@ -132,9 +134,15 @@ func (m *Model) forward(ctx context.Context, s *state, tokens []int32, all, sing
 			}
 		})
 		m.attend(s, l, att, q, start, n)
+		if y.parallel {
+			side := grow(&s.side, n*p.dim)
+			m.mul(s, att, n, out{y.o, side})
+			m.feedForward(s, y, x, n) // the stream is still as attention found it
+			m.add(s, x, side, y.attnPost, n)
+			continue
+		}
 		m.mul(s, att, n, out{y.o, h})
 		m.add(s, x, h, y.attnPost, n)
-
 		m.feedForward(s, y, x, n)
 	}
 	s.tokens = append(s.tokens, tokens...)
@@ -192,9 +200,9 @@ func (m *Model) add(s *state, x, h []float32, post norm, n int) {
 }
 
 // turn norms a head's query or key and rotates it to its place.
-func (m *Model) turn(s *state, x []float32, y *layer, w []float32, rope, i int) {
-	if w != nil {
-		tensor.RMSNorm(x, x, w, m.params.eps)
+func (m *Model) turn(s *state, x []float32, y *layer, norms []norm, head, rope, i int) {
+	if norms != nil {
+		m.norm(x, x, norms[head])
 	}
 	if y.rope != nil {
 		half := len(y.rope.freq)

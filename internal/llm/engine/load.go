@@ -21,14 +21,29 @@ func (l *loader) fail(format string, args ...any) {
 }
 
 // matrix finds a matrix of n outputs of k inputs.
-func (l *loader) matrix(name string, n, k int) *tensor.QMatrix {
+func (l *loader) matrix(name string, n, k int) *tensor.QMatrix { return l.shaped(name, n, k, k, n) }
+
+// stack finds count matrices of n outputs of k inputs that are one tensor, as one matrix.
+func (l *loader) stack(name string, count, n, k int) *tensor.QMatrix {
+	return l.shaped(name, count*n, k, k, n, count)
+}
+
+// row finds a vector of k values, as a matrix of one output.
+func (l *loader) row(name string, k int) *tensor.QMatrix { return l.shaped(name, 1, k, k) }
+
+// shaped finds a tensor of a shape and reads it as n rows of k values.
+func (l *loader) shaped(name string, n, k int, shape ...int) *tensor.QMatrix {
 	t, ok := l.f.Tensor(name)
 	if !ok {
 		l.fail("%w: tensor %s is missing", ErrUnsupported, name)
 		return nil
 	}
-	if !slices.Equal(t.Shape, []int{k, n}) {
-		l.fail("%w: tensor %s: shape %v, want [%d %d]", ErrUnsupported, name, t.Shape, k, n)
+	have := t.Shape
+	for len(have) > len(shape) && have[len(have)-1] == 1 {
+		have = have[:len(have)-1]
+	}
+	if !slices.Equal(have, shape) {
+		l.fail("%w: tensor %s: shape %v, want %v", ErrUnsupported, name, t.Shape, shape)
 		return nil
 	}
 	q, err := tensor.NewQMatrix(tensor.QType(t.Type), n, k, t.Data)
@@ -40,25 +55,61 @@ func (l *loader) matrix(name string, n, k int) *tensor.QMatrix {
 
 // vector reads n values into memory; nil for one that is not there.
 func (l *loader) vector(name string, n int, required bool) []float32 {
-	t, ok := l.f.Tensor(name)
-	if !ok {
-		if required {
-			l.fail("%w: tensor %s is missing", ErrUnsupported, name)
-		}
+	if !required && !l.has(name) {
 		return nil
 	}
-	if !slices.Equal(t.Shape, []int{n}) {
-		l.fail("%w: tensor %s: shape %v, want [%d]", ErrUnsupported, name, t.Shape, n)
-		return nil
-	}
-	q, err := tensor.NewQMatrix(tensor.QType(t.Type), 1, n, t.Data)
-	if err != nil {
-		l.fail("%w: tensor %s: %w", ErrUnsupported, name, err)
+	q := l.row(name, n)
+	if q == nil {
 		return nil
 	}
 	out := make([]float32, n)
 	q.Row(out, 0)
 	return out
+}
+
+func (l *loader) has(name string) bool {
+	_, ok := l.f.Tensor(name)
+	return ok
+}
+
+// linear reads a product with or without a bias.
+func (l *loader) linear(name string, n, k int) linear {
+	return linear{l.matrix(name+".weight", n, k), l.vector(name+".bias", n, false)}
+}
+
+// mlp reads a feed-forward network whose tensors' names end in suffix. Where gate and up are one tensor, gate
+// comes first.
+func (l *loader) mlp(name func(string) string, suffix string, dim, ff int, ungated bool) mlp {
+	n := mlp{down: l.linear(name("ffn_down"+suffix), dim, ff)}
+	switch {
+	case ungated:
+		n.up = l.linear(name("ffn_up"+suffix), ff, dim)
+	case l.has(name("ffn_gate" + suffix + ".weight")):
+		n.gate, n.up = l.linear(name("ffn_gate"+suffix), ff, dim), l.linear(name("ffn_up"+suffix), ff, dim)
+	default:
+		all := l.linear(name("ffn_up"+suffix), 2*ff, dim)
+		n.gate, n.up = all.rows(0, ff), all.rows(ff, 2*ff)
+	}
+	return n
+}
+
+// headNorms reads the norms of queries' or keys' heads: one for all, or one for each.
+func (l *loader) headNorms(name string, p *params, heads int) []norm {
+	name += ".weight"
+	if t, ok := l.f.Tensor(name); !ok && !p.headNorm {
+		return nil
+	} else if len(t.Shape) != 2 {
+		return slices.Repeat([]norm{{w: l.vector(name, p.headDim, true), b: make([]float32, p.headDim)}}, heads)
+	}
+	rows := l.matrix(name, heads, p.headDim)
+	norms := make([]norm, heads)
+	for i := range norms {
+		norms[i] = norm{make([]float32, p.headDim), make([]float32, p.headDim)}
+		if rows != nil {
+			rows.Row(norms[i].w, i)
+		}
+	}
+	return norms
 }
 
 func (m *Model) readTensors() error {
@@ -81,12 +132,9 @@ func (m *Model) readTensors() error {
 		}
 		return w
 	}
-	full := func(name string, n, k int) linear {
-		return linear{l.matrix(name+".weight", n, k), l.vector(name+".bias", n, false)}
-	}
 	m.final = normed("output_norm", p.dim, true)
-	if _, ok := m.file.Tensor("output.weight"); ok {
-		m.output = full("output", p.vocab, p.dim)
+	if l.has("output.weight") {
+		m.output = l.linear("output", p.vocab, p.dim)
 	} else {
 		m.output = linear{w: m.embed}
 	}
@@ -94,26 +142,26 @@ func (m *Model) readTensors() error {
 	for i := range p.layers {
 		name := func(s string) string { return fmt.Sprintf("blk.%d.%s", i, s) }
 		var y layer
-		y.attnNorm, y.ffnNorm = normed(name("attn_norm"), p.dim, true), normed(name("ffn_norm"), p.dim, true)
+		y.attnNorm = normed(name("attn_norm"), p.dim, true)
+		if p.parallel && !l.has(name("ffn_norm.weight")) {
+			y.parallel, y.ffnNorm = true, y.attnNorm
+		} else {
+			y.ffnNorm = normed(name("ffn_norm"), p.dim, true)
+		}
 		y.attnPost, y.ffnPost = normed(name("post_attention_norm"), p.dim, false), normed(name("post_ffw_norm"), p.dim, false)
-		if _, ok := m.file.Tensor(name("attn_qkv.weight")); ok {
-			all := full(name("attn_qkv"), qn+2*kn, p.dim)
+		if l.has(name("attn_qkv.weight")) {
+			all := l.linear(name("attn_qkv"), qn+2*kn, p.dim)
 			y.q, y.k, y.v = all.rows(0, qn), all.rows(qn, qn+kn), all.rows(qn+kn, qn+2*kn)
 		} else {
-			y.q, y.k, y.v = full(name("attn_q"), qn, p.dim), full(name("attn_k"), kn, p.dim), full(name("attn_v"), kn, p.dim)
+			y.q, y.k, y.v = l.linear(name("attn_q"), qn, p.dim), l.linear(name("attn_k"), kn, p.dim), l.linear(name("attn_v"), kn, p.dim)
 		}
-		y.o = full(name("attn_output"), p.dim, qn)
-		y.qNorm, y.kNorm = l.vector(name("attn_q_norm.weight"), p.headDim, p.headNorm), l.vector(name("attn_k_norm.weight"), p.headDim, p.headNorm)
-		switch _, gate := m.file.Tensor(name("ffn_gate.weight")); {
-		case p.ungated:
-			y.up = full(name("ffn_up"), p.ff, p.dim)
-		case !gate:
-			all := full(name("ffn_up"), 2*p.ff, p.dim)
-			y.gate, y.up = all.rows(0, p.ff), all.rows(p.ff, 2*p.ff)
-		default:
-			y.gate, y.up = full(name("ffn_gate"), p.ff, p.dim), full(name("ffn_up"), p.ff, p.dim)
+		y.o = l.linear(name("attn_output"), p.dim, qn)
+		y.qNorm, y.kNorm = l.headNorms(name("attn_q_norm"), p, p.heads), l.headNorms(name("attn_k_norm"), p, p.kvHeads)
+		if p.experts > 0 && l.has(name("ffn_gate_inp.weight")) {
+			y.experts = l.experts(name, p)
+		} else {
+			y.mlp = l.mlp(name, "", p.dim, p.ff, p.ungated)
 		}
-		y.down = full(name("ffn_down"), p.dim, p.ff)
 		y.window = p.windowOf(i)
 		switch {
 		case len(m.ropes) > 1 && p.local(i):

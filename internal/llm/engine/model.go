@@ -43,9 +43,11 @@ type linear struct {
 type layer struct {
 	attnNorm, attnPost, ffnNorm, ffnPost norm
 	q, k, v, o                           linear
-	qNorm, kNorm                         []float32
-	gate, up, down                       linear
-	window                               int // 0: sees all
+	qNorm, kNorm                         []norm // of each head; nil: none
+	mlp                                  mlp
+	experts                              *experts // nil: none
+	parallel                             bool     // the feed-forward network gets what attention gets
+	window                               int      // 0: sees all
 	rope                                 *rope
 }
 
@@ -140,7 +142,10 @@ func (m *Model) Memory() Memory {
 	p := m.params
 	cache := 2 * 4 * int64(p.layers) * int64(p.kvHeads) * int64(p.headDim) * int64(m.cfg.Context)
 	rows := int64(min(batch, m.cfg.Context))
-	width := int64(4*p.dim + 2*p.heads*p.headDim + 2*p.kvHeads*p.headDim + 2*p.ff)
+	width := int64(4*p.dim + 2*p.heads*p.headDim + 2*p.kvHeads*p.headDim + 2*max(p.ff, p.expertFF, p.sharedFF))
+	if p.experts > 0 {
+		width += int64(2*p.dim + p.experts)
+	}
 	panel := int64(m.cfg.Threads) * int64(2*tensor.PanelWidth()) * int64(max(p.dim, p.ff, p.heads*p.headDim))
 	scores := int64(m.cfg.Threads) * (queryBlock + 1) * int64(m.cfg.Context+2*tensor.PanelWidth())
 	keys := int64(p.kvHeads) * int64(m.cfg.Context+tensor.PanelWidth()) * int64(p.headDim)
