@@ -91,7 +91,7 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 		limit = min(limit, opts.MaxTokens)
 	}
 	start := time.Now()
-	logits, reused, err := m.prefill(ctx, s, prompt, 0)
+	logits, reused, err := m.prefill(ctx, s, prompt)
 	if err != nil {
 		return res, err
 	}
@@ -121,7 +121,7 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 		if res.Completion >= limit {
 			return res, nil
 		}
-		if logits, err = m.forward(ctx, s, past[len(past)-1:], false, true); err != nil {
+		if logits, err = m.step(ctx, s, []chunk{{m.seq, past[len(past)-1:], 1}}); err != nil {
 			return res, err
 		}
 	}
@@ -146,11 +146,11 @@ func (m *Model) Logits(ctx context.Context, prompt []int32) ([][]float32, error)
 		return nil, err
 	}
 	defer func() { m.slots <- s }()
-	s.tokens = s.tokens[:0]
+	m.seq.tokens = m.seq.tokens[:0]
 	var out [][]float32
 	for at := 0; at < len(prompt); at += batch {
 		part := prompt[at:min(len(prompt), at+batch)]
-		logits, err := m.forward(ctx, s, part, true, false)
+		logits, err := m.step(ctx, s, []chunk{{m.seq, part, len(part)}})
 		if err != nil {
 			return nil, err
 		}
@@ -193,16 +193,20 @@ func (m *Model) take(ctx context.Context) (*state, error) {
 	}
 }
 
-// prefill computes what the state does not hold of a prompt, the last token always; up to few tokens one
-// at a time.
-func (m *Model) prefill(ctx context.Context, s *state, prompt []int32, few int) (logits []float32, reused int, err error) {
-	for reused < min(len(s.tokens), len(prompt)-1) && s.tokens[reused] == prompt[reused] {
+// prefill computes what the kept sequence does not hold of a prompt, the last token always.
+func (m *Model) prefill(ctx context.Context, s *state, prompt []int32) (logits []float32, reused int, err error) {
+	for reused < min(len(m.seq.tokens), len(prompt)-1) && m.seq.tokens[reused] == prompt[reused] {
 		reused++
 	}
-	s.tokens = s.tokens[:reused]
-	m.reserve(s, len(prompt))
+	m.seq.tokens = m.seq.tokens[:reused]
+	m.reserve(m.seq, len(prompt))
 	for at := reused; at < len(prompt); at += batch {
-		if logits, err = m.forward(ctx, s, prompt[at:min(len(prompt), at+batch)], false, len(prompt)-reused <= few); err != nil {
+		end := min(len(prompt), at+batch)
+		c := chunk{seq: m.seq, tokens: prompt[at:end]}
+		if end == len(prompt) {
+			c.logits = 1
+		}
+		if logits, err = m.step(ctx, s, []chunk{c}); err != nil {
 			return nil, reused, err
 		}
 	}
@@ -270,6 +274,6 @@ func (m *Model) Next(ctx context.Context, prompt []int32) ([]float32, error) {
 		return nil, err
 	}
 	defer func() { m.slots <- s }()
-	logits, _, err := m.prefill(ctx, s, prompt, fewRows)
+	logits, _, err := m.prefill(ctx, s, prompt)
 	return append([]float32(nil), logits...), err
 }

@@ -64,6 +64,7 @@ type Model struct {
 	vocab  *vocabulary
 	ropes  []*rope
 	slots  chan *state // holds the one state when nobody computes
+	seq    *sequence   // the last one; whoever has the state may use it
 	tmpl   *template
 }
 
@@ -110,6 +111,7 @@ func New(f *gguf.File, cfg Config) (*Model, error) {
 	if err := m.readTemplate(); err != nil {
 		return nil, err
 	}
+	m.seq = m.newSequence()
 	m.slots <- m.newState()
 	return m, nil
 }
