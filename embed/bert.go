@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
+	"slices"
 
 	"docent/internal/tensor"
 	"docent/internal/tokenizer"
@@ -24,6 +26,12 @@ type model struct {
 	layers    []*layer    // some may be the same
 	final     normWeights // or nothing
 	act       func([]float32)
+}
+
+// keep holds the mapped files that some of the weights lie in until the model is no longer used.
+func (m *model) keep(files mappedTensors) {
+	files.release()
+	runtime.AddCleanup(m, func(f mappedTensors) { f.Close() }, files)
 }
 
 type layer struct {
@@ -98,7 +106,7 @@ func loadModel(f tensors, cfg *modelConfig) (*model, error) {
 		}
 	}
 	if m.positions != nil {
-		m.positions = m.positions[cfg.firstPosition*size:]
+		m.positions = slices.Clone(m.positions[cfg.firstPosition*size:]) // out of the file
 		for i := range m.positions {
 			if types != nil {
 				m.positions[i] += types[i%size]
@@ -137,6 +145,9 @@ func loadModel(f tensors, cfg *modelConfig) (*model, error) {
 			}
 			if l.err != nil {
 				return nil, l.err
+			}
+			if mapped, ok := f.(mappedTensors); ok {
+				mapped.release() // most of it is packed now, and not read again
 			}
 			shared[p] = y
 		}
@@ -432,6 +443,7 @@ func (m *model) forward(ctx context.Context, s *scratch) error {
 			}
 		}
 	}
+	runtime.KeepAlive(m) // and with it the files that weights lie in
 	return nil
 }
 

@@ -50,7 +50,11 @@ func loadBuiltin() (*Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEncoder(dir, weights, weights.Metadata["name"], weights.Metadata["languages"], nil)
+	c, err := readCheckpoint(dir, weights, weights.Metadata, "", false)
+	if err != nil {
+		return nil, err
+	}
+	e, err := newEncoder(c, nil)
 	if err != nil {
 		return nil, err
 	}

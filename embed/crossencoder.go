@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -43,67 +40,60 @@ type head struct {
 	logits bool // scores are as they come, not between 0 and 1
 }
 
-// LoadCrossEncoder reads the checkpoint folder of a reranker: the files that [Load] reads, with a
-// classifier of one label on top (BERT, DistilBERT, RoBERTa, CamemBERT, XLM-RoBERTa, MPNet, ALBERT and
-// ModernBERT). Of the options, Int8 applies.
-func LoadCrossEncoder(dir string, opts ...Option) (*CrossEncoder, error) {
-	abs, err := filepath.Abs(dir)
+// LoadCrossEncoder reads a reranker: the files that [Load] reads, with a classifier of one label on top
+// (BERT, DistilBERT, RoBERTa, CamemBERT, XLM-RoBERTa, MPNet, ALBERT and ModernBERT; of GGUF files those
+// with a classifier of two layers, which XLM-RoBERTa's have). Of the options, Int8 applies.
+func LoadCrossEncoder(path string, opts ...Option) (*CrossEncoder, error) {
+	c, err := loadCross(path, opts)
 	if err != nil {
-		return nil, fmt.Errorf("load cross-encoder: %w", err)
-	}
-	c, err := loadCross(abs, opts)
-	if err != nil {
-		return nil, fmt.Errorf("load cross-encoder %s: %w", dir, err)
+		return nil, fmt.Errorf("load cross-encoder %s: %w", path, err)
 	}
 	return c, nil
 }
 
-func loadCross(dir string, opts []Option) (*CrossEncoder, error) {
+func loadCross(path string, opts []Option) (*CrossEncoder, error) {
 	var o options
 	for _, set := range opts {
 		set(&o)
 	}
-	files := os.DirFS(dir)
-	w, err := openWeights(dir)
+	from, err := openCheckpoint(path, true)
 	if err != nil {
 		return nil, err
 	}
-	defer w.Close()
-	cfg, err := readModelConfig(files)
+	c, err := newCrossEncoder(&from.checkpoint, o)
 	if err != nil {
+		from.files.Close()
 		return nil, err
 	}
+	c.fingerprint = c.name + "@" + from.files.digest()
+	c.model.keep(from.files)
+	return c, nil
+}
+
+// newCrossEncoder builds a cross-encoder without a fingerprint.
+func newCrossEncoder(from *checkpoint, o options) (*CrossEncoder, error) {
+	cfg := from.cfg
 	if cfg.arch.head.out == "" {
-		return nil, fmt.Errorf("config.json: %s has no classifier that is supported", cfg.arch.name)
+		return nil, fmt.Errorf("%s has no classifier that is supported", cfg.arch.name)
 	}
 	if cfg.labels != 1 {
-		return nil, fmt.Errorf("config.json: the classifier has %d labels, a reranker has 1", cfg.labels)
-	}
-	if err := cfg.limit(files, 0); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the classifier has %d labels, a reranker has 1", cfg.labels)
 	}
 	cfg.quantise = o.int8
-	c := &CrossEncoder{name: w.metadata["name"], languages: readLanguages(files)}
-	if c.name == "" {
-		c.name = filepath.Base(dir)
-	}
+	c := &CrossEncoder{name: from.name, languages: from.languages, tok: from.tok}
 	if o.int8 && !strings.HasSuffix(c.name, "-int8") {
 		c.name += "-int8"
 	}
-	if err := c.tokens(files, cfg); err != nil {
-		return nil, err
-	}
-	if c.model, err = loadModel(w, cfg); err != nil {
-		return nil, err
-	}
-	if c.head, err = loadHead(w, cfg); err != nil {
-		return nil, err
-	}
-	sum, err := w.digest()
+	err := c.tokens(cfg)
 	if err != nil {
 		return nil, err
 	}
-	c.fingerprint = c.name + "@" + sum
+	if c.model, err = loadModel(from.weights, cfg); err != nil {
+		return nil, err
+	}
+	if c.head, err = loadHead(from.weights, cfg); err != nil {
+		return nil, err
+	}
 	workers := runtime.GOMAXPROCS(0)
 	c.slots = make(chan *scratch, workers)
 	for range workers {
@@ -113,13 +103,7 @@ func loadCross(dir string, opts []Option) (*CrossEncoder, error) {
 }
 
 // tokens sets up what is read of texts.
-func (c *CrossEncoder) tokens(dir fs.FS, cfg *modelConfig) (err error) {
-	if c.tok, err = tokenizer.Load(dir); err != nil {
-		return err
-	}
-	if c.tok.Size() > cfg.Vocab {
-		return fmt.Errorf("the tokenizer has %d tokens, the model's vocab_size is %d", c.tok.Size(), cfg.Vocab)
-	}
+func (c *CrossEncoder) tokens(cfg *modelConfig) error {
 	c.prefix, c.suffix = c.tok.Specials()
 	c.middle = c.suffix
 	if cfg.arch.twoSeps {
@@ -285,6 +269,7 @@ func (c *CrossEncoder) run(ctx context.Context, s *scratch, asked []tokenizer.To
 		}
 		done += len(s.ends)
 	}
+	runtime.KeepAlive(c.model) // the head's weights lie in its files
 	return nil
 }
 

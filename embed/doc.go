@@ -1,7 +1,7 @@
 // Package embed turns text into vectors with encoders of the BERT family, in Go, without cgo.
 //
 // [Builtin] is all-MiniLM-L6-v2, compiled into the program; [Load] reads any checkpoint folder in the
-// layout of Hugging Face and sentence-transformers:
+// layout of Hugging Face and sentence-transformers, or a GGUF file:
 //
 //	enc, err := embed.Builtin()
 //	vectors, err := enc.EmbedDocuments(ctx, []string{"Refunds take five days.", "Opening hours"})

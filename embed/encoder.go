@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 
 	"docent/internal/tokenizer"
 
@@ -35,87 +31,72 @@ type Encoder struct {
 
 var _ embeddings.Embedder = (*Encoder)(nil)
 
-// Load reads a checkpoint folder: config.json, tokenizer.json or vocab.txt, model.safetensors or the
-// files that model.safetensors.index.json names, and where present sentence-transformers' modules.json
-// with the pooling, dense layers and length it refers to (without them: mean pooling, as many tokens as
-// the model has positions) and its prompts. The folder's name becomes the encoder's.
+// Load reads a model: a checkpoint folder or a GGUF file.
 //
-// [Architectures] lists what is supported, with weights in float32, float16 or bfloat16, or in int8
-// with scales as scripts/convert_minilm.py writes. Errors name the file and tensor that is wrong.
+// A checkpoint folder has config.json, tokenizer.json or vocab.txt, model.safetensors or the files that
+// model.safetensors.index.json names, and where present sentence-transformers' modules.json with the
+// pooling, dense layers and length it refers to (without them: mean pooling, as many tokens as the model
+// has positions) and its prompts. Weights are float32, float16 or bfloat16, or int8 with scales as
+// scripts/convert_minilm.py writes.
+//
+// A GGUF file, or a folder with one in place of safetensors, has the architecture bert, nomic-bert or
+// jina-bert-v2 as llama.cpp's converter writes them. Quantised weights become float32 as they are read,
+// or int8 with [Int8].
+//
+// [Architectures] lists what is supported. Errors name the file and tensor that is wrong. The name of
+// the folder or file becomes the encoder's. Files are mapped into memory, and a float32 table of word
+// embeddings stays there: replace a model's files by renaming, do not write into them.
 //
 // Prompts of queries and documents come from the option, else from config_sentence_transformers.json,
-// else for the families E5, BGE, nomic-embed-text v1, mxbai and Snowflake Arctic v1 from the folder's
+// else for the families E5, BGE, nomic-embed-text v1, mxbai and Snowflake Arctic v1 from the model's
 // name; [Encoder.Info] shows them.
-func Load(dir string, opts ...Option) (*Encoder, error) {
-	abs, err := filepath.Abs(dir)
+func Load(path string, opts ...Option) (*Encoder, error) {
+	e, err := load(path, opts)
 	if err != nil {
-		return nil, fmt.Errorf("load encoder: %w", err)
-	}
-	e, err := load(abs, opts)
-	if err != nil {
-		return nil, fmt.Errorf("load encoder %s: %w", dir, err)
+		return nil, fmt.Errorf("load encoder %s: %w", path, err)
 	}
 	return e, nil
 }
 
-func load(dir string, opts []Option) (*Encoder, error) {
-	w, err := openWeights(dir)
+func load(path string, opts []Option) (*Encoder, error) {
+	c, err := openCheckpoint(path, false)
 	if err != nil {
 		return nil, err
 	}
-	defer w.Close()
-	name := w.metadata["name"]
-	if name == "" {
-		name = filepath.Base(dir)
-	}
-	e, err := newEncoder(os.DirFS(dir), w, name, w.metadata["languages"], opts)
+	e, err := newEncoder(&c.checkpoint, opts)
 	if err != nil {
+		c.files.Close()
 		return nil, err
 	}
-	sum, err := w.digest()
-	if err != nil {
-		return nil, err
-	}
+	sum := c.files.digest()
 	e.fingerprint = e.name + "@" + sum
 	if e.source == promptsGiven {
 		e.fingerprint = e.name + "@" + mixed(sum, e.prompts.query, e.prompts.document)
 	}
+	e.model.keep(c.files)
 	return e, nil
 }
 
 // newEncoder builds an encoder without a fingerprint.
-func newEncoder(dir fs.FS, weights tensors, name, languages string, opts []Option) (*Encoder, error) {
+func newEncoder(c *checkpoint, opts []Option) (*Encoder, error) {
 	var o options
 	for _, set := range opts {
 		set(&o)
 	}
-	cfg, err := readConfig(dir)
-	if err != nil {
-		return nil, err
-	}
+	cfg := c.cfg
 	cfg.quantise = o.int8
-	tok, err := tokenizer.Load(dir)
+	m, err := loadModel(c.weights, cfg)
 	if err != nil {
 		return nil, err
 	}
-	if tok.Size() > cfg.Vocab {
-		return nil, fmt.Errorf("the tokenizer has %d tokens, the model's vocab_size is %d", tok.Size(), cfg.Vocab)
-	}
-	m, err := loadModel(weights, cfg)
-	if err != nil {
-		return nil, err
-	}
-	e := &Encoder{name: name, tok: tok, model: m, dim: cfg.dim(), languages: readLanguages(dir)}
-	if languages != "" {
-		e.languages = strings.Split(languages, ",")
-	}
+	e := &Encoder{name: c.name, tok: c.tok, model: m, dim: cfg.dim(), languages: c.languages}
 	if err := e.configure(o); err != nil {
 		return nil, err
 	}
-	e.prefix, e.suffix = tok.Specials()
+	e.prefix, e.suffix = e.tok.Specials()
 	e.maxText = cfg.maxTokens - len(e.prefix) - len(e.suffix)
-	e.docPrompt = len(tok.Append(nil, e.prompts.document, -1))
-	if left := e.maxText - max(e.docPrompt, len(tok.Append(nil, e.prompts.query, -1))); left < 1 {
+	e.docPrompt = len(e.tok.Append(nil, e.prompts.document, -1))
+	if left := e.maxText - max(e.docPrompt, len(e.tok.Append(nil, e.prompts.query, -1))); left < 1 {
 		return nil, fmt.Errorf("max_seq_length %d leaves no room for text", cfg.maxTokens)
 	}
 	if len(e.prefix)+len(e.suffix) == 0 {

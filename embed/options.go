@@ -50,7 +50,7 @@ func (e *Encoder) configure(o options) error {
 	case cfg.prompted:
 		e.prompts, e.source = cfg.prompts, promptsOwn
 	default:
-		e.prompts, _ = knownModel(e.name)
+		e.prompts, _ = knownModel(withoutQuantSuffix(e.name))
 		e.source = promptsFamily
 	}
 	if o.prompts == nil && e.prompts == (prompts{}) {

@@ -3,6 +3,7 @@ package embed
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -252,11 +253,12 @@ func TestTeamOnlyWhenItWins(t *testing.T) {
 
 func TestBadVector(t *testing.T) {
 	e := tinyEncoder(t)
-	for i := range e.model.words.f32 {
-		e.model.words.f32[i] *= 1e38 // sums overflow
+	words, gamma := &e.model.words.f32, &e.model.layers[0].output.gamma
+	*words, *gamma = slices.Clone(*words), slices.Clone(*gamma) // out of the file
+	for i := range *words {
+		(*words)[i] *= 1e38 // sums overflow
 	}
-	nan := e.model.layers[0].output.gamma
-	nan[0] -= nan[0] / (nan[0] - nan[0])
+	(*gamma)[0] = float32(math.NaN())
 	if _, err := e.EmbedDocuments(context.Background(), english(100, 10)); !errors.Is(err, errNoVector) {
 		t.Errorf("error %v", err)
 	}

@@ -5,27 +5,36 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"docent/internal/mmap"
 	"docent/internal/tensor/safetensors"
 )
 
-// tensors is where weights come from: one safetensors file, or several.
+// tensors is where weights come from: safetensors, in one file or several, or a GGUF file. What it
+// returns may lie in the file and must not be changed.
 type tensors interface {
 	Tensor(name string) (safetensors.Tensor, bool)
 	Float32(name string, shape ...int) ([]float32, error)
 	Int8(name string, shape ...int) ([]byte, error)
 }
 
-// weights are the open files of a checkpoint folder.
+// mappedTensors are weights whose files are mapped into memory.
+type mappedTensors interface {
+	tensors
+	digest() string // the first 8 hex digits of the SHA-256 of the weights
+	release()       // lets pages go that were read; they come back when they are needed
+	Close()
+}
+
+// weights are the mapped files of a checkpoint folder.
 type weights struct {
 	names    []string // of the files
-	files    []*os.File
+	files    []*mmap.File
 	parts    map[string]*safetensors.File // by file
 	where    map[string]string            // file by tensor; nil when there is one file
 	metadata map[string]string
@@ -89,19 +98,15 @@ func (w *weights) open(dir string) error {
 }
 
 func (w *weights) add(dir, name string) error {
-	f, err := os.Open(filepath.Join(dir, name))
+	f, err := mmap.Open(filepath.Join(dir, name))
+	if errors.Is(err, mmap.ErrNotRegular) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	if err != nil {
 		return err
 	}
 	w.files, w.names = append(w.files, f), append(w.names, name)
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a file", name)
-	}
-	if w.parts[name], err = safetensors.Open(f, info.Size()); err != nil {
+	if w.parts[name], err = safetensors.Parse(f.Data); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
@@ -110,6 +115,12 @@ func (w *weights) add(dir, name string) error {
 func (w *weights) Close() {
 	for _, f := range w.files {
 		f.Close()
+	}
+}
+
+func (w *weights) release() {
+	for _, f := range w.files {
+		f.Release()
 	}
 }
 
@@ -145,16 +156,11 @@ func (w *weights) Int8(name string, shape ...int) ([]byte, error) {
 	return v, err
 }
 
-// digest is the first 8 hex digits of the SHA-256 of the files, one after the other by name.
-func (w *weights) digest() (string, error) {
+// digest reads the files one after the other by name.
+func (w *weights) digest() string {
 	sum := sha256.New()
-	for i, f := range w.files {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return "", fmt.Errorf("%s: %w", w.names[i], err)
-		}
-		if _, err := io.Copy(sum, f); err != nil {
-			return "", fmt.Errorf("%s: %w", w.names[i], err)
-		}
+	for _, f := range w.files {
+		f.WriteTo(sum) // which cannot fail
 	}
-	return hex.EncodeToString(sum.Sum(nil))[:8], nil
+	return hex.EncodeToString(sum.Sum(nil))[:8]
 }

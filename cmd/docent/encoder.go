@@ -17,7 +17,7 @@ import (
 
 // encoderFlags say where the encoder is when it is on a server.
 type encoderFlags struct {
-	Encoder     string `placeholder:"NAME" env:"DOCENT_ENCODER" config:"encoder" help:"The encoder: 'builtin', an installed model ('docent models list'), a folder with a BERT checkpoint, 'openai:MODEL' or 'ollama:MODEL' on a server, or 'none' for keywords only."`
+	Encoder     string `placeholder:"NAME" env:"DOCENT_ENCODER" config:"encoder" help:"The encoder: 'builtin', an installed model ('docent models list'), a folder with a BERT checkpoint, a .gguf file with one, 'openai:MODEL' or 'ollama:MODEL' on a server, or 'none' for keywords only."`
 	EncoderURL  string `name:"encoder-url" placeholder:"URL" env:"DOCENT_ENCODER_URL" config:"encoder_server.url" help:"Address of the encoder's server, such as http://localhost:8000/v1."`
 	EncoderKey  string `name:"encoder-key" placeholder:"KEY" env:"DOCENT_ENCODER_KEY" config:"encoder_server.key" help:"Key for the encoder's server."`
 	EncoderDim  int    `name:"encoder-dim" placeholder:"N" env:"DOCENT_ENCODER_DIM" config:"encoder_server.dim" help:"Length of the vectors to ask the server for; by default the model's own."`
@@ -52,19 +52,31 @@ func (a *app) encoder(ctx context.Context, name string) (encoder, error) {
 	if e, err := embed.Builtin(); err == nil && e.Name() == name {
 		return e, nil
 	}
-	dir := name
-	if _, err := os.Stat(dir); err != nil && !strings.ContainsAny(name, `/\`) {
-		if data, err := a.dataDir(); err == nil {
-			dir = filepath.Join(data, models.Folder, name)
+	path, err := a.modelPath(models.EncoderModel, name)
+	if err != nil {
+		return nil, fmt.Errorf("%w; leave --encoder out for the built-in one, or see: docent models list", err)
+	}
+	return asEncoder(embed.Load(path))
+}
+
+// modelPath finds an encoder or a reranker: a path, or the name of an installed model.
+func (a *app) modelPath(kind models.Kind, name string) (string, error) {
+	path := name
+	if _, err := os.Stat(path); err != nil && !strings.ContainsAny(name, `/\`) {
+		if s, err := a.models(); err == nil {
+			path = filepath.Join(s.Dir(), name)
+			if m, err := s.Model(name); err == nil {
+				path = m.Path
+			}
 		}
 	}
-	if _, err := os.Stat(dir); err != nil {
-		if m, ok := models.Known(name); ok && m.Kind == models.EncoderModel {
-			return nil, fmt.Errorf("encoder %q is not installed; fetch it with: docent models pull %s", name, name)
+	if _, err := os.Stat(path); err != nil {
+		if m, ok := models.Known(name); ok && m.Kind == kind {
+			return "", fmt.Errorf("%s %q is not installed; fetch it with: docent models pull %s", kind, name, name)
 		}
-		return nil, fmt.Errorf("encoder %q: no such folder, nor is there %s; leave --encoder out for the built-in one, or see: docent models list", name, dir)
+		return "", fmt.Errorf("%s %q: no such folder or .gguf file, nor is there %s", kind, name, path)
 	}
-	return asEncoder(embed.Load(dir))
+	return path, nil
 }
 
 // asEncoder keeps a nil pointer from becoming an interface that is not nil.

@@ -209,9 +209,7 @@ func (a *app) installed(m models.Model) error {
 func tryModel(path string, info models.Info) (about *embed.Info, why string) {
 	var err error
 	switch {
-	case info.Format == "gguf" && info.Kind != models.ChatModel:
-		return nil, "of .gguf files only language models are run; take the checkpoint with safetensors"
-	case info.Format == "gguf":
+	case info.Format == "gguf" && info.Kind == models.ChatModel:
 		if path, err = ggufFile(path); err == nil {
 			var m *llm.LocalModel
 			// Its memory is the business of whoever uses it.
@@ -374,7 +372,7 @@ func (c *modelsInfoCmd) Run(a *app) error {
 	row("parameters", fmt.Sprintf("%.1f million, %s", float64(i.Parameters)/1e6, strings.Join(i.Types, ", ")))
 	row("max tokens", fmt.Sprint(i.MaxTokens))
 	row("pooling", i.Pooling)
-	if i.Kind == models.EncoderModel && i.Format == "safetensors" {
+	if i.Kind == models.EncoderModel {
 		row("prefixes", prefixes(i, out.Encoder))
 	}
 	row("languages", languages(i.Languages, "not said"))

@@ -129,7 +129,9 @@ func TestModelsInfo(t *testing.T) {
 		e5:                                      {"BERT, ", "pooling", "mean", `question "query: ", passage "passage: ", from the model's name`, "yes: --encoder"},
 		filepath.Join(testdata, "tiny-f16-cls"): {"pooling", "cls", "prefixes", "none", "yes: --encoder"},
 		filepath.Join(testdata, "cross-bert"):   {"reranker", "BERT, ", "pooling", "cls", "yes: --reranker"},
-		"builtin":                               {"BERT, 6 layers, 384 dimensions", "mean", "prefixes", "none"},
+		filepath.Join(testdata, "gguf", "bert-q8_0.gguf"):  {"encoder", "BERT, 2 layers, 32 dimensions", "Q8_0", "mean", "yes: --encoder"},
+		filepath.Join(testdata, "gguf", "cross-xlmr.gguf"): {"reranker", "yes: --reranker"},
+		"builtin": {"BERT, 6 layers, 384 dimensions", "mean", "prefixes", "none"},
 	} {
 		out := h.ok("models", "info", path)
 		for _, part := range want {
@@ -311,4 +313,34 @@ func TestServeReindexes(t *testing.T) {
 	if code := stop(); code != 0 {
 		t.Errorf("serve ends with %d", code)
 	}
+}
+
+// A GGUF encoder and a GGUF reranker are installed and used like checkpoints.
+func TestModelsGGUF(t *testing.T) {
+	h := newHome(t)
+	files, err := filepath.Abs("../../embed/testdata/gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.ok("models", "import", filepath.Join(files, "nomic-f32.gguf"))
+	h.ok("models", "import", filepath.Join(files, "cross-xlmr.gguf"), "--name", "judge")
+	byHand, err := os.ReadFile(filepath.Join(files, "bert-q8_0.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(h.data, "models", "by-hand.gguf"), byHand, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"nomic-f32", "by-hand", filepath.Join(files, "jina-f32.gguf")} {
+		if r := h.runIn("hello\n", "--encoder", name, "embed"); r.code != 0 || strings.Count(r.stdout, ",") != 31 {
+			t.Errorf("embed with %s: %d %s", name, r.code, r.stderr)
+		}
+	}
+	doc := h.write("cats.md", "The cat is hiding.\n")
+	h.ok("--encoder", "nomic-f32", "ingest", doc)
+	if out := h.ok("--encoder", "nomic-f32", "--reranker", "judge", "search", "the cat"); !strings.Contains(out, "cats.md") {
+		t.Errorf("search: %s", out)
+	}
+	h.fails(1, []string{"nomic-f32", "reindex"}, "--encoder", "by-hand", "search", "--mode", "dense", "the cat")
+	h.fails(1, []string{`reranker "nobody"`, "models list"}, "--encoder", "nomic-f32", "--reranker", "nobody", "search", "the cat")
 }

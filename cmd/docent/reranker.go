@@ -2,9 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 
 	"docent/embed"
@@ -14,29 +11,21 @@ import (
 
 // rerankerFlags say what puts the best hits in order.
 type rerankerFlags struct {
-	Reranker string `placeholder:"NAME" env:"DOCENT_RERANKER" config:"reranker" help:"A cross-encoder that puts the best hits of a search in order: an installed model ('docent models list'), or a folder with its checkpoint. Without it, hits stay as the search ranks them."`
+	Reranker string `placeholder:"NAME" env:"DOCENT_RERANKER" config:"reranker" help:"A cross-encoder that puts the best hits of a search in order: an installed model ('docent models list'), or a folder or .gguf file with its checkpoint. Without it, hits stay as the search ranks them."`
 }
 
-// reranker finds the folder of the reranker at once, so that a wrong name is told before anything is
+// reranker finds the files of the reranker at once, so that a wrong name is told before anything is
 // done, and returns what loads it, when it is first needed; nil for none.
 func (a *app) reranker(name string) (func() (retriever.Reranker, error), error) {
 	if name == "" || name == "none" {
 		return nil, nil
 	}
-	dir := name
-	if _, err := os.Stat(dir); err != nil && !strings.ContainsAny(name, `/\`) {
-		if data, err := a.dataDir(); err == nil {
-			dir = filepath.Join(data, models.Folder, name)
-		}
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if m, ok := models.Known(name); ok && m.Kind == models.RerankerModel {
-			return nil, fmt.Errorf("reranker %q is not installed; fetch it with: docent models pull %s", name, name)
-		}
-		return nil, fmt.Errorf("reranker %q: no such folder, nor is there %s; see: docent models list", name, dir)
+	path, err := a.modelPath(models.RerankerModel, name)
+	if err != nil {
+		return nil, fmt.Errorf("%w; see: docent models list", err)
 	}
 	return sync.OnceValues(func() (retriever.Reranker, error) {
-		c, err := embed.LoadCrossEncoder(dir)
+		c, err := embed.LoadCrossEncoder(path)
 		if err != nil {
 			return nil, err // and not c, which would be an interface that is not nil
 		}

@@ -4,12 +4,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
+
+	"docent/internal/mmap"
 )
 
 // ErrFormat is wrapped when a file is not what the format says.
@@ -53,7 +55,7 @@ type File struct {
 	keys   []string
 	meta   map[string]any
 	byName map[string]int
-	close  []func() error
+	files  []*mmap.File
 	size   int64
 }
 
@@ -81,22 +83,18 @@ func open(path string, one func(string) (*File, error)) (*File, error) {
 }
 
 func openOne(path string) (*File, error) {
-	info, err := os.Stat(path)
+	m, err := mmap.Open(path)
+	if errors.Is(err, mmap.ErrNotRegular) {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: not a regular file", ErrFormat)
-	}
-	data, unmap, err := mapFile(path)
+	f, err := Parse(m.Data)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, m.Close())
 	}
-	f, err := Parse(data)
-	if err != nil {
-		return nil, errors.Join(err, unmap())
-	}
-	f.close = append(f.close, unmap)
+	f.files = append(f.files, m)
 	return f, nil
 }
 
@@ -133,7 +131,7 @@ func openParts(path string, count uint64, one func(string) (*File, error)) (_ *F
 			all = f
 			continue
 		}
-		all.close = append(all.close, f.close...)
+		all.files = append(all.files, f.files...)
 		all.size += f.size
 		for _, t := range f.Tensors {
 			if _, ok := all.byName[t.Name]; ok {
@@ -152,11 +150,30 @@ func openParts(path string, count uint64, one func(string) (*File, error)) (_ *F
 // Close lets go of the file. Tensors' data must not be used after it.
 func (f *File) Close() error {
 	var errs []error
-	for _, c := range f.close {
-		errs = append(errs, c())
+	for _, m := range f.files {
+		errs = append(errs, m.Close())
 	}
-	f.close = nil
+	f.files = nil
 	return errors.Join(errs...)
+}
+
+// WriteTo writes the bytes of the file, or of its parts one after the other.
+func (f *File) WriteTo(w io.Writer) (n int64, err error) {
+	for _, m := range f.files {
+		k, err := m.WriteTo(w)
+		n += k
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// Release lets go of the memory of what was read of the file; it is read again when it is needed.
+func (f *File) Release() {
+	for _, m := range f.files {
+		m.Release()
+	}
 }
 
 // Bytes is the size of the file, or of all its parts.

@@ -19,6 +19,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"docent/internal/mmap"
 )
 
 // maxHeader bounds the JSON header. The largest public models need under 1 MiB a file.
@@ -186,8 +188,9 @@ func (f *File) Int8(name string, shape ...int) ([]byte, error) {
 	return f.read(name, t)
 }
 
-// Float32 returns the values of an F32, F16 or BF16 tensor of the given shape, which are the
-// caller's. Infinities and NaNs are refused: no trained weight is one.
+// Float32 returns the values of an F32, F16 or BF16 tensor of the given shape. Those of an F32 tensor
+// are shared with the file where it was made by [Parse] and they lie on a border of 4 bytes; they must
+// not be changed. Infinities and NaNs are refused: no trained weight is one.
 func (f *File) Float32(name string, shape ...int) ([]float32, error) {
 	t, err := f.find(name, shape)
 	if err != nil {
@@ -203,9 +206,12 @@ func (f *File) Float32(name string, shape ...int) ([]float32, error) {
 	var out []float32
 	switch t.DType {
 	case "F32":
-		out = make([]float32, len(b)/4)
-		for i := range out {
-			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+		var ok bool
+		if out, ok = mmap.Float32s(b); !ok {
+			out = make([]float32, len(b)/4)
+			for i := range out {
+				out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+			}
 		}
 	case "F16":
 		out = make([]float32, len(b)/2)
