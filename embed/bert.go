@@ -43,16 +43,17 @@ type layer struct {
 
 type normWeights struct{ gamma, beta []float32 }
 
-// linear is a packed weight matrix, float32 or int8.
+// linear is a packed weight matrix, float32, bfloat16 or int8.
 type linear struct {
 	f32  *tensor.PackedF32
-	bias []float32
+	bias []float32 // of f32
+	bf16 *tensor.PackedBF16
 	int8 *tensor.PackedInt8
 	in   []float32 // what each input is multiplied by before int8 weights; nil for nothing
 }
 
 // none tells that the graph has no such layer.
-func (w *linear) none() bool { return w.f32 == nil && w.int8 == nil }
+func (w *linear) none() bool { return w.f32 == nil && w.bf16 == nil && w.int8 == nil }
 
 // table is an embedding table, float32 or int8 with a scale for each row.
 type table struct {
@@ -62,7 +63,7 @@ type table struct {
 }
 
 func loadModel(f tensors, cfg *modelConfig) (*model, error) {
-	a, l := cfg.arch, loader{file: f, freeBias: cfg.arch.freeBias, quantise: cfg.quantise}
+	a, l := cfg.arch, loader{file: f, freeBias: cfg.arch.freeBias, precision: cfg.precision}
 	for _, p := range a.prefixes {
 		if _, ok := f.Tensor(p + a.words + ".weight"); ok {
 			l.prefix = p
@@ -176,11 +177,11 @@ func under(prefix string, names []string) []string {
 
 // loader reads tensors and keeps the first error.
 type loader struct {
-	file     tensors
-	prefix   string
-	freeBias bool // biases may be left out
-	quantise bool // float weights of linear layers and tables become int8
-	err      error
+	file      tensors
+	prefix    string
+	freeBias  bool // biases may be left out
+	precision precision
+	err       error
 }
 
 func (l *loader) floats(name string, shape ...int) []float32 {
@@ -213,12 +214,12 @@ func (l *loader) int8(name string, n, k int) (values []byte, scales []float32) {
 func (l *loader) table(name string, n, k int) table {
 	if l.isInt8(name) {
 		values, scales := l.int8(name, n, k)
-		return table{int8: asInt8(values), scales: scales}
+		return table{int8: signed(values), scales: scales}
 	}
 	v := l.floats(name, n, k)
-	if l.quantise && l.err == nil {
+	if l.precision == asInt8 && l.err == nil {
 		values, scales := quantiseRows(v, n, k)
-		return table{int8: asInt8(values), scales: scales}
+		return table{int8: signed(values), scales: scales}
 	}
 	return table{f32: v}
 }
@@ -265,7 +266,10 @@ func (l *loader) linear(n, k int, names ...string) linear {
 	if l.err != nil {
 		return linear{}
 	}
-	if l.quantise && !quantised {
+	if l.precision == asBF16 && !quantised {
+		return linear{bf16: tensor.PackBF16(floats, bias, n, k)}
+	}
+	if l.precision == asInt8 && !quantised {
 		ints, scales = quantiseRows(floats, n, k)
 		return linear{int8: tensor.PackInt8(ints, scales, bias, n, k)}
 	}
@@ -294,6 +298,7 @@ type scratch struct {
 	normed []float32 // a block of rows after a norm that comes first
 	pooled []float32
 	q      tensor.Quantised
+	b      tensor.RowsBF16
 	team   *team // helps with linear layers, or nil
 
 	keys, values, scores, heads []float32 // attention
@@ -314,20 +319,48 @@ func grow[T any](s *[]T, n int) []T {
 
 // mul computes rows of dst from rows of a through a linear layer.
 func (s *scratch) mul(dst []float32, ldd int, a []float32, lda, rows int, w *linear) {
-	if w.int8 != nil {
-		s.q.Set(a, lda, rows, w.int8.K, w.in)
-		if s.team != nil && rows*w.int8.N*w.int8.K >= splitWork {
-			s.team.mul(dst, ldd, nil, 0, rows, w, &s.q, w.int8.Panels())
-			return
-		}
-		w.int8.Mul(dst, ldd, &s.q, 0, w.int8.Panels())
+	p := product{dst: dst, ldd: ldd, a: a, lda: lda, rows: rows, w: w}
+	n, k, panels := 0, 0, 0
+	switch {
+	case w.int8 != nil:
+		n, k, panels = w.int8.N, w.int8.K, w.int8.Panels()
+		s.q.Set(a, lda, rows, k, w.in)
+		p.q = &s.q
+	case w.bf16 != nil:
+		n, k, panels = w.bf16.N, w.bf16.K, w.bf16.Panels()
+		s.b.Set(a, lda, rows, k)
+		p.b = &s.b
+	default:
+		n, k, panels = w.f32.N, w.f32.K, w.f32.Panels()
+	}
+	if s.team != nil && rows*n*k >= splitWork {
+		s.team.mul(p, panels)
 		return
 	}
-	if s.team != nil && rows*w.f32.N*w.f32.K >= splitWork {
-		s.team.mul(dst, ldd, a, lda, rows, w, nil, w.f32.Panels())
-		return
+	p.part(0, panels)
+}
+
+// product is one use of a linear layer: rows of dst from rows of a, or from what they became for weights
+// that are not float32.
+type product struct {
+	dst            []float32
+	ldd, lda, rows int
+	a              []float32
+	q              *tensor.Quantised
+	b              *tensor.RowsBF16
+	w              *linear
+}
+
+// part computes some panels of columns.
+func (p *product) part(from, to int) {
+	switch {
+	case p.w.int8 != nil:
+		p.w.int8.Mul(p.dst, p.ldd, p.q, from, to)
+	case p.w.bf16 != nil:
+		p.w.bf16.Mul(p.dst, p.ldd, p.b, from, to)
+	default:
+		p.w.f32.Mul(p.dst, p.ldd, p.a, p.lda, p.rows, p.w.bias, from, to)
 	}
-	w.f32.Mul(dst, ldd, a, lda, rows, w.bias, 0, w.f32.Panels())
 }
 
 // embeddings writes the embeddings of s.ids to dst, a row for each token.

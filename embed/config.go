@@ -39,7 +39,7 @@ type modelConfig struct {
 	headPooling    pooling
 	identity       bool // scores of a cross-encoder stay logits
 
-	quantise  bool // weights to int8
+	precision precision // of weights that the checkpoint has as floats
 	pooling   pooling
 	dense     []dense
 	maxTokens int // of a text with its special tokens

@@ -7,7 +7,6 @@ import (
 	"math"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"docent/internal/tensor"
@@ -79,11 +78,8 @@ func newCrossEncoder(from *checkpoint, o options) (*CrossEncoder, error) {
 	if cfg.labels != 1 {
 		return nil, fmt.Errorf("the classifier has %d labels, a reranker has 1", cfg.labels)
 	}
-	cfg.quantise = o.int8
+	cfg.precision = o.precision
 	c := &CrossEncoder{name: from.name, languages: from.languages, tok: from.tok}
-	if o.int8 && !strings.HasSuffix(c.name, "-int8") {
-		c.name += "-int8"
-	}
 	err := c.tokens(cfg)
 	if err != nil {
 		return nil, err
@@ -91,6 +87,7 @@ func newCrossEncoder(from *checkpoint, o options) (*CrossEncoder, error) {
 	if c.model, err = loadModel(from.weights, cfg); err != nil {
 		return nil, err
 	}
+	c.name = c.model.named(c.name)
 	if c.head, err = loadHead(from.weights, cfg); err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func newEncoder(c *checkpoint, opts []Option) (*Encoder, error) {
 		set(&o)
 	}
 	cfg := c.cfg
-	cfg.quantise = o.int8
+	cfg.precision = o.precision
 	m, err := loadModel(c.weights, cfg)
 	if err != nil {
 		return nil, err

@@ -46,6 +46,36 @@ func TestInt8(t *testing.T) {
 	}
 }
 
+func TestBF16(t *testing.T) {
+	const text = "hello world, the cat is hiding 中文."
+	for _, name := range []string{"tiny-f32-mean", "tiny-modernbert", "tiny-nomic", "tiny-jina", "tiny-albert", "tiny-mpnet"} {
+		dir := filepath.Join("testdata", name)
+		a, b := mustLoad(t, dir), mustLoad(t, dir, Int8(), BF16())
+		if b.Info().Precision != "bf16" || b.Name() != name+"-bf16" || !strings.HasPrefix(b.Fingerprint(), name+"-bf16@") {
+			t.Errorf("%s: %+v", name, b.Info())
+		}
+		x, err := a.EmbedQuery(context.Background(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := b.EmbedQuery(context.Background(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := cosine(x, y); c < 0.9995 || slices.Equal(x, y) {
+			t.Errorf("%s: cosine of bf16 with float32 %v", name, c)
+		}
+	}
+}
+
+func TestBF16AgainstTransformers(t *testing.T) {
+	dir := minilmDir()
+	if dir == "" {
+		t.Skip("set DOCENT_MINILM_DIR; see TestFloat32AgainstTransformers")
+	}
+	checkGolden(t, mustLoad(t, dir, BF16()), 0.9995)
+}
+
 func TestInt8AgainstTransformers(t *testing.T) {
 	dir := minilmDir()
 	if dir == "" {
@@ -57,7 +87,7 @@ func TestInt8AgainstTransformers(t *testing.T) {
 func TestQuantiseRows(t *testing.T) {
 	w := []float32{1, -1, 0.5, 0, 0, 0, 1e-3, -2e-3, 1e-3}
 	values, scales := quantiseRows(w, 3, 3)
-	for i, v := range asInt8(values) {
+	for i, v := range signed(values) {
 		got := float32(v) * scales[i/3]
 		if d := math.Abs(float64(got - w[i])); d > float64(scales[i/3]) {
 			t.Errorf("value %d: %v, want %v", i, got, w[i])

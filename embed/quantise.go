@@ -58,7 +58,7 @@ func roundInt8(x float32) float32 {
 	return float32(min(max(x, -127), 127)+magic) - magic
 }
 
-// asInt8 reads bytes as the signed values they hold.
-func asInt8(b []byte) []int8 {
+// signed reads bytes as the signed values they hold.
+func signed(b []byte) []int8 {
 	return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(b))), len(b))
 }

@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
-
-	"docent/internal/tensor"
 )
 
 // team multiplies the matrices of one small group on all cores: goroutines take panels of columns from
@@ -34,11 +32,7 @@ type team struct {
 	claims   atomic.Uint64
 	finished atomic.Int32
 
-	dst           []float32
-	ldd, lda, m   int
-	a             []float32
-	w             *linear
-	q             *tensor.Quantised
+	product       product
 	panels, share int
 }
 
@@ -128,22 +122,14 @@ func (t *team) take() bool {
 		return false
 	}
 	from := (left - 1) * t.share
-	t.part(from, min(from+t.share, t.panels))
+	t.product.part(from, min(from+t.share, t.panels))
 	t.finished.Add(1)
 	return true
 }
 
-func (t *team) part(from, to int) {
-	if t.w.int8 != nil {
-		t.w.int8.Mul(t.dst, t.ldd, t.q, from, to)
-		return
-	}
-	t.w.f32.Mul(t.dst, t.ldd, t.a, t.lda, t.m, t.w.bias, from, to)
-}
-
-// mul computes rows of dst from rows of a, or of q for int8 weights, with whoever helps.
-func (t *team) mul(dst []float32, ldd int, a []float32, lda, m int, w *linear, q *tensor.Quantised, panels int) {
-	t.dst, t.ldd, t.a, t.lda, t.m, t.w, t.q, t.panels = dst, ldd, a, lda, m, w, q, panels
+// mul computes all panels of a product, with whoever helps.
+func (t *team) mul(p product, panels int) {
+	t.product, t.panels = p, panels
 	t.share = max(1, panels/(4*min(t.s.limit, teamSize)))
 	shares := (panels + t.share - 1) / t.share
 	t.finished.Store(0)

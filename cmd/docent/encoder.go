@@ -17,7 +17,7 @@ import (
 
 // encoderFlags say where the encoder is when it is on a server.
 type encoderFlags struct {
-	Encoder     string `placeholder:"NAME" env:"DOCENT_ENCODER" config:"encoder" help:"The encoder: 'builtin', an installed model ('docent models list'), a folder with a BERT checkpoint, a .gguf file with one, 'openai:MODEL' or 'ollama:MODEL' on a server, or 'none' for keywords only."`
+	Encoder     string `placeholder:"NAME" env:"DOCENT_ENCODER" config:"encoder" help:"The encoder: 'builtin', an installed model ('docent models list'), a folder with a BERT checkpoint, a .gguf file with one, each with '-bf16' or '-int8' after its name to load it so, 'openai:MODEL' or 'ollama:MODEL' on a server, or 'none' for keywords only."`
 	EncoderURL  string `name:"encoder-url" placeholder:"URL" env:"DOCENT_ENCODER_URL" config:"encoder_server.url" help:"Address of the encoder's server, such as http://localhost:8000/v1."`
 	EncoderKey  string `name:"encoder-key" placeholder:"KEY" env:"DOCENT_ENCODER_KEY" config:"encoder_server.key" help:"Key for the encoder's server."`
 	EncoderDim  int    `name:"encoder-dim" placeholder:"N" env:"DOCENT_ENCODER_DIM" config:"encoder_server.dim" help:"Length of the vectors to ask the server for; by default the model's own."`
@@ -53,6 +53,13 @@ func (a *app) encoder(ctx context.Context, name string) (encoder, error) {
 		return e, nil
 	}
 	path, err := a.modelPath(models.EncoderModel, name)
+	for suffix, option := range precisions {
+		if base, ok := strings.CutSuffix(name, suffix); ok && err != nil {
+			if path, err := a.modelPath(models.EncoderModel, base); err == nil {
+				return asEncoder(embed.Load(path, option))
+			}
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w; leave --encoder out for the built-in one, or see: docent models list", err)
 	}
@@ -78,6 +85,10 @@ func (a *app) modelPath(kind models.Kind, name string) (string, error) {
 	}
 	return path, nil
 }
+
+// precisions are what a model's name may end in to be loaded so. The names of such encoders do, so a
+// collection's encoder is found again by its fingerprint.
+var precisions = map[string]embed.Option{"-int8": embed.Int8(), "-bf16": embed.BF16()}
 
 // asEncoder keeps a nil pointer from becoming an interface that is not nil.
 func asEncoder(e *embed.Encoder, err error) (encoder, error) {

@@ -18,8 +18,18 @@ func BenchmarkMul(b *testing.B) {
 			}
 			b.Run(fmt.Sprintf("f32/%dx%dx%d", m, s.n, s.k), func(b *testing.B) {
 				p := PackF32(w, s.n, s.k)
+				b.ReportAllocs()
 				for b.Loop() {
 					p.Mul(dst, s.n, x, s.k, m, bias, 0, p.Panels())
+				}
+				rate(b)
+			})
+			b.Run(fmt.Sprintf("bf16/%dx%dx%d", m, s.n, s.k), func(b *testing.B) {
+				p := PackBF16(w, bias, s.n, s.k)
+				var q RowsBF16
+				for b.Loop() {
+					q.Set(x, s.k, m, s.k)
+					p.Mul(dst, s.n, &q, 0, p.Panels())
 				}
 				rate(b)
 			})

@@ -1,12 +1,12 @@
-// Package tensor is docent's arithmetic: matrix products with packed weights in float32 and int8, and
+// Package tensor is docent's arithmetic: matrix products with packed weights in float32, bfloat16 and int8, and
 // the row operations of transformers (softmax, layer norm, GELU, dot products).
 //
 // Every operation has a meaning in plain Go, which runs everywhere, and kernels in Go assembly that
-// are chosen once at start by what the processor offers: AVX-512 (with VNNI) or AVX2 with FMA on
-// amd64. The build tag noasm leaves the assembly out; the environment variable DOCENT_SIMD (avx512,
-// avx2 or generic) caps the choice, for tests and bug reports. [Level] tells what runs.
+// are chosen once at start by what the processor offers: AVX-512 (with VNNI and BF16) or AVX2 with FMA on
+// amd64. The build tag noasm leaves the assembly out; the environment variable DOCENT_SIMD (a name that
+// [Level] gives) sets the choice, for tests and bug reports. [Level] tells what runs.
 //
-// Weights are packed once, for the kernels in use, and then shared: [PackF32], [PackInt8].
+// Weights are packed once, for the kernels in use, and then shared: [PackF32], [PackBF16], [PackInt8].
 //
 //	w := tensor.PackF32(weights, n, k)           // n outputs of k inputs each, as PyTorch keeps them
 //	w.Mul(dst, n, x, k, rows, bias, 0, w.Panels())

@@ -111,32 +111,61 @@ func MulRows(dst []float32, ldd int, a []float32, lda, m int, b []float32, ldb, 
 
 // mulPanel multiplies all rows with one panel of which n columns are wanted.
 func mulPanel(kern *kernels, dst []float32, ldd, n int, a []float32, lda, m, k int, b []float32, ldb int, bias []float32) {
-	nr, mr := kern.nrF32, kern.mrF32
+	nr := kern.nrF32
+	if bias != nil && n < nr {
+		whole := tiles.Get().(*[maxTile]float32)
+		defer tiles.Put(whole)
+		clear(whole[copy(whole[:nr], bias[:n]):nr])
+		bias = whole[:]
+	}
+	for t := tilesOf(dst, ldd, n, nr, m, kern.mrF32); t.next(); {
+		kern.mulF32(t.rows, k, at(first(a), t.row*lda), lda, first(b), ldb, t.c, t.ldc, first(bias))
+	}
+}
+
+// tiling walks through the rows of a product with one panel, as many at a time as a kernel takes.
+type tiling struct {
+	dst       []float32 // from the panel's first column on
+	ldd       int
+	n, nr     int // columns that are wanted, and that the kernel writes
+	m         int
+	blocks    int // that are left
+	row, rows int // the block
+	c         *float32
+	ldc       int
+	tile      *[maxTile]float32 // where the kernel writes when not all columns are wanted
+}
+
+func tilesOf(dst []float32, ldd, n, nr, m, mr int) tiling {
 	_ = dst[(m-1)*ldd+n-1]
-	blocks := (m + mr - 1) / mr
-	if n == nr {
-		for r, left := 0, blocks; left > 0; left-- {
-			rows := (m - r + left - 1) / left // even blocks: 14 and 2 rows would waste most of the second
-			kern.mulF32(rows, k, at(first(a), r*lda), lda, first(b), ldb, at(first(dst), r*ldd), ldd, first(bias))
-			r += rows
+	t := tiling{dst: dst, ldd: ldd, n: n, nr: nr, m: m, blocks: (m + mr - 1) / mr}
+	if n < nr {
+		t.tile = tiles.Get().(*[maxTile]float32)
+		t.c, t.ldc = &t.tile[0], nr
+	}
+	return t
+}
+
+// next goes on to the next block, when the kernel has written the last.
+func (t *tiling) next() bool {
+	if t.tile != nil {
+		for i := range t.rows {
+			copy(t.dst[(t.row+i)*t.ldd:][:t.n], t.tile[i*t.nr:])
 		}
-		return
 	}
-	tile, t := tiles.Get().(*[maxTile]float32), tiles.Get().(*[maxTile]float32)
-	defer tiles.Put(tile)
-	defer tiles.Put(t)
-	if bias != nil {
-		clear(t[copy(t[:nr], bias[:n]):nr])
-		bias = t[:]
-	}
-	for r, left := 0, blocks; left > 0; left-- {
-		rows := (m - r + left - 1) / left
-		kern.mulF32(rows, k, at(first(a), r*lda), lda, first(b), ldb, &tile[0], nr, first(bias))
-		for i := range rows {
-			copy(dst[(r+i)*ldd:][:n], tile[i*nr:])
+	t.row += t.rows
+	if t.blocks == 0 {
+		if t.tile != nil {
+			tiles.Put(t.tile)
 		}
-		r += rows
+		return false
 	}
+	t.rows = (t.m - t.row + t.blocks - 1) / t.blocks // even blocks: 14 and 2 rows would waste most of the second
+	t.blocks--
+	if t.tile == nil {
+		t.c, t.ldc = at(first(t.dst), t.row*t.ldd), t.ldd
+	}
+	return true
 }
 
 // maxTile is the most values of any kernel's tile.

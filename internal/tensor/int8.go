@@ -88,35 +88,16 @@ func (p *PackedInt8) Mul(dst []float32, ldd int, q *Quantised, from, to int) {
 	if q.k != p.K {
 		panic("tensor: PackedInt8.Mul: rows of another length")
 	}
-	m, nr, mr, g := q.rows, p.k.nrInt8, p.k.mrInt8, p.k.group
-	if m == 0 || from >= to {
+	m, nr, g := q.rows, p.k.nrInt8, p.k.group
+	if m == 0 {
 		return
 	}
 	kp := (p.K + g - 1) / g * g
-	blocks := (m + mr - 1) / mr
 	for panel := from; panel < to; panel++ {
 		j := panel * nr
-		n := min(nr, p.N-j)
 		b, cols := p.data[j*kp:(j+nr)*kp], p.cols[j*3:(j+nr)*3]
-		out := dst[j:]
-		_ = out[(m-1)*ldd+n-1]
-		var tile *[maxTile]float32
-		if n < nr {
-			tile = tiles.Get().(*[maxTile]float32)
-			defer tiles.Put(tile) // once: only the last panel is not whole
-		}
-		for r, left := 0, blocks; left > 0; left-- {
-			rows := (m - r + left - 1) / left
-			a := at(first(q.data), r*q.stride)
-			if n == nr {
-				p.k.mulInt8(rows, kp, a, q.stride, first(b), at(first(out), r*ldd), ldd, &q.scales[r], first(cols))
-			} else {
-				p.k.mulInt8(rows, kp, a, q.stride, first(b), &tile[0], nr, &q.scales[r], first(cols))
-				for i := range rows {
-					copy(out[(r+i)*ldd:][:n], tile[i*nr:])
-				}
-			}
-			r += rows
+		for t := tilesOf(dst[j:], ldd, min(nr, p.N-j), nr, m, p.k.mrInt8); t.next(); {
+			p.k.mulInt8(t.rows, kp, at(first(q.data), t.row*q.stride), q.stride, first(b), t.c, t.ldc, &q.scales[t.row], first(cols))
 		}
 	}
 }

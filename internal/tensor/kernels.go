@@ -9,12 +9,21 @@ import (
 // the callers in this package.
 type kernels struct {
 	name string
+	vnni bool
 
 	// mulF32 computes c[i][j] = bias[j] + sum over k of a[i][k]*b[k][j] for rows i < mr and all columns
 	// j < nr of a panel. Strides are in elements. bias may be nil.
-	mulF32   func(mr, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, bias *float32)
-	mrF32    int // most rows of a call
-	nrF32    int // columns of a panel
+	mulF32 func(mr, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, bias *float32)
+	mrF32  int // most rows of a call
+	nrF32  int // columns of a panel
+	// mulBF16 is mulF32 for bfloat16 on both sides, two inputs of a row or column side by side. nil where it
+	// would not be faster than mulWide, which takes weights in bfloat16 and activations in float32. A panel of
+	// either has nrF32 columns. Without any of the two, weights are widened when they are packed.
+	mulBF16   func(mr, k int, a *uint16, lda int, b *uint16, c *float32, ldc int, bias *float32)
+	mulWide   func(mr, k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32)
+	roundBF16 func(dst *uint16, src *float32, n int)
+	roundWide func(dst, src *float32, n int) // leaves what is rounded in float32
+
 	mulInt8  func(mr, k int, a *byte, lda int, b *int8, c *float32, ldc int, rows *rowScale, cols *float32)
 	mrInt8   int
 	nrInt8   int
@@ -38,13 +47,13 @@ type rowScale struct{ scale, shift float32 }
 // active is the implementation in use; tests change it.
 var active = choose(os.Getenv("DOCENT_SIMD"))
 
-// Level names the kernels in use: "avx512-vnni", "avx512", "avx2" or "generic".
+// Level names the kernels in use: "avx512-bf16", "avx512-vnni", "avx512", "avx2" or "generic".
 func Level() string { return active.name }
 
-// choose picks the best of what the machine supports, up to the given cap.
-func choose(limit string) *kernels {
+// choose picks the best of what the machine supports, or what is named; plain Go where it has no such.
+func choose(name string) *kernels {
 	for _, k := range available() {
-		if limit == "" || limit == k.name || limit == "avx512" && k.name == "avx512-vnni" {
+		if name == "" || name == k.name {
 			return k
 		}
 	}

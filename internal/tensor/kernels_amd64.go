@@ -6,6 +6,7 @@ package tensor
 
 import (
 	"math"
+	"slices"
 
 	"golang.org/x/sys/cpu"
 )
@@ -15,6 +16,28 @@ func mulF32AVX2(mr, k int, a *float32, lda int, b *float32, ldb int, c *float32,
 
 //go:noescape
 func mulF32AVX512(mr, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, bias *float32)
+
+//go:noescape
+func mulBF16AVX512(mr, k int, a *uint16, lda int, b *uint16, c *float32, ldc int, bias *float32)
+
+//go:noescape
+func roundBF16AVX512(dst *uint16, src *float32, n int)
+
+//go:noescape
+func mulWideAVX2(mr, k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32)
+
+//go:noescape
+func mulWideAVX512(mr, k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32)
+
+//go:noescape
+func roundWideAVX2(dst, src *float32, n int)
+
+//go:noescape
+func roundWideAVX512(dst, src *float32, n int)
+
+func processorVendor() (first uint32)
+
+const vendorAMD = 'A' | 'u'<<8 | 't'<<16 | 'h'<<24 // of "AuthenticAMD"
 
 //go:noescape
 func mulInt8AVX2(mr, k int, a *byte, lda int, b *int8, c *float32, ldc int, rows *rowScale, cols *float32)
@@ -108,6 +131,7 @@ func dequantAVX512(dst *float32, x *int8, n int, scale float32)
 
 var avx2 = kernels{
 	name: "avx2", mulF32: mulF32AVX2, mrF32: 6, nrF32: 16,
+	mulWide: mulWideAVX2, roundWide: roundWide(roundWideAVX2, 8),
 	mulInt8: mulInt8AVX2, mrInt8: 6, nrInt8: 16, group: 2, width: 2,
 	quantise: func(dst *byte, src *float32, n int) rowScale {
 		lo, hi := minMaxAVX2(src, n)
@@ -133,6 +157,7 @@ var avx2 = kernels{
 // avx512 lacks VNNI (Skylake-X): its integer products are AVX2's.
 var avx512 = kernels{
 	name: "avx512", mulF32: mulF32AVX512, mrF32: 14, nrF32: 32,
+	mulWide: mulWideAVX512, roundWide: roundWide(roundWideAVX512, 16),
 	mulInt8: mulInt8AVX2, mrInt8: 6, nrInt8: 16, group: 2, width: 2,
 	quantise: avx2.quantise,
 	gelu:     geluAVX512,
@@ -152,6 +177,7 @@ var avx512 = kernels{
 
 var avx512vnni = func() kernels {
 	k := avx512
+	k.vnni = true
 	k.name, k.mulInt8, k.mrInt8, k.nrInt8, k.group, k.width = "avx512-vnni", mulInt8AVX512, 14, 32, 4, 1
 	k.quantise = func(dst *byte, src *float32, n int) rowScale {
 		lo, hi := minMaxAVX512(src, n)
@@ -161,6 +187,31 @@ var avx512vnni = func() kernels {
 	}
 	return k
 }()
+
+// avx512bf16 multiplies bfloat16 as such.
+var avx512bf16 = func() kernels {
+	k := avx512vnni
+	k.name, k.mulBF16 = "avx512-bf16", mulBF16AVX512
+	k.roundBF16 = func(dst *uint16, src *float32, n int) {
+		whole := n &^ 15
+		roundBF16AVX512(dst, src, whole)
+		if whole < n {
+			roundBF16Generic(at(dst, whole), at(src, whole), n-whole)
+		}
+	}
+	return k
+}()
+
+// roundWide rounds whole vectors of some lanes with a kernel, and the rest in plain Go.
+func roundWide(kernel func(dst, src *float32, n int), lanes int) func(dst, src *float32, n int) {
+	return func(dst, src *float32, n int) {
+		whole := n / lanes * lanes
+		kernel(dst, src, whole)
+		if whole < n {
+			roundWideGeneric(at(dst, whole), at(src, whole), n-whole)
+		}
+	}
+}
 
 func inverseDeviation(squares float32, n int, eps float32) float32 {
 	return 1 / float32(math.Sqrt(float64(squares/float32(n)+eps)))
@@ -174,6 +225,14 @@ func available() []*kernels {
 	if fma && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ {
 		if x.HasAVX512VNNI {
 			out = append(out, &avx512vnni)
+		}
+		if x.HasAVX512VNNI && x.HasAVX512BF16 {
+			// Zen 4 multiplies twice as many bfloat16 as float32 in a cycle, Sapphire Rapids half as many.
+			best := 1
+			if processorVendor() == vendorAMD {
+				best = 0
+			}
+			out = slices.Insert(out, best, &avx512bf16)
 		}
 		out = append(out, &avx512)
 	}

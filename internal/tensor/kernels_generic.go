@@ -7,24 +7,25 @@ import (
 
 // generic is the meaning of every kernel, in plain Go.
 var generic = kernels{
-	name:     "generic",
-	mulF32:   mulF32Generic,
-	mrF32:    4,
-	nrF32:    4,
-	mulInt8:  mulInt8Generic,
-	mrInt8:   4,
-	nrInt8:   4,
-	group:    1,
-	width:    1,
-	quantise: quantiseGeneric,
-	gelu:     geluGeneric,
-	softmax:  softmaxGeneric,
-	norm:     normGeneric,
-	dot:      dotGeneric,
-	dotInt8:  dotInt8Generic,
-	axpy:     axpyGeneric,
-	times:    timesGeneric,
-	dequant:  dequantGeneric,
+	name:      "generic",
+	mulF32:    mulF32Generic,
+	mrF32:     4,
+	nrF32:     4,
+	roundWide: roundWideGeneric,
+	mulInt8:   mulInt8Generic,
+	mrInt8:    4,
+	nrInt8:    4,
+	group:     1,
+	width:     1,
+	quantise:  quantiseGeneric,
+	gelu:      geluGeneric,
+	softmax:   softmaxGeneric,
+	norm:      normGeneric,
+	dot:       dotGeneric,
+	dotInt8:   dotInt8Generic,
+	axpy:      axpyGeneric,
+	times:     timesGeneric,
+	dequant:   dequantGeneric,
 }
 
 // mulF32Generic keeps a 4 by 4 tile of sums in registers, so that each value loaded is used four times.
@@ -288,5 +289,19 @@ func timesGeneric(dst, x, y *float32, n int) {
 	d, w := unsafe.Slice(dst, n), unsafe.Slice(y, n)
 	for i, v := range unsafe.Slice(x, n) {
 		d[i] = v * w[i]
+	}
+}
+
+func roundBF16Generic(dst *uint16, src *float32, n int) {
+	d := unsafe.Slice(dst, n)
+	for i, x := range unsafe.Slice(src, n) {
+		d[i] = bf16Of(x)
+	}
+}
+
+func roundWideGeneric(dst, src *float32, n int) {
+	d := unsafe.Slice(dst, n)
+	for i, x := range unsafe.Slice(src, n) {
+		d[i] = bf16Value(bf16Of(x))
 	}
 }

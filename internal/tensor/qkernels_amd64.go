@@ -4,8 +4,6 @@ package tensor
 
 //go:generate go run ./qasm
 
-import "golang.org/x/sys/cpu"
-
 //go:noescape
 func qdotQ8_0AVX2(dst *float32, w *byte, rows, stride, n int, v *qargs)
 
@@ -53,7 +51,7 @@ func qkernelFor(t QType, k int, exact bool) qkernel {
 	case !simd:
 		return qgeneric(t, k)
 	}
-	vnni := active.name == "avx512-vnni" && cpu.X86.HasAVX512VNNI
+	vnni := active.vnni
 	switch t {
 	case Q8_0:
 		return pick(vnni, qdotQ8_0VNNI, qdotQ8_0AVX2)

@@ -68,6 +68,7 @@ var consts = []struct {
 	{"e0", math.Float32bits(1.9875691500e-4)}, {"e1", math.Float32bits(1.3981999507e-3)},
 	{"e2", math.Float32bits(8.3334519073e-3)}, {"e3", math.Float32bits(4.1665795894e-2)},
 	{"e4", math.Float32bits(1.6666665459e-1)}, {"e5", math.Float32bits(5.0000001201e-1)},
+	{"upper", 0xffff0000}, {"bit", 1}, {"below", 0x7fff}, {"quiet", 0x7fc00000},
 	{"bias127", 127}, {"minusInf", math.Float32bits(float32(math.Inf(-1)))},
 }
 
@@ -136,14 +137,18 @@ func (g *gen) mulF32(mr int) {
 		}
 		g.rounds(rows, done, step)
 	})
-	// Epilogue: one entry for each count of rows, from the last row up.
+	g.storeSums(mr, 64)
+}
+
+// storeSums adds the bias, whose address is an argument, and writes the tile, row by row.
+func (g *gen) storeSums(mr, biasArg int) {
 	g.p("done:")
 	g.op(g.reg, fmt.Sprintf("VXORPS v%d, v%d, v%d", 2*mr, 2*mr, 2*mr))
 	g.op(g.reg, fmt.Sprintf("VXORPS v%d, v%d, v%d", 2*mr+1, 2*mr+1, 2*mr+1))
-	g.ops("", `
-		MOVQ bias+64(FP), R12
+	g.ops("", fmt.Sprintf(`
+		MOVQ bias+%d(FP), R12
 		TESTQ R12, R12
-		JZ store`)
+		JZ store`, biasArg))
 	g.op(g.reg, fmt.Sprintf("VMOVUPS (R12), v%d", 2*mr))
 	g.op(g.reg, fmt.Sprintf("VMOVUPS %d(R12), v%d", 4*g.n, 2*mr+1))
 	g.p("store:")
@@ -160,6 +165,107 @@ func (g *gen) mulF32(mr int) {
 		}
 	}
 	g.p("ret:\n\tVZEROUPPER\n\tRET")
+}
+
+// evex writes an instruction of the AVX512-BF16 extension, which Go's assembler does not know: 512 bits
+// wide, registers only, prefix F3, map 0F38. d is the destination, s and t are the sources in the order
+// of Intel's manual (EVEX.vvvv and ModRM:r/m).
+func (g *gen) evex(opcode, d, s, t int, text string) {
+	not := func(x, bit int) int { return x>>bit&1 ^ 1 }
+	p0 := not(d, 3)<<7 | not(t, 4)<<6 | not(t, 3)<<5 | not(d, 4)<<4 | 2
+	p1 := (^s&15)<<3 | 4 | 2
+	p2 := 0x40 | not(s, 4)<<3
+	g.p("\tLONG $0x%02x%02x%02x62; WORD $0x%02x%02x // %s", p2, p1, p0, 0xc0|d&7<<3|t&7, opcode, text)
+}
+
+// mulBF16 is mulF32 with two values at each position.
+func (g *gen) mulBF16(mr int) {
+	g.text("mulBF16", "mr, k int, a *uint16, lda int, b *uint16, c *float32, ldc int, bias *float32", 64, `
+		c[i][j] = bias[j] + sum a[i][k]*b[k][j] for bfloat16, two k to a position: VDPBF16PS adds the product of
+		the second and then that of the first to a float32, rounding each time to nearest even, subnormals as 0.
+		Registers as in mulF32; R9 counts pairs of inputs.`)
+	g.mulProlog()
+	g.ops("", `
+		SHLQ $2, R10
+		SHLQ $1, CX
+		SHRQ $1, R9`)
+	g.mulBases()
+	b0, b1 := 2*mr, 2*mr+1
+	g.dispatch(mr, func(rows int, done string) {
+		g.rounds(rows, done, func(off int) {
+			g.op(g.reg, fmt.Sprintf("VMOVUPS (DI), v%d", b0))
+			g.op(g.reg, fmt.Sprintf("VMOVUPS 64(DI), v%d", b1))
+			for r := range rows {
+				x := 2*mr + 2 + r%2
+				g.op(g.reg, fmt.Sprintf("VBROADCASTSS %s, v%d", rowAddr(r, off), x))
+				for h := range 2 {
+					g.evex(0x52, 2*r+h, x, b0+h, fmt.Sprintf("VDPBF16PS Z%d, Z%d, Z%d", b0+h, x, 2*r+h))
+				}
+			}
+			g.p("\tADDQ $128, DI")
+		})
+	})
+	g.storeSums(mr, 56)
+}
+
+// mulWide is mulF32 for weights in bfloat16, which are widened as they are loaded.
+func (g *gen) mulWide(mr int) {
+	g.text("mulWide", "mr, k int, a *float32, lda int, b *uint16, c *float32, ldc int, bias *float32", 64, fmt.Sprintf(`
+		c[i][j] = bias[j] + sum a[i][k]*b[k][j] for float32 a and bfloat16 b. The %d columns of a panel lie 0, %d, 1,
+		%d and so on, so that one load holds two vectors: a shift leaves the first, a mask the second.
+		Registers as in mulF32.`, 2*g.n, g.n, g.n+1))
+	g.mulProlog()
+	g.ops("", `
+		SHLQ $2, R10
+		SHLQ $2, CX`)
+	g.mulBases()
+	b0, b1 := 2*mr, 2*mr+1
+	g.dispatch(mr, func(rows int, done string) {
+		g.rounds(rows, done, func(off int) {
+			g.op(g.reg, fmt.Sprintf("VMOVUPS (DI), v%d", b1))
+			g.op(g.reg, fmt.Sprintf("VPSLLD $16, v%d, v%d", b1, b0))
+			g.op(g.reg, fmt.Sprintf("VANDPS upper<>(SB), v%d, v%d", b1, b1))
+			for r := range rows {
+				x := 2*mr + 2 + r%2
+				g.op(g.reg, fmt.Sprintf("VBROADCASTSS %s, v%d", rowAddr(r, off), x))
+				g.op(g.reg, fmt.Sprintf("VFMADD231PS v%d, v%d, v%d", b0, x, 2*r))
+				g.op(g.reg, fmt.Sprintf("VFMADD231PS v%d, v%d, v%d", b1, x, 2*r+1))
+			}
+			g.p("\tADDQ $%d, DI", 4*g.n)
+		})
+	})
+	g.storeSums(mr, 56)
+}
+
+func (g *gen) roundWide() {
+	g.text("roundWide", "dst, src *float32, n int", 24, fmt.Sprintf(`
+		dst = src rounded to bfloat16, in float32, for n a multiple of %d: adds 7fff and the lowest bit that is kept,
+		and clears what is not kept. NaN stays NaN.`, g.n))
+	g.ops("", "MOVQ dst+0(FP), AX\nMOVQ src+8(FP), BX\nMOVQ n+16(FP), CX")
+	g.p("loop:\n\tSUBQ $%d, CX\n\tJLT end", g.n)
+	g.ops(g.reg, `
+		VMOVUPS (BX), v0
+		VPSRLD $16, v0, v1
+		VANDPS bit<>(SB), v1, v1
+		VPADDD v0, v1, v1
+		VPADDD below<>(SB), v1, v1`)
+	if g.isa == "AVX512" {
+		g.p("\tVCMPPS $3, Z0, Z0, K1\n\tVORPS Z0, Z1, K1, Z1\n\tVORPS quiet<>(SB), Z1, K1, Z1")
+	} else {
+		g.p("\tVCMPPS $3, Y0, Y0, Y2\n\tVORPS Y2, Y1, Y1")
+	}
+	g.ops(g.reg, "VANDPS upper<>(SB), v1, v1\nVMOVUPS v1, (AX)")
+	g.p("\tADDQ $%d, AX\n\tADDQ $%d, BX\n\tJMP loop\nend:", 4*g.n, 4*g.n)
+	g.finish()
+}
+
+func (g *gen) roundBF16() {
+	g.text("roundBF16", "dst *uint16, src *float32, n int", 24, `dst = src rounded to bfloat16, for n a multiple of 16.`)
+	g.ops("", "MOVQ dst+0(FP), AX\nMOVQ src+8(FP), BX\nMOVQ n+16(FP), CX")
+	g.p("loop:\n\tSUBQ $16, CX\n\tJLT end\n\tVMOVUPS (BX), Z0")
+	g.evex(0x72, 1, 0, 0, "VCVTNEPS2BF16 Z0, Y1")
+	g.p("\tVMOVDQU Y1, (AX)\n\tADDQ $32, AX\n\tADDQ $64, BX\n\tJMP loop\nend:")
+	g.finish()
 }
 
 func (g *gen) mulProlog() {
@@ -604,7 +710,8 @@ func main() {
 	g := &gen{}
 	g.p("// Code generated by go run ./asm. DO NOT EDIT.\n")
 	g.p("//go:build !noasm\n")
-	g.p(`// The kernels of kernels_amd64.go: AVX2 with FMA, and AVX-512 (F, BW, VL, DQ; VNNI for mulInt8). The
+	g.p(`// The kernels of kernels_amd64.go: AVX2 with FMA, and AVX-512 (F, BW, VL, DQ; VNNI for mulInt8,
+// BF16 for mulBF16 and roundBF16). The
 // meaning of each is its plain Go twin in kernels_generic.go. Pointers may be unaligned. Loops run a
 // vector at a time and then a value at a time; sums are folded to one lane between the two.
 `)
@@ -614,11 +721,27 @@ func main() {
 		g.isa, g.reg, g.n = isa.isa, isa.reg, isa.n
 		mr := map[string]int{"AVX2": 6, "AVX512": 14}[g.isa]
 		g.mulF32(mr)
+		g.mulWide(mr)
+		g.roundWide()
+		if g.isa == "AVX512" {
+			g.mulBF16(mr)
+			g.roundBF16()
+		}
 		g.mulInt8(mr)
 		for _, f := range []func(){g.gelu, g.expSum, g.maxOf, g.minMax, g.scaleBy, g.times, g.axpy, g.addSum, g.squares, g.affine, g.quantRow, g.dot, g.dotInt8, g.dequant} {
 			f()
 		}
 	}
+	g.p(`
+// func processorVendor() (first uint32)
+//
+// The first four letters of what CPUID calls the maker.
+TEXT ·processorVendor(SB), NOSPLIT, $0-4
+	XORL AX, AX
+	XORL CX, CX
+	CPUID
+	MOVL BX, first+0(FP)
+	RET`)
 	if err := os.WriteFile("kernels_amd64.s", g.Bytes(), 0o644); err != nil {
 		log.Fatal(err)
 	}
