@@ -2,98 +2,75 @@ package tensor
 
 import "unsafe"
 
-// The meaning of the kernels for quantised weights, in plain Go. Products within a block are exact
-// integers; scales are float32.
+// The meaning of the kernels for quantised weights, in plain Go.
 
-func qgeneric(t QType, k int) qkernel {
-	switch t {
-	case QF32:
-		return qdotF32
-	case Q8_0:
-		return qdotQ8_0
-	case Q4_0:
-		return qdotQ4_0
-	case Q4_K:
-		return qdotQ4_K
-	case Q6_K:
-		return qdotQ6_K
+var qgeneric = qkernels{rows: 8, tile: [2]qtile{tileGeneric32, tileGeneric16}, round: roundGeneric}
+
+func ptr[T any](p *T) unsafe.Pointer { return unsafe.Pointer(p) }
+
+func unpackGeneric(f *qformat, bias128 bool, dst *qblock, w *byte, stride, blocks int) {
+	var q [256]int8
+	var scale, minimum [16]float32
+	var flip int8
+	if bias128 {
+		flip = -128
 	}
-	return nil
-}
-
-func qdotQ8_0(dst *float32, w *byte, rows, stride, n int, v *qargs) {
-	for r := range rows {
-		row := unsafe.Slice(at(w, r*stride), stride)
-		sum := float32(0)
-		for b := range n / 32 {
-			block, q := row[34*b:34*b+34], unsafe.Slice(at(v.q, 32*b), 32)
-			var s0, s1 int32
-			for i := 0; i < 32; i += 2 {
-				s0 += int32(int8(block[2+i])) * int32(q[i])
-				s1 += int32(int8(block[3+i])) * int32(q[i+1])
-			}
-			sum += half(block) * *at(v.scale, b) * float32(s0+s1)
-		}
-		*at(dst, r) = sum
-	}
-}
-
-func qdotQ4_0(dst *float32, w *byte, rows, stride, n int, v *qargs) {
-	for r := range rows {
-		row := unsafe.Slice(at(w, r*stride), stride)
-		sum := float32(0)
-		for b := range n / 32 {
-			block, q := row[18*b:18*b+18], unsafe.Slice(at(v.q, 32*b), 32)
-			s := *at(v.sum8, b)
-			for i, c := range block[2:] {
-				s += int32(c&15)*int32(q[i]) + int32(c>>4)*int32(q[16+i])
-			}
-			sum += half(block) * *at(v.scale, b) * float32(s)
-		}
-		*at(dst, r) = sum
-	}
-}
-
-func qdotQ4_K(dst *float32, w *byte, rows, stride, n int, v *qargs) {
-	for r := range rows {
-		row := unsafe.Slice(at(w, r*stride), stride)
-		sum := float32(0)
-		for b := range n / 256 {
-			block := row[144*b : 144*b+144]
-			d, dmin := half(block), half(block[2:])
-			for j := range 8 {
-				sc, m := scaleMin(block[4:16], j)
-				q, shift := unsafe.Slice(at(v.q, 256*b+32*j), 32), j&1*4
-				s := int32(0)
-				for i, c := range block[16+j/2*32:][:32] {
-					s += int32(c>>shift&15) * int32(q[i])
+	for r := range qpanel {
+		src := unsafe.Slice(at(w, r*stride), blocks*f.bytes)
+		for b := range blocks {
+			f.split(src[b*f.bytes:(b+1)*f.bytes], &q, &scale, &minimum)
+			for j := range f.values / 32 {
+				out := at(dst, b*f.values/32+j)
+				for i, v := range q[32*j : 32*j+32] {
+					out.q[i/4][r][i%4] = v ^ flip
 				}
-				sum += d*sc**at(v.scale, 8*b+j)*float32(s) - dmin*m**at(v.sums, 8*b+j)
+				for h := range 32 / f.group {
+					g := 32/f.group*j + h
+					out.scale[h][r], out.minimum[h][r] = scale[g], minimum[g]
+				}
 			}
 		}
-		*at(dst, r) = sum
 	}
 }
 
-func qdotQ6_K(dst *float32, w *byte, rows, stride, n int, v *qargs) {
+func tileGeneric32(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow) {
+	tileGeneric(rows, blocks, a, lda, w, c, ldc, how, 1)
+}
+
+func tileGeneric16(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow) {
+	tileGeneric(rows, blocks, a, lda, w, c, ldc, how, 2)
+}
+
+func tileGeneric(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow, halves int) {
 	for r := range rows {
-		row := unsafe.Slice(at(w, r*stride), stride)
-		sum := float32(0)
-		for b := range n / 256 {
-			block := row[210*b : 210*b+210]
-			d := half(block[208:])
-			for j := range 16 {
-				g := j / 2
-				low, high := block[g/4*64+g%2*32+j%2*16:][:16], block[128+g/4*32+j%2*16:][:16]
-				ls, hs := g%4/2*4, g%4*2
-				q := unsafe.Slice(at(v.q, 256*b+16*j), 16)
-				s := int32(0)
-				for i, c := range low {
-					s += int32(c>>ls&15|high[i]>>hs&3<<4) * int32(q[i])
+		c := (*[qpanel]float32)(ptr(at(c, r*ldc)))
+		if how&qadd == 0 {
+			*c = [qpanel]float32{}
+		}
+		for b := range blocks {
+			x, w := (*qrow)(unsafe.Add(ptr(a), r*lda+64*b)), at(w, b)
+			for h := range halves {
+				sum := x.sum
+				if halves == 2 {
+					sum = x.sum16[h]
 				}
-				sum += d * float32(int8(block[192+j])) * (*at(v.half, 16*b+j)*float32(s) - *at(v.sum32, 16*b+j))
+				var s [qpanel]int32
+				for i := 8 / halves * h; i < 8/halves*(h+1); i++ {
+					q0, q1, q2, q3 := int32(x.q[4*i]), int32(x.q[4*i+1]), int32(x.q[4*i+2]), int32(x.q[4*i+3])
+					for j := range s {
+						v := &w.q[i][j]
+						s[j] += q0*int32(v[0]) + q1*int32(v[1]) + q2*int32(v[2]) + q3*int32(v[3])
+					}
+				}
+				for j, v := range s {
+					c[j] += float32(float32(w.scale[h][j]*x.scale) * float32(v))
+				}
+				if how&qminimum != 0 {
+					for j := range c {
+						c[j] += float32(w.minimum[h][j] * sum)
+					}
+				}
 			}
 		}
-		*at(dst, r) = sum
 	}
 }

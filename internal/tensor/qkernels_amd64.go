@@ -4,70 +4,97 @@ package tensor
 
 //go:generate go run ./qasm
 
-//go:noescape
-func qdotQ8_0AVX2(dst *float32, w *byte, rows, stride, n int, v *qargs)
+import "unsafe"
 
 //go:noescape
-func qdotQ8_0VNNI(dst *float32, w *byte, rows, stride, n int, v *qargs)
+func qtile32VNNI(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
 
 //go:noescape
-func qdotQ4_0AVX2(dst *float32, w *byte, rows, stride, n int, v *qargs)
+func qtile16VNNI(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
 
 //go:noescape
-func qdotQ4_0VNNI(dst *float32, w *byte, rows, stride, n int, v *qargs)
+func unpackQ8_0VNNI(dst *qblock, w *byte, stride, blocks int)
 
 //go:noescape
-func qdotQ4_KAVX2(dst *float32, w *byte, rows, stride, n int, v *qargs)
+func unpackQ4_0VNNI(dst *qblock, w *byte, stride, blocks int)
 
 //go:noescape
-func qdotQ4_KVNNI(dst *float32, w *byte, rows, stride, n int, v *qargs)
+func unpackQ4_KVNNI(dst *qblock, w *byte, stride, blocks int)
 
 //go:noescape
-func qdotQ6_KAVX2(dst *float32, w *byte, rows, stride, n int, v *qargs)
+func unpackQ6_KVNNI(dst *qblock, w *byte, stride, blocks int)
 
 //go:noescape
-func qdotQ6_KVNNI(dst *float32, w *byte, rows, stride, n int, v *qargs)
+func qtile32AVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
 
 //go:noescape
-func qdotF16AVX2(dst *float32, w *byte, rows, stride, n int, v *qargs)
+func qtile16AVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
 
 //go:noescape
-func qdotBF16AVX2(dst *float32, w *byte, rows, stride, n int, v *qargs)
+func unpackQ8_0AVX2(dst *qblock, w *byte, stride, blocks int)
 
-// qkernelFor finds the kernel that multiplies rows of a type without turning them into float32, if
-// there is one.
-func qkernelFor(t QType, k int, exact bool) qkernel {
-	// Every processor with AVX2 and FMA also converts halves (F16C, since Haswell and Excavator).
-	simd := active.name != "generic"
+//go:noescape
+func unpackQ4_0AVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackQ4_KAVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackQ6_KAVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func roundAVX2(dst *qrow, src *float32, blocks int)
+
+//go:noescape
+func qdotF16AVX2(dst *float32, w *byte, rows, stride, n int, x *float32)
+
+//go:noescape
+func qdotBF16AVX2(dst *float32, w *byte, rows, stride, n int, x *float32)
+
+var qvnni = qkernels{
+	rows: 12, bias128: true, tile: [2]qtile{qtile32VNNI, qtile16VNNI}, round: roundAVX2,
+	unpack: map[QType]qunpack{
+		Q8_0: unpackQ8_0VNNI, Q4_0: unpackQ4_0VNNI, Q4_K: unpackQ4_KVNNI, Q6_K: unpackQ6_KVNNI,
+	},
+}
+
+// qavx2's tile kernels do half a panel.
+var qavx2 = qkernels{
+	rows: 4, tile: [2]qtile{wholePanel(qtile32AVX2), wholePanel(qtile16AVX2)}, round: roundAVX2,
+	unpack: map[QType]qunpack{
+		Q8_0: unpackQ8_0AVX2, Q4_0: unpackQ4_0AVX2, Q4_K: unpackQ4_KAVX2, Q6_K: unpackQ6_KAVX2,
+	},
+}
+
+func wholePanel(tile qtile) qtile {
+	return func(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow) {
+		tile(rows, blocks, a, lda, w, c, ldc, how)
+		tile(rows, blocks, a, lda, (*qblock)(unsafe.Add(ptr(w), 32)), at(c, 8), ldc, how)
+	}
+}
+
+func quantKernels() *qkernels {
+	switch {
+	case active.vnni:
+		return &qvnni
+	case active.name == "generic":
+		return &qgeneric
+	}
+	return &qavx2
+}
+
+// qdotFor finds the kernel that multiplies rows of a float type without turning them into float32
+// first, if there is one. Every processor with AVX2 and FMA also converts halves (F16C, since Haswell
+// and Excavator).
+func qdotFor(t QType, k int) qdot {
+	simd := active.name != "generic" && k%32 == 0
 	switch {
 	case t == QF32:
 		return qdotF32
-	case simd && t == QF16 && k%32 == 0:
+	case t == QF16 && simd:
 		return qdotF16AVX2
-	case simd && t == QBF16 && k%32 == 0:
+	case t == QBF16 && simd:
 		return qdotBF16AVX2
-	case exact:
-		return nil
-	case !simd:
-		return qgeneric(t, k)
-	}
-	vnni := active.vnni
-	switch t {
-	case Q8_0:
-		return pick(vnni, qdotQ8_0VNNI, qdotQ8_0AVX2)
-	case Q4_0:
-		return pick(vnni, qdotQ4_0VNNI, qdotQ4_0AVX2)
-	case Q4_K:
-		return pick(vnni, qdotQ4_KVNNI, qdotQ4_KAVX2)
-	case Q6_K:
-		return pick(vnni, qdotQ6_KVNNI, qdotQ6_KAVX2)
 	}
 	return nil
-}
-
-func pick(first bool, a, b qkernel) qkernel {
-	if first {
-		return a
-	}
-	return b
 }

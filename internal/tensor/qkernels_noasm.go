@@ -2,14 +2,13 @@
 
 package tensor
 
-// qkernelFor finds the kernel that multiplies rows of a type without turning them into float32, if
-// there is one.
-func qkernelFor(t QType, k int, exact bool) qkernel {
-	if exact {
-		if t == QF32 {
-			return qdotF32
-		}
-		return nil
+func quantKernels() *qkernels { return &qgeneric }
+
+// qdotFor finds the kernel that multiplies rows of a float type without turning them into float32
+// first, if there is one.
+func qdotFor(t QType, k int) qdot {
+	if t == QF32 {
+		return qdotF32
 	}
-	return qgeneric(t, k)
+	return nil
 }

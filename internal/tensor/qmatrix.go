@@ -1,10 +1,6 @@
 package tensor
 
-import (
-	"fmt"
-	"math"
-	"unsafe"
-)
+import "fmt"
 
 // QMatrix is a weight matrix of N outputs by K inputs, kept as a model file has it. It is read-only and
 // safe for concurrent use; the data stays the caller's and must outlive it.
@@ -47,138 +43,59 @@ func (m *QMatrix) Row(dst []float32, i int) {
 	DequantiseBlocks(m.Type, dst[:m.K], m.data[i*m.rowBytes:(i+1)*m.rowBytes])
 }
 
-// QVector is a vector of activations, as it is and in eighths: int8 values with a scale for each 32,
-// which is how it is multiplied with quantised weights. It is for one product after another; products
-// only read it.
-type QVector struct {
-	x     []float32
-	q     []int8
-	scale []float32 // for each 32 values
-	sum8  []int32   // -8 times the sum of each 32 of q: what takes the 8 off Q4_0's values
-	sums  []float32 // scale times the sum of each 32
-	half  []float32 // the scale, for each 16 values
-	sum32 []float32 // 32 * scale * the sum of each 16: what takes the 32 off Q6_K's values
-	exact bool
-	args  qargs
-}
+// QPanel is how many rows of weights the parts have that [QMatrix.Mul] can be shared out in.
+const QPanel = 32
 
-// Set makes v hold x, which must not change while v is in use. With exact products use x itself, in
-// float32, and are several times slower.
-func (v *QVector) Set(x []float32, exact bool) {
-	v.x, v.exact, v.args = x, exact, qargs{x: first(x)}
-	if exact || len(x)%32 != 0 {
-		v.exact = true
+// Panels is the number of panels, the last of which may not be whole.
+func (m *QMatrix) Panels() int { return (m.N + QPanel - 1) / QPanel }
+
+// Mul sets dst[i][j] to the product of row i of a and row j of the weights, for all rows of a and the
+// weights of panels from up to to. Rows of dst lie ldd values apart. Callers may share panels out between
+// goroutines, each with its own scratch.
+//
+// Quantised weights are multiplied with rounded activations, if a has been rounded, and all other with
+// the activations themselves.
+func (m *QMatrix) Mul(dst []float32, ldd int, a *QRows, from, to int, s *QScratch) {
+	if a.k != m.K {
+		panic("tensor: QMatrix.Mul: rows of another length")
+	}
+	from, to = from*QPanel, min(m.N, to*QPanel)
+	if a.n == 0 || from >= to {
 		return
 	}
-	n := len(x) / 32
-	v.q, v.scale, v.sum8, v.sums = resize(v.q, 32*n), resize(v.scale, n), resize(v.sum8, n), resize(v.sums, n)
-	v.half, v.sum32 = resize(v.half, 2*n), resize(v.sum32, 2*n)
-	for b := range n {
-		v.set(b)
+	_ = dst[(a.n-1)*ldd+to-1]
+	if a.rounded && qformats[m.Type].group > 0 {
+		m.mulRounded(dst, ldd, a, from, to, s)
+		return
 	}
-	v.args = qargs{first(x), first(v.q), first(v.scale), first(v.sum8), first(v.sums), first(v.half), first(v.sum32)}
-}
-
-func (v *QVector) set(b int) {
-	x, q := v.x[32*b:32*b+32], v.q[32*b:32*b+32]
-	top := float32(0)
-	for _, f := range x {
-		top = max(top, math.Float32frombits(math.Float32bits(f)&^(1<<31)))
-	}
-	scale := top / 127
-	inv := float32(0)
-	if scale > 0 {
-		inv = 1 / scale
-		if inv > math.MaxFloat32 || scale > math.MaxFloat32 {
-			scale, inv = 0, 0
+	if dot := qdotFor(m.Type, m.K); dot != nil && !a.exact {
+		for i := range a.n {
+			dot(first(dst[i*ldd+from:]), first(m.data[from*m.rowBytes:]), to-from, m.rowBytes, m.K, first(a.x[i*m.K:]))
 		}
-	}
-	// Adding 1.5*2^23 leaves the rounded value in the low bits.
-	const magic = 3 << 22
-	var s [2]int32
-	for h := range s {
-		for i, f := range x[16*h : 16*h+16] {
-			n := int32(math.Float32bits(float32(f*inv)+magic)) - 0x4b400000
-			q[16*h+i] = int8(n)
-			s[h] += int32(int8(n))
-		}
-	}
-	v.scale[b], v.half[2*b], v.half[2*b+1] = scale, scale, scale
-	v.sum8[b], v.sums[b] = -8*(s[0]+s[1]), scale*float32(s[0]+s[1])
-	v.sum32[2*b], v.sum32[2*b+1] = 32*scale*float32(s[0]), 32*scale*float32(s[1])
-}
-
-func resize[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	return s[:n]
-}
-
-// qkernel multiplies rows of weights, stride bytes apart, with a vector of n values, a multiple of the
-// type's block.
-type qkernel func(dst *float32, w *byte, rows, stride, n int, v *qargs)
-
-// qargs is a QVector as the kernels see it; the assembly knows its layout.
-type qargs struct {
-	x     *float32
-	q     *int8
-	scale *float32
-	sum8  *int32
-	sums  *float32
-	half  *float32
-	sum32 *float32
-}
-
-// MulVec sets dst[i] to the product of row i and v for the rows from up to to. scratch is for K values.
-func (m *QMatrix) MulVec(dst []float32, v *QVector, from, to int, scratch []float32) {
-	if from >= to {
 		return
 	}
-	if len(v.x) != m.K {
-		panic("tensor: MulVec: the vector's length is not the matrix's")
-	}
-	dst = dst[from:to]
-	w := m.data[from*m.rowBytes : to*m.rowBytes]
-	if k := qkernelFor(m.Type, m.K, v.exact); k != nil {
-		k(first(dst), first(w), len(dst), m.rowBytes, m.K, &v.args)
-		return
-	}
-	scratch = scratch[:m.K]
-	for i := range dst {
-		DequantiseBlocks(m.Type, scratch, w[i*m.rowBytes:(i+1)*m.rowBytes])
-		dst[i] = active.dot(first(scratch), v.args.x, m.K)
-	}
+	m.mulFloats(dst, ldd, a, from, to, s)
 }
 
-// qdotF32 needs weights on a border of 4 bytes, as GGUF lays them.
-func qdotF32(dst *float32, w *byte, rows, stride, n int, v *qargs) {
-	for i := range rows {
-		*at(dst, i) = active.dot((*float32)(unsafe.Pointer(at(w, i*stride))), v.x, n)
-	}
-}
-
-// Panels is the number of groups of rows that [QMatrix.Mul] works in, which callers may share out.
-func (m *QMatrix) Panels() int { return (m.N + active.nrF32 - 1) / active.nrF32 }
-
-// MulScratch is how many values of scratch Mul needs.
-func (m *QMatrix) MulScratch() int { return 2 * active.nrF32 * m.K }
-
-// Mul sets dst[i][j] to the product of row i of a and row j of the weights, for rows of a and the
-// weights of panels from up to to, in float32. Rows of a and dst lie lda and ldd values apart. It turns
-// weights into float32 a panel at a time, so it is for many rows; for few, use MulVec.
-func (m *QMatrix) Mul(dst []float32, ldd int, a []float32, lda, rows int, from, to int, scratch []float32) {
-	if rows == 0 || from >= to {
-		return
-	}
-	_ = a[(rows-1)*lda+m.K-1]
+// mulFloats turns weights into float32, a panel of the float32 kernels at a time.
+func (m *QMatrix) mulFloats(dst []float32, ldd int, a *QRows, from, to int, s *QScratch) {
 	nr := active.nrF32
-	plain, packed := scratch[:nr*m.K], scratch[nr*m.K:2*nr*m.K]
-	for p := from; p < to; p++ {
-		j := p * nr
-		n := min(nr, m.N-j)
+	s.floats = resize(s.floats, 2*nr*m.K)
+	plain, packed := s.floats[:nr*m.K], s.floats[nr*m.K:]
+	for j := from; j < to; j += nr {
+		n := min(nr, to-j)
 		DequantiseBlocks(m.Type, plain[:n*m.K], m.data[j*m.rowBytes:(j+n)*m.rowBytes])
 		PackInto(packed, plain, m.K, n, m.K)
-		mulPanel(active, dst[j:], ldd, n, a, lda, rows, m.K, packed, nr, nil)
+		mulPanel(active, dst[j:], ldd, n, a.x, m.K, a.n, m.K, packed, nr, nil)
+	}
+}
+
+// qdot multiplies rows of weights, stride bytes apart, with n values.
+type qdot func(dst *float32, w *byte, rows, stride, n int, x *float32)
+
+// qdotF32 needs weights on a border of 4 bytes, as GGUF lays them.
+func qdotF32(dst *float32, w *byte, rows, stride, n int, x *float32) {
+	for i := range rows {
+		*at(dst, i) = active.dot((*float32)(ptr(at(w, i*stride))), x, n)
 	}
 }

@@ -70,29 +70,31 @@ func randomVector(rng *rand.Rand, n int) []float32 {
 	return x
 }
 
-func forEachLevel(t *testing.T, f func(t *testing.T)) {
-	before := active
-	defer func() { active = before }()
-	for _, k := range available() {
-		active = k
-		t.Run(k.name, f)
-	}
+// rowsOf rounds n rows of x.
+func rowsOf(x []float32, n, k int, exact bool) *QRows {
+	r := new(QRows)
+	r.Set(x, n, k, exact)
+	r.Round(0, n)
+	return r
 }
 
-// TestQMatrixMulVec compares every kernel with a plain product of dequantised weights and what the
-// activations were rounded to, in float64: only the order of float32 sums may differ.
-func TestQMatrixMulVec(t *testing.T) {
-	forEachLevel(t, func(t *testing.T) {
+// TestQMatrixMul compares every kernel with a plain product of dequantised weights and what the
+// activations were rounded to, in float64: only the rounding of float32 sums may differ.
+func TestQMatrixMul(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		for _, typ := range append([]QType{QF32}, goldenTypes...) {
-			for _, k := range []int{32, 64, 96, 256, 512, 768, 2048, 40} {
+			for _, k := range []int{32, 64, 96, 256, 768, 2304, 40} {
 				values, _ := typ.Block()
 				if k%values != 0 {
 					continue
 				}
-				for _, n := range []int{1, 2, 3, 8} {
+				for _, s := range []struct{ m, n int }{{1, 1}, {1, 70}, {3, 16}, {13, 33}, {30, 300}} {
+					if s.m*s.n*k > 3e6 {
+						continue
+					}
 					for _, exact := range []bool{false, true} {
-						testMulVec(t, rng, typ, n, k, exact)
+						testQMatrixMul(t, rng, typ, s.m, s.n, k, exact)
 					}
 				}
 			}
@@ -100,40 +102,56 @@ func TestQMatrixMulVec(t *testing.T) {
 	})
 }
 
-func testMulVec(t *testing.T, rng *rand.Rand, typ QType, n, k int, exact bool) {
+func testQMatrixMul(t *testing.T, rng *rand.Rand, typ QType, m, n, k int, exact bool) {
 	t.Helper()
-	data := randomBlocks(rng, typ, n*k)
-	m, err := NewQMatrix(typ, n, k, data)
+	w, err := NewQMatrix(typ, n, k, randomBlocks(rng, typ, n*k))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v QVector
-	x := randomVector(rng, k)
-	v.Set(x, exact)
-	want, size := make([]float64, n), make([]float64, n)
-	row := make([]float32, k)
-	rounded := !v.exact && qgeneric(typ, k) != nil && typ != QF32
-	for i := range n {
-		m.Row(row, i)
-		for j, w := range row {
-			a := float64(x[j])
-			if rounded {
-				a = float64(v.scale[j/32]) * float64(v.q[j])
-			}
-			want[i] += float64(w) * a
-			size[i] += math.Abs(float64(w) * a)
+	a := rowsOf(randomVector(rng, m*k), m, k, exact)
+	x := append([]float32(nil), a.x...)
+	if a.rounded && qformats[typ].group > 0 {
+		for i := range x {
+			b := a.blocks[i/32]
+			x[i] = b.scale * float32(b.q[i%32])
 		}
 	}
-	got := make([]float32, n+1)
-	got[n] = 77
-	m.MulVec(got[:n], &v, 0, n, make([]float32, k))
-	if got[n] != 77 {
-		t.Fatalf("%s %dx%d: wrote past the end", typ, n, k)
+	ldd := n + 3
+	got := make([]float32, m*ldd)
+	for i := range got {
+		got[i] = 77
 	}
-	for i := range n {
-		// Q4_K's minima and Q6_K's 32 are taken off as sums that can be larger than the result.
-		if d := math.Abs(float64(got[i]) - want[i]); d > 4e-6*size[i]+1e-7 && d > 3e-6*math.Sqrt(float64(k))*maxAbs(row)*8 {
-			t.Errorf("%s %dx%d exact=%v: row %d is %g, want %g (of %g)", typ, n, k, exact, i, got[i], want[i], size[i])
+	half := w.Panels() / 2
+	var s QScratch
+	w.Mul(got, ldd, a, half, w.Panels(), &s)
+	w.Mul(got, ldd, a, 0, half, &s)
+	row := make([]float32, k)
+	top := make([]float64, m)
+	for i, v := range x {
+		top[i/k] = max(top[i/k], math.Abs(float64(v)))
+	}
+	for j := range n {
+		w.Row(row, j)
+		for i := range m {
+			want, size := 0.0, 0.0
+			for c, v := range row {
+				p := float64(v) * float64(x[i*k+c])
+				want, size = want+p, size+math.Abs(p)
+			}
+			// Minima are taken off as sums that can be larger than the result.
+			if qformats[typ].minimum {
+				size += maxAbs(row) * top[i] * math.Sqrt(float64(k))
+			}
+			if d := math.Abs(float64(got[i*ldd+j]) - want); d > 4e-6*size+1e-7 {
+				t.Fatalf("%s %dx%dx%d exact=%v: [%d,%d] is %g, want %g (of %g)", typ, m, n, k, exact, i, j, got[i*ldd+j], want, size)
+			}
+		}
+	}
+	for i := range m {
+		for j := n; j < ldd; j++ {
+			if got[i*ldd+j] != 77 {
+				t.Fatalf("%s %dx%dx%d: wrote past row %d", typ, m, n, k, i)
+			}
 		}
 	}
 }
@@ -146,28 +164,79 @@ func maxAbs(x []float32) float64 {
 	return m
 }
 
-func TestQMatrixMul(t *testing.T) {
-	forEachLevel(t, func(t *testing.T) {
-		rng := rand.New(rand.NewPCG(3, 4))
-		for _, typ := range append([]QType{QF32}, goldenTypes...) {
-			const n, k, rows = 37, 256, 5
-			m, err := NewQMatrix(typ, n, k, randomBlocks(rng, typ, n*k))
-			if err != nil {
-				t.Fatal(err)
+// TestQMatrixMulAlone: a row's products are the same bits alone and among others, and with every
+// processor's kernels.
+func TestQMatrixMulAlone(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, typ := range goldenTypes {
+		if qformats[typ].group == 0 {
+			continue
+		}
+		const m, n, k = 29, 100, 2304
+		w, err := NewQMatrix(typ, n, k, randomBlocks(rng, typ, n*k))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := randomVector(rng, m*k)
+		var all []float32
+		eachLevel(t, func(t *testing.T) {
+			if active.name == "generic" {
+				t.Skip("plain Go does not fuse multiplications with additions")
 			}
-			a, got := randomVector(rng, rows*k), make([]float32, rows*n)
-			m.Mul(got, n, a, k, rows, 0, m.Panels(), make([]float32, m.MulScratch()))
-			row := make([]float32, k)
-			for j := range n {
-				m.Row(row, j)
-				for i := range rows {
-					want, size := 0.0, 0.0
-					for c, w := range row {
-						p := float64(w) * float64(a[i*k+c])
-						want, size = want+p, size+math.Abs(p)
+			var s QScratch
+			if all == nil {
+				all = make([]float32, m*n)
+				w.Mul(all, n, rowsOf(x, m, k, false), 0, w.Panels(), &s)
+			}
+			for _, part := range []int{1, 2, 8, m} {
+				got := make([]float32, m*n)
+				for i := 0; i < m; i += part {
+					rows := min(part, m-i)
+					w.Mul(got[i*n:], n, rowsOf(x[i*k:], rows, k, false), 0, w.Panels(), &s)
+				}
+				for i := range got {
+					if got[i] != all[i] {
+						t.Fatalf("%s: %d rows at a time: row %d, column %d: %g, among all %g", typ, part, i/n, i%n, got[i], all[i])
 					}
-					if d := math.Abs(want - float64(got[i*n+j])); d > 2e-6*size+1e-9 {
-						t.Fatalf("%s: row %d, column %d is %g, want %g", typ, i, j, got[i*n+j], want)
+				}
+			}
+		})
+	}
+}
+
+// TestUnpack compares the unpacking of each type with plain Go, on random bytes.
+func TestUnpack(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		kern := quantKernels()
+		rng := rand.New(rand.NewPCG(7, 8))
+		for typ, unpack := range kern.unpack {
+			f := qformats[typ]
+			const blocks = 3
+			data := randomBlocks(rng, typ, 16*blocks*f.values)
+			n := blocks * f.values / 32
+			got, want := make([]qblock, n), make([]qblock, n)
+			unpack(first(got), first(data), blocks*f.bytes, blocks)
+			unpackGeneric(f, kern.bias128, first(want), first(data), blocks*f.bytes, blocks)
+			for b := range n {
+				for r := range qpanel {
+					for i := range 32 {
+						h := i * f.group / 32 / f.group
+						if f.group == 16 {
+							h = i / 16
+						}
+						value := func(q *qblock) float64 {
+							v := q.q[i/4][r][i%4]
+							if kern.bias128 {
+								v ^= -128
+							}
+							return float64(q.scale[h][r]) * float64(v)
+						}
+						if value(&got[b]) != value(&want[b]) {
+							t.Fatalf("%s: block %d, row %d, value %d: %g, want %g", typ, b, r, i, value(&got[b]), value(&want[b]))
+						}
+						if f.minimum && got[b].minimum[h][r] != want[b].minimum[h][r] {
+							t.Fatalf("%s: block %d, row %d, value %d: minimum %g, want %g", typ, b, r, i, got[b].minimum[h][r], want[b].minimum[h][r])
+						}
 					}
 				}
 			}
@@ -175,21 +244,34 @@ func TestQMatrixMul(t *testing.T) {
 	})
 }
 
-// TestQVectorExtremes: values that cannot be rounded to eighths must not become something else.
-func TestQVectorExtremes(t *testing.T) {
-	x := make([]float32, 64)
-	var v QVector
-	v.Set(x, false)
-	for _, q := range v.q {
-		if q != 0 {
-			t.Fatal("zeros are not kept")
+// TestQRowsRound: rounding is the same by every kernel, and what cannot be rounded to int8 does not
+// become something else.
+func TestQRowsRound(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	x := randomVector(rng, 32*40)
+	for i := range x {
+		x[i] *= float32(math.Exp(float64(i / 32)))
+	}
+	clear(x[:32])
+	x = append(x, make([]float32, 96)...)
+	x[32*40], x[32*41], x[32*41+1], x[32*42+5] = 1e-45, -3e38, 3e38, float32(math.Inf(1))
+	want := make([]qrow, len(x)/32)
+	roundGeneric(first(want), first(x), len(want))
+	for _, b := range []int{0, 40, 42} {
+		if want[b] != (qrow{}) {
+			t.Errorf("block %d is not zero: %v", b, want[b])
 		}
 	}
-	x[3], x[40], x[41] = 1e-45, -3e38, 3e38
-	v.Set(x, false)
-	if v.q[3] != 0 || v.q[40] != -127 || v.q[41] != 127 {
-		t.Error(v.q)
+	if q := want[41].q; q[0] != -127 || q[1] != 127 {
+		t.Error(q)
 	}
+	eachLevel(t, func(t *testing.T) {
+		for b, got := range rowsOf(x, 1, len(x), false).blocks {
+			if got != want[b] {
+				t.Errorf("block %d: %v, want %v", b, got, want[b])
+			}
+		}
+	})
 }
 
 func TestNewQMatrixRefuses(t *testing.T) {
@@ -203,22 +285,27 @@ func TestNewQMatrixRefuses(t *testing.T) {
 	}
 }
 
-func BenchmarkQMatrixMulVec(b *testing.B) {
+func BenchmarkQMatrixMul(b *testing.B) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	for _, typ := range []QType{QF16, Q8_0, Q4_0, Q4_K, Q6_K, Q5_K} {
+	for _, typ := range append([]QType{QF32}, goldenTypes...) {
 		const n, k = 4096, 1536
-		m, err := NewQMatrix(typ, n, k, randomBlocks(rng, typ, n*k))
+		w, err := NewQMatrix(typ, n, k, randomBlocks(rng, typ, n*k))
 		if err != nil {
 			b.Fatal(err)
 		}
-		var v QVector
-		v.Set(randomVector(rng, k), false)
-		dst, scratch := make([]float32, n), make([]float32, k)
-		b.Run(fmt.Sprint(typ), func(b *testing.B) {
-			b.SetBytes(int64(m.Bytes()))
-			for b.Loop() {
-				m.MulVec(dst, &v, 0, n, scratch)
-			}
-		})
+		for _, m := range []int{1, 8, 256} {
+			a := rowsOf(randomVector(rng, m*k), m, k, false)
+			dst := make([]float32, m*n)
+			var s QScratch
+			b.Run(fmt.Sprintf("%s/%d", typ, m), func(b *testing.B) {
+				if m == 1 {
+					b.SetBytes(int64(w.Bytes()))
+				}
+				for b.Loop() {
+					w.Mul(dst, n, a, 0, w.Panels(), &s)
+				}
+				b.ReportMetric(2*float64(m*n*k)*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gop/s")
+			})
+		}
 	}
 }

@@ -37,14 +37,14 @@ type state struct {
 	cos, sin                       [][]float32 // by rope
 	keys                           []float32   // of a layer, packed
 	scores                         [][]float32 // by worker
-	scratch                        [][]float32 // by worker
-	vecs                           []tensor.QVector
+	rows                           tensor.QRows
+	products                       []tensor.QScratch // by worker
 	logits                         []float32
 }
 
 func (m *Model) newState() *state {
 	s := &state{pool: newPool(m.cfg.Threads)}
-	s.scores, s.scratch = make([][]float32, m.cfg.Threads), make([][]float32, m.cfg.Threads)
+	s.scores, s.products = make([][]float32, m.cfg.Threads), make([]tensor.QScratch, m.cfg.Threads)
 	s.cos, s.sin = make([][]float32, len(m.ropes)), make([][]float32, len(m.ropes))
 	return s
 }

@@ -8,14 +8,29 @@ type out struct {
 	dst []float32
 }
 
-// mul multiplies n rows of a with each of the matrices, which have the same inputs. Every row goes through
-// the same kernel whatever n is: in 8 bits, as llama.cpp does, or with Config.Exact in float32.
+// mul multiplies n rows of a with each of the matrices, which have the same inputs. Every row's results
+// are the same whatever n is: with activations in 8 bits, as llama.cpp has them, or with Config.Exact in
+// float32.
 func (m *Model) mul(s *state, a []float32, n int, outs ...out) {
-	if m.cfg.Exact {
-		m.mulExact(s, a, n, outs)
-	} else {
-		m.mulQuantised(s, a, n, outs)
+	s.rows.Set(a, n, outs[0].l.w.K, m.cfg.Exact)
+	const few = 4
+	s.pool.run(split(n, few), func(_, part int) { s.rows.Round(part*few, min(n, part*few+few)) })
+	total := 0
+	for _, o := range outs {
+		total += o.l.w.Panels()
 	}
+	// Parts small enough that a worker which came late does not make the others wait.
+	size := max(1, total/(4*m.cfg.Threads))
+	s.pool.run(split(total, size), func(w, part int) {
+		from, to := part*size, min(total, (part+1)*size)
+		for _, o := range outs {
+			panels := o.l.w.Panels()
+			if lo, hi := max(0, from), min(panels, to); lo < hi {
+				o.l.w.Mul(o.dst, o.l.w.N, &s.rows, lo, hi, &s.products[w])
+			}
+			from, to = from-panels, to-panels
+		}
+	})
 	for _, o := range outs {
 		if o.l.b != nil {
 			for i := range n {
@@ -23,54 +38,4 @@ func (m *Model) mul(s *state, a []float32, n int, outs ...out) {
 			}
 		}
 	}
-}
-
-func (m *Model) mulQuantised(s *state, a []float32, n int, outs []out) {
-	k := outs[0].l.w.K
-	vecs := grow(&s.vecs, n)
-	s.pool.run(split(n, 4), func(_, part int) {
-		for i := part * 4; i < min(n, part*4+4); i++ {
-			vecs[i].Set(a[i*k:(i+1)*k], false)
-		}
-	})
-	total := 0
-	for _, o := range outs {
-		total += o.l.w.N
-	}
-	// Parts small enough that a worker which came late does not make the others wait, and an even number
-	// of rows; with many vectors, small enough to stay in the processor's cache for all of them.
-	size := max(16, split(total, 4*m.cfg.Threads)+1) &^ 1
-	if n > 1 {
-		size = min(size, 64)
-	}
-	s.pool.run(split(total, size), func(w, part int) {
-		from, to := part*size, min(total, (part+1)*size)
-		for _, o := range outs {
-			rows := o.l.w.N
-			if lo, hi := max(0, from), min(rows, to); lo < hi {
-				for i := range n {
-					o.l.w.MulVec(o.dst[i*rows:(i+1)*rows], &vecs[i], lo, hi, grow(&s.scratch[w], k))
-				}
-			}
-			from, to = from-rows, to-rows
-		}
-	})
-}
-
-func (m *Model) mulExact(s *state, a []float32, n int, outs []out) {
-	k := outs[0].l.w.K
-	total := 0
-	for _, o := range outs {
-		total += o.l.w.Panels()
-	}
-	s.pool.run(total, func(w, part int) {
-		for _, o := range outs {
-			if panels := o.l.w.Panels(); part < panels {
-				o.l.w.Mul(o.dst, o.l.w.N, a, k, n, part, part+1, grow(&s.scratch[w], o.l.w.MulScratch()))
-				return
-			} else {
-				part -= panels
-			}
-		}
-	})
 }

@@ -1,0 +1,280 @@
+package main
+
+import "fmt"
+
+// Unpacking: 16 bytes of each of 16 rows at a time are loaded, a row to a lane, and turned so that a
+// vector has four bytes of each row. That is done before values are taken out of the bytes, so a
+// vector of bytes with two values each is turned once for both.
+//
+// AX, BX, SI, R8: rows 0, 4, 8, 12; CX, DX: stride and 3*stride; R9 to R12: the same rows of the next
+// panel, which are prefetched; DI: dst; R13: blocks left. With AVX2 the rows are done in two passes of 8.
+
+var bases = []string{"AX", "BX", "SI", "R8"}
+var nextBases = []string{"R9", "R10", "R11", "R12"}
+var strides = []string{"", "(CX*1)", "(CX*2)", "(DX*1)"}
+
+// unpacker is a pass over a block.
+type unpacker struct {
+	*gen
+	pass int
+}
+
+func (g *gen) unpack(typ string, values, size int, doc string, body func(u *unpacker)) {
+	g.text("unpack"+typ, "dst *qblock, w *byte, stride, blocks int", 32, doc)
+	g.p(`
+		MOVQ dst+0(FP), DI
+		MOVQ w+8(FP), AX
+		MOVQ stride+16(FP), CX
+		MOVQ blocks+24(FP), R13
+		LEAQ (CX)(CX*2), DX
+		LEAQ (AX)(CX*4), BX
+		LEAQ (AX)(CX*8), SI
+		LEAQ (BX)(CX*8), R8
+		LEAQ (SI)(CX*8), R9
+		LEAQ (R8)(CX*8), R10
+		LEAQ (R9)(CX*8), R11
+		LEAQ (R10)(CX*8), R12`)
+	if g.vnni() {
+		g.p("VMOVDQU64 x0f<>(SB), v30")
+	}
+	g.p("PCALIGN $32\nblock:")
+	for line := 0; line < size; line += 64 {
+		for r := range 16 {
+			g.p("PREFETCHT0 %d(%s)%s", line, nextBases[r/4], strides[r%4])
+		}
+	}
+	for pass := range 4 / g.lanes {
+		body(&unpacker{g, pass})
+	}
+	for _, r := range append(bases, nextBases...) {
+		g.p("ADDQ $%d, %s", size, r)
+	}
+	g.p(`
+		ADDQ $%d, DI
+		DECQ R13
+		JNZ block
+		VZEROUPPER
+		RET`, values/32*768)
+}
+
+// load loads 16 bytes at an offset of each row, row 4*l+z to lane l of v<r+z>.
+func (u *unpacker) load(off, r int) {
+	for z := range 4 {
+		for l := range u.lanes {
+			addr := fmt.Sprintf("%d(%s)%s", off, bases[u.pass*u.lanes+l], strides[z])
+			switch {
+			case l == 0:
+				u.p("VMOVDQU %s, X%d", addr, r+z)
+			case u.vnni():
+				u.p("VINSERTI32X4 $%d, %s, v%[3]d, v%[3]d", l, addr, r+z)
+			default:
+				u.p("VINSERTI128 $%d, %s, v%[3]d, v%[3]d", l, addr, r+z)
+			}
+		}
+	}
+}
+
+// turn loads 16 bytes at an offset of each row: dword c of every row is in v<r+c>. v<r+4> to v<r+7> are
+// scratch.
+func (u *unpacker) turn(off, r int) {
+	u.load(off, r)
+	u.p(`
+		VPUNPCKLDQ v%[2]d, v%[1]d, v%[5]d
+		VPUNPCKHDQ v%[2]d, v%[1]d, v%[6]d
+		VPUNPCKLDQ v%[4]d, v%[3]d, v%[7]d
+		VPUNPCKHDQ v%[4]d, v%[3]d, v%[8]d
+		VPUNPCKLQDQ v%[7]d, v%[5]d, v%[1]d
+		VPUNPCKHQDQ v%[7]d, v%[5]d, v%[2]d
+		VPUNPCKLQDQ v%[8]d, v%[6]d, v%[3]d
+		VPUNPCKHQDQ v%[8]d, v%[6]d, v%[4]d`, r, r+1, r+2, r+3, r+4, r+5, r+6, r+7)
+}
+
+// column sets v<r> to one of the dwords alone. v<r+1> to v<r+3> are scratch.
+func (u *unpacker) column(off, dword, r int) {
+	u.load(off, r)
+	u.p(`
+		VPUNPCK%[1]sDQ v%[4]d, v%[3]d, v%[3]d
+		VPUNPCK%[1]sDQ v%[6]d, v%[5]d, v%[5]d
+		VPUNPCK%[2]sQDQ v%[5]d, v%[3]d, v%[3]d`, []string{"L", "H"}[dword/2], []string{"L", "H"}[dword%2], r, r+1, r+2, r+3)
+}
+
+// half turns the f16 in the low or high halves of v<r>'s dwords to float32.
+func (u *unpacker) half(high bool, r, dst int) {
+	if high {
+		u.p("VPSRLD $16, v%d, v%d", r, dst)
+	}
+	switch {
+	case u.vnni():
+		if high {
+			r = dst
+		}
+		u.p("VPMOVDW v%d, Y%d\nVCVTPH2PS Y%[2]d, v%[2]d", r, dst)
+	default:
+		if !high {
+			u.logic("AND", c("low16"), r, dst)
+		}
+		u.p("VPACKUSDW v%[1]d, v%[1]d, v%[1]d\nVPERMQ $0x08, v%[1]d, v%[1]d\nVCVTPH2PS X%[1]d, v%[1]d", dst)
+	}
+}
+
+// quad stores v<r> as the c-th four of the values of block b.
+func (u *unpacker) quad(r, b, c int) {
+	u.p("VMOVDQU%s v%d, %d(DI)", u.wide(), r, 768*b+64*c+32*u.pass)
+}
+
+func (u *unpacker) wide() string {
+	if u.vnni() {
+		return "64"
+	}
+	return ""
+}
+
+// signed stores signed bytes.
+func (u *unpacker) signed(r, b, at int) {
+	if u.vnni() {
+		u.logic("XOR", c("x80"), r, r)
+	}
+	u.quad(r, b, at)
+}
+
+// biased stores bytes with 128 added.
+func (u *unpacker) biased(r, b, at int) {
+	if !u.vnni() {
+		u.logic("XOR", c("x80"), r, r)
+	}
+	u.quad(r, b, at)
+}
+
+// nibbles stores the low halves of v<r>'s bytes.
+func (u *unpacker) nibbles(r, b, at int) {
+	if u.vnni() {
+		u.p("VPTERNLOGD $0x6a, x80<>(SB), v30, v%d", r) // (r & 15) ^ 128
+	} else {
+		u.logic("AND", c("x0f"), r, r)
+	}
+	u.quad(r, b, at)
+}
+
+// orMasked sets v<r> to v<r> | v<x> & mask. v<x> is lost.
+func (u *unpacker) orMasked(mask string, x, r int) {
+	if u.vnni() {
+		u.p("VPTERNLOGD $0xf8, %s, v%d, v%d", c(mask), x, r)
+		return
+	}
+	u.logic("AND", c(mask), x, x)
+	u.logic("OR", fmt.Sprintf("v%d", x), r, r)
+}
+
+// scale and minimum store v<r> as those of half h of block b.
+func (u *unpacker) scale(r, b, h int)   { u.p("VMOVUPS v%d, %d(DI)", r, 768*b+512+64*h+32*u.pass) }
+func (u *unpacker) minimum(r, b, h int) { u.p("VMOVUPS v%d, %d(DI)", r, 768*b+640+64*h+32*u.pass) }
+
+// byteOf sets v<dst> to byte n of v<r>'s dwords as float32.
+func (u *unpacker) byteOf(n, r, dst int) {
+	if n > 0 {
+		u.p("VPSRLD $%d, v%d, v%d", 8*n, r, dst)
+		r = dst
+	}
+	if n < 3 {
+		u.logic("AND", c("low8"), r, dst)
+	}
+	u.p("VCVTDQ2PS v%[1]d, v%[1]d", dst)
+}
+
+func (g *gen) unpacks() {
+	g.unpack("Q8_0", 32, 34, "Two turns; the scale's dword comes from a third.", func(u *unpacker) {
+		for piece := range 2 {
+			u.turn(2+16*piece, 0)
+			for i := range 4 {
+				u.signed(i, 0, 4*piece+i)
+			}
+		}
+		u.column(0, 0, 0)
+		u.half(false, 0, 0)
+		u.scale(0, 0, 0)
+	})
+	g.unpack("Q4_0", 32, 18, `
+		A value q-8 is a nibble with its top bit turned over; in the upper half of a byte that is 16*(q-8), and
+		with 128 added the nibble as it was. So the values are 16 times too large and the scales as much smaller.`, func(u *unpacker) {
+		u.turn(2, 0)
+		for i := range 4 {
+			u.p("VPSLLW $4, v%d, v%d", i, 4+i)
+			u.logic("AND", c("xf0"), 4+i, 4+i)
+			u.biased(4+i, 0, i)
+			u.logic("AND", c("xf0"), i, i)
+			u.biased(i, 0, 4+i)
+		}
+		u.column(0, 0, 0)
+		u.half(false, 0, 0)
+		u.p("VMULPS sixteenth<>(SB), v0, v0")
+		u.scale(0, 0, 0)
+	})
+	g.unpack("Q4_K", 256, 144, `
+		The first turn is of the scale and minimum and the 12 bytes of 6-bit ones, which come to lie as four to
+		a dword: scales in v10 and v12, minima in v11 and v13.`, func(u *unpacker) {
+		u.scalesK()
+		for pair := range 4 {
+			for piece := range 2 {
+				u.turn(16+32*pair+16*piece, 0)
+				for i := range 4 {
+					u.p("VPSRLW $4, v%d, v%d", i, 4+i)
+					u.nibbles(i, 2*pair, 4*piece+i)
+					u.nibbles(4+i, 2*pair+1, 4*piece+i)
+				}
+			}
+		}
+	})
+	g.unpack("Q6_K", 256, 210, `
+		The low halves and high pairs of bits are put together as bits 2 to 7 of a byte: with 128 added that
+		is 4*(q-32), so the scales are 4 times smaller. v8 to v11: high pairs.`, func(u *unpacker) {
+		u.column(194, 3, 0)
+		u.half(true, 0, 8)
+		u.p("VMULPS quarter<>(SB), v8, v8")
+		u.turn(192, 0)
+		for j := range 16 {
+			u.p("VPSLLD $%d, v%d, v4\nVPSRAD $24, v4, v4\nVCVTDQ2PS v4, v4\nVMULPS v8, v4, v4", 24-j%4*8, j/4)
+			u.scale(4, j/2, j%2)
+		}
+		for h := range 2 {
+			for piece := range 2 {
+				u.turn(128+32*h+16*piece, 8)
+				for low := range 2 {
+					u.turn(64*h+32*low+16*piece, 0)
+					for i := range 4 {
+						for _, row := range []int{low, low + 2} {
+							u.p("VPS%sW $2, v%d, v4", map[bool]string{true: "LL", false: "RL"}[row < 2], i)
+							u.logic("AND", c("x3c"), 4, 4)
+							u.p("VPSLLW $%d, v%d, v5", 6-2*row, 8+i)
+							u.orMasked("xc0", 5, 4)
+							u.biased(4, 4*h+row, 4*piece+i)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// scalesK stores the scales and minima of Q4_K and Q5_K.
+func (u *unpacker) scalesK() {
+	u.turn(0, 0)
+	u.half(false, 0, 8)
+	u.half(true, 0, 9)
+	u.p("VMULPS minus1<>(SB), v9, v9")
+	u.logic("AND", c("x3f"), 1, 10)
+	u.logic("AND", c("x3f"), 2, 11)
+	u.logic("AND", c("x0f"), 3, 12)
+	u.p("VPSRLW $4, v3, v3")
+	u.logic("AND", c("x0f"), 3, 13)
+	u.p("VPSRLW $2, v1, v1\nVPSRLW $2, v2, v2")
+	u.orMasked("x30", 1, 12)
+	u.orMasked("x30", 2, 13)
+	for j := range 8 {
+		u.byteOf(j%4, 10+j/4*2, 0)
+		u.p("VMULPS v8, v0, v0")
+		u.scale(0, j, 0)
+		u.byteOf(j%4, 11+j/4*2, 1)
+		u.p("VMULPS v9, v1, v1")
+		u.minimum(1, j, 0)
+	}
+}
