@@ -12,10 +12,12 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/doyensec/safeurl"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/transform"
 )
 
 var (
@@ -25,6 +27,8 @@ var (
 	ErrAddress = errors.New("address refused")
 	// ErrFetch is returned by Fetch when the server does not answer or answers with an error.
 	ErrFetch = errors.New("cannot fetch")
+	// ErrGone is the ErrFetch of a page that the server says is not there: it answers 404 or 410.
+	ErrGone = fmt.Errorf("%w: the page is not there", ErrFetch)
 )
 
 // FetchConfig says how documents are fetched from the web. The zero value is safe for addresses that
@@ -33,14 +37,21 @@ type FetchConfig struct {
 	// AllowPrivate also fetches from addresses that are not public, and from any port: for an intranet
 	// whose users are trusted. Proxy settings of the environment apply then, and only then.
 	AllowPrivate bool
+	// AllowHosts are names that are connected to wherever they lead, on any port: the servers of an
+	// intranet that may be fetched from although other addresses inside may not. "*.example.org" stands
+	// for all names below example.org.
+	AllowHosts []string
 	// MaxBytes is the largest document fetched; 0 means 100 MiB.
 	MaxBytes int64
 	// Timeout bounds one fetch with all its redirects; 0 means one minute.
 	Timeout time.Duration
 	// Dir is where fetched bytes wait to be read; empty means the system's folder for temporary files.
 	Dir string
-	// UserAgent is what servers are told; empty means "docent".
+	// UserAgent is what servers are told, and the name by which robots.txt addresses the crawl; empty
+	// means "docent".
 	UserAgent string
+	// Resolver looks up names; nil means the system's.
+	Resolver *net.Resolver
 	// Logger gets a debug record for each fetch; nil discards.
 	Logger *slog.Logger
 }
@@ -54,9 +65,7 @@ const (
 // A Fetcher fetches documents from the web. It is safe for concurrent use.
 type Fetcher struct {
 	cfg    FetchConfig
-	client interface {
-		Do(*http.Request) (*http.Response, error)
-	}
+	client *http.Client
 }
 
 // NewFetcher returns a Fetcher.
@@ -73,46 +82,8 @@ func NewFetcher(cfg FetchConfig) *Fetcher {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	f := &Fetcher{cfg: cfg}
-	if cfg.AllowPrivate {
-		f.client = &http.Client{Timeout: cfg.Timeout, CheckRedirect: checkRedirect}
-		return f
-	}
-	// safeurl judges the address at the moment of connecting, so neither a redirect nor a name that
-	// resolves to another address the second time gets around it.
-	f.client = safeurl.Client(safeurl.GetConfigBuilder().
-		SetTimeout(cfg.Timeout).
-		SetCheckRedirect(checkRedirect).
-		SetAllowedSchemes("http", "https").
-		SetAllowedPorts(80, 443, 8080, 8443).
-		EnableIPv6(true).
-		// What its own list lacks: addresses that embed IPv4 ones, and site-local ones.
-		SetBlockedIPsCIDR("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10", "5f00::/16", "3fff::/20").
-		Build())
-	return f
-}
-
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
-	}
-	return checkURL(req.URL)
-}
-
-// checkURL refuses what no client should be asked.
-func checkURL(u *url.URL) error {
-	host := u.Hostname()
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("%w: its scheme is %q, want http or https", ErrAddress, u.Scheme)
-	case host == "":
-		return fmt.Errorf("%w: it names no host", ErrAddress)
-	case u.User != nil:
-		return fmt.Errorf("%w: it holds a user name", ErrAddress)
-	case strings.Contains(host, "%"): // fe80::1%eth0: always an address inside, and safeurl panics on it
-		return fmt.Errorf("%w: it names a network interface", ErrAddress)
-	}
-	return nil
+	guard := &addressGuard{open: cfg.AllowPrivate, hosts: slices.Clone(cfg.AllowHosts), resolver: cfg.Resolver}
+	return &Fetcher{cfg: cfg, client: guard.client(cfg.Timeout)}
 }
 
 // Fetch is [Fetcher.Fetch] of the zero FetchConfig.
@@ -126,51 +97,145 @@ func IsURL(name string) bool {
 	return ok && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
 }
 
+// Validators are what a server said of a page, to ask it later whether the page has changed (RFC 9110,
+// section 8.8).
+type Validators struct {
+	ETag         string
+	LastModified string
+}
+
+// A Fetched is a document from the web.
+type Fetched struct {
+	Item
+	Validators
+	// URL is where it came from in the end, after redirects, without a fragment.
+	URL string
+	// ContentType is the media type the server gives, in lower case and without parameters.
+	ContentType string
+	// Unchanged says that the page is as the validators know it; then there is no File.
+	Unchanged bool
+	// robotsTag is the X-Robots-Tag of the reply.
+	robotsTag string
+}
+
 // Fetch gets a document from the web into a temporary file, which Ingest and Enqueue remove. The Item's
-// Path is the address without its fragment, its Name what the server calls the document. Errors are
-// ErrAddress, ErrFetch, ErrTooLarge, and the context's.
+// Path is the address without its fragment, its Name what the server calls the document. Text whose
+// encoding the server names, and which is another than UTF-8, is stored as UTF-8 with a byte order mark:
+// the server's word counts before the document's own. Errors are ErrAddress, ErrFetch, ErrGone,
+// ErrTooLarge, and the context's.
 func (f *Fetcher) Fetch(ctx context.Context, address string) (Item, error) {
-	it, err := f.fetch(ctx, address)
+	got, err := f.FetchIf(ctx, address, Validators{})
+	return got.Item, err
+}
+
+// FetchIf is Fetch unless the page is as it was when the server gave out v.
+func (f *Fetcher) FetchIf(ctx context.Context, address string, v Validators) (Fetched, error) {
+	got, err := f.fetch(ctx, address, v, nil)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return Item{}, fmt.Errorf("fetch %s: %w", redacted(address), err)
+		return Fetched{}, fmt.Errorf("fetch %s: %w", redacted(address), err)
 	}
-	return it, nil
+	return got, nil
 }
 
-func (f *Fetcher) fetch(ctx context.Context, address string) (it Item, err error) {
+// fetch also asks wanted, unless nil, about the head of the reply before it reads the rest.
+func (f *Fetcher) fetch(ctx context.Context, address string, v Validators, wanted func(*http.Response) error) (got Fetched, err error) {
 	u, err := url.Parse(strings.TrimSpace(address))
 	if err != nil {
-		return it, fmt.Errorf("%w: it is not a URL", ErrAddress)
+		return got, fmt.Errorf("%w: it is not a URL", ErrAddress)
 	}
 	if err := checkURL(u); err != nil {
-		return it, err
+		return got, err
 	}
 	u.Fragment, u.RawFragment = "", ""
+	resp, err := f.get(ctx, u, v)
+	if err != nil {
+		return got, err
+	}
+	defer resp.Body.Close()
+	final := *resp.Request.URL
+	final.Fragment, final.RawFragment = "", ""
+	kind, params, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	got = Fetched{
+		Item: Item{Path: u.String()}, URL: final.String(), ContentType: kind, robotsTag: strings.Join(resp.Header.Values("X-Robots-Tag"), ","),
+		Validators: Validators{ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified")},
+	}
+	switch {
+	case resp.StatusCode == http.StatusNotModified && v != Validators{}:
+		got.Unchanged, got.Validators = true, v
+		return got, nil
+	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
+		return got, fmt.Errorf("%w: the server answers %s", ErrGone, resp.Status)
+	case resp.StatusCode != http.StatusOK:
+		return got, &statusError{resp.StatusCode, resp.Status, retryAfter(resp)}
+	}
+	if wanted != nil {
+		if err := wanted(resp); err != nil {
+			return got, err
+		}
+	}
+	got.Name = fetchedName(resp)
+	got.File, got.Bytes, err = f.save(resp, charsetReader(resp.Body, kind, params["charset"]))
+	got.Temporary = true
+	return got, err
+}
+
+// get asks for a page.
+func (f *Fetcher) get(ctx context.Context, u *url.URL, v Validators) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return it, fmt.Errorf("%w: %w", ErrAddress, err)
+		return nil, fmt.Errorf("%w: %w", ErrAddress, err)
 	}
 	req.Header.Set("User-Agent", f.cfg.UserAgent)
 	req.Header.Set("Accept", "text/html,application/xhtml+xml,application/pdf,text/*;q=0.9,*/*;q=0.8")
+	if v.ETag != "" {
+		req.Header.Set("If-None-Match", v.ETag)
+	}
+	if v.LastModified != "" {
+		req.Header.Set("If-Modified-Since", v.LastModified)
+	}
 	resp, err := f.client.Do(req)
 	if err != nil {
-		return it, explainFetch(err, f.cfg)
+		return nil, explainFetch(err, f.cfg.Timeout)
 	}
-	defer resp.Body.Close()
 	f.cfg.Logger.DebugContext(ctx, "fetched", "host", u.Host, "status", resp.StatusCode)
-	if resp.StatusCode != http.StatusOK {
-		return it, fmt.Errorf("%w: the server answers %s", ErrFetch, resp.Status)
+	return resp, nil
+}
+
+// A statusError is an ErrFetch by the status of the reply.
+type statusError struct {
+	code  int
+	text  string
+	after time.Duration // when the server wants to be asked again; 0 when it does not say
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%v: the server answers %s", ErrFetch, e.text)
+}
+func (e *statusError) Unwrap() error { return ErrFetch }
+
+func retryAfter(resp *http.Response) time.Duration {
+	value := resp.Header.Get("Retry-After")
+	if d, err := time.ParseDuration(value + "s"); err == nil {
+		return max(d, 0)
 	}
+	if t, err := http.ParseTime(value); err == nil {
+		return max(time.Until(t), 0)
+	}
+	return 0
+}
+
+// save writes the body to a temporary file.
+func (f *Fetcher) save(resp *http.Response, body io.Reader) (name string, n int64, err error) {
 	tooLarge := fmt.Errorf("%w: the limit is %s", ErrTooLarge, byteSize(f.cfg.MaxBytes))
 	if resp.ContentLength > f.cfg.MaxBytes {
-		return it, tooLarge
+		return "", 0, tooLarge
 	}
 	file, err := os.CreateTemp(f.cfg.Dir, "docent-fetch-*")
 	if err != nil {
-		return it, err
+		return "", 0, err
 	}
 	defer func() {
 		if cerr := file.Close(); err == nil {
@@ -180,50 +245,32 @@ func (f *Fetcher) fetch(ctx context.Context, address string) (it Item, err error
 			os.Remove(file.Name())
 		}
 	}()
-	n, err := io.Copy(file, io.LimitReader(resp.Body, f.cfg.MaxBytes+1))
+	n, err = io.Copy(file, io.LimitReader(body, f.cfg.MaxBytes+1))
 	if err != nil {
-		return it, explainFetch(err, f.cfg)
+		return "", 0, explainFetch(err, f.cfg.Timeout)
 	}
 	if n > f.cfg.MaxBytes {
-		return it, tooLarge
+		return "", 0, tooLarge
 	}
-	return Item{Path: u.String(), File: file.Name(), Name: fetchedName(resp), Bytes: n, Temporary: true}, nil
+	return file.Name(), n, nil
 }
 
-// explainFetch says in a user's words why a request failed.
-func explainFetch(err error, cfg FetchConfig) error {
-	if errors.Is(err, ErrAddress) {
-		return unwrapURL(err)
+// charsetReader turns text of a named encoding into UTF-8 that begins with a byte order mark, which
+// outranks what the text says of itself (WHATWG Encoding, section 6.1). Anything else passes.
+func charsetReader(body io.Reader, kind, charset string) io.Reader {
+	switch kind {
+	case "text/html", "application/xhtml+xml", "text/plain", "text/markdown", "text/csv":
+	default:
+		return body
 	}
-	if _, ok := errors.AsType[*safeurl.AllowedIPError](err); ok {
-		return fmt.Errorf("%w: it leads to an address that is not public", ErrAddress)
+	enc, err := htmlindex.Get(charset)
+	if err != nil {
+		return body
 	}
-	if _, ok := errors.AsType[*safeurl.AllowedPortError](err); ok {
-		return fmt.Errorf("%w: only the ports 80, 443, 8080 and 8443 are allowed", ErrAddress)
+	if name, err := htmlindex.Name(enc); err != nil || name == "utf-8" || name == "replacement" || strings.HasPrefix(name, "utf-16") {
+		return body // UTF-16 has marks of its own
 	}
-	for _, is := range []bool{asType[*safeurl.AllowedSchemeError](err), asType[*safeurl.InvalidHostError](err),
-		asType[*safeurl.AllowedHostError](err), asType[*safeurl.SendingCredentialsBlockedError](err), asType[*safeurl.IPv6BlockedError](err)} {
-		if is {
-			return fmt.Errorf("%w: %w", ErrAddress, unwrapURL(err))
-		}
-	}
-	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-		return fmt.Errorf("%w: no complete answer within %v", ErrFetch, cfg.Timeout)
-	}
-	return fmt.Errorf("%w: %w", ErrFetch, unwrapURL(err))
-}
-
-func asType[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
-}
-
-// unwrapURL drops the address that package http puts before its errors; it may hold secrets.
-func unwrapURL(err error) error {
-	if ue, ok := errors.AsType[*url.Error](err); ok {
-		return ue.Err
-	}
-	return err
+	return io.MultiReader(strings.NewReader("\ufeff"), transform.NewReader(body, enc.NewDecoder()))
 }
 
 // redacted is an address fit for a message: without what it holds of a password.

@@ -96,6 +96,8 @@ type PipelineConfig struct {
 	MaxAttempts int
 	// Heartbeat is the time between two signs of life of a running job; 0 means 5 s.
 	Heartbeat time.Duration
+	// Fetcher gets pages from the web; nil means that none are fetched.
+	Fetcher *Fetcher
 	// Version is the caller's part of what makes documents comparable: a file whose bytes are as
 	// before is ingested again when it differs.
 	Version string

@@ -17,6 +17,10 @@ import (
 type ListOptions struct {
 	Hidden bool // also files and folders whose name begins with a dot
 	All    bool // also files whose extension tells that no text is to be had from them
+	// Ignored also lists what .gitignore and .docentignore tell to pass over.
+	Ignored bool
+	// Include and Exclude are patterns of paths below the folder; see [Patterns].
+	Include, Exclude []string
 }
 
 // A Listing is what a folder holds.
@@ -43,7 +47,8 @@ func Walk(name string) ([]Item, error) {
 }
 
 // List is [Walk] with options, and with an account of what was passed over: hidden files and folders;
-// those of version control and installed packages (.git, node_modules, __pycache__ and the like);
+// those of version control and installed packages (.git, node_modules, __pycache__ and the like); in a
+// working tree of Git what it ignores, and anywhere what a file .docentignore of the same syntax names;
 // programs, pictures, sound, film and disk images; symbolic links that lead out of the folder, to a
 // folder, or nowhere; whatever is no regular file. A file named itself is listed whatever it is. List
 // fails only when the path itself does not exist or cannot be opened.
@@ -64,6 +69,10 @@ func List(name string, opts ListOptions) (Listing, error) {
 		l.Items = []Item{{Path: root, File: root, Bytes: st.Size()}}
 		return l, nil
 	}
+	chosen, err := NewPatterns(opts.Include, opts.Exclude)
+	if err != nil {
+		return l, err
+	}
 	if _, err := os.ReadDir(root); err != nil {
 		return l, fmt.Errorf("%s: %w", name, withoutPath(err))
 	}
@@ -71,6 +80,7 @@ func List(name string, opts ListOptions) (Listing, error) {
 	if err != nil {
 		return l, fmt.Errorf("%s: %w", name, withoutPath(err))
 	}
+	scopes := map[string]*ignoreScope{real: newIgnoreScope(real)} // of the folders entered
 	skip := func(path, reason string) { l.Skipped = append(l.Skipped, Skipped{path, reason}) }
 	err = filepath.WalkDir(real, func(at string, d fs.DirEntry, err error) error {
 		shown := root + at[len(real):] // below the root as it was named, also where that is a link
@@ -85,6 +95,10 @@ func List(name string, opts ListOptions) (Listing, error) {
 			return nil
 		}
 		base := d.Name()
+		ignored := ""
+		if !opts.Ignored {
+			ignored = scopes[filepath.Dir(at)].ignores(at, d.IsDir())
+		}
 		switch {
 		case furnitureFolders[base] && d.IsDir():
 			skip(shown, "a folder of version control, packages or caches")
@@ -95,7 +109,17 @@ func List(name string, opts ListOptions) (Listing, error) {
 				return fs.SkipDir
 			}
 			return nil
+		case ignored != "":
+			skip(shown, ignored)
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
 		case d.IsDir():
+			scopes[at] = scopes[filepath.Dir(at)].enter(at)
+			return nil
+		case !chosen.Match(filepath.ToSlash(at[len(real):])):
+			skip(shown, "not among the files that are wanted")
 			return nil
 		case !utf8.ValidString(shown):
 			skip(strings.ToValidUTF8(shown, "\ufffd"), "its name is not UTF-8")

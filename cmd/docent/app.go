@@ -157,7 +157,7 @@ func splitter(enc encoder) (chunker.Splitter, error) {
 }
 
 // pipeline fills l's store. The caller closes the extractor.
-func (a *app) pipeline(l *library, password string) (*ingest.Pipeline, *ingest.Extractor, error) {
+func (a *app) pipeline(l *library, password string, fetch fetchFlags) (*ingest.Pipeline, *ingest.Extractor, error) {
 	ex, err := a.extractor(password)
 	if err != nil {
 		return nil, nil, err
@@ -167,7 +167,7 @@ func (a *app) pipeline(l *library, password string) (*ingest.Pipeline, *ingest.E
 		ex.Close()
 		return nil, nil, err
 	}
-	return ingest.NewPipeline(l.store, ex, split, ingest.PipelineConfig{Logger: a.log}), ex, nil
+	return ingest.NewPipeline(l.store, ex, split, ingest.PipelineConfig{Fetcher: a.fetcher(fetch), Logger: a.log}), ex, nil
 }
 
 // modelFlags choose the language model.

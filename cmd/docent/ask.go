@@ -71,7 +71,7 @@ func (a *app) ingestFolder(ctx context.Context, l *library, dir string) (collect
 	}
 	collection = fmt.Sprintf("docs-%x", sha256.Sum256([]byte(abs)))[:len("docs-")+12]
 	r := &ingestRun{app: a, collection: collection, prune: true, quiet: true}
-	if err := r.do(ctx, l, []string{abs}, ""); err != nil {
+	if err := r.do(ctx, l, []string{abs}); err != nil {
 		return "", false, err
 	}
 	if r.counts["ingested"]+r.counts["unchanged"] == 0 {

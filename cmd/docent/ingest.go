@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sync/errgroup"
@@ -23,9 +24,24 @@ const defaultCollection = "default"
 type ingestCmd struct {
 	Collection string   `short:"c" default:"default" placeholder:"NAME" help:"The collection; made if it is not there."`
 	Prune      bool     `help:"Remove documents of the given folders whose files are gone."`
-	Private    bool     `help:"Also fetch from addresses that are not public, such as an intranet's."`
 	Password   string   `placeholder:"TEXT" env:"DOCENT_FILE_PASSWORD" help:"Opens encrypted files."`
-	Source     []string `arg:"" name:"source" help:"Files, folders and http(s) addresses."`
+	Crawl      bool     `group:"Web sites" help:"Take in the sites of the given addresses, not the one page alone."`
+	Depth      int      `group:"Web sites" default:"2" help:"How many links away from the first page to go."`
+	Pages      int      `group:"Web sites" default:"200" help:"How many pages of a site to fetch at most."`
+	Include    []string `group:"Choice" placeholder:"PATTERN" help:"Only files and pages whose path fits, such as '*.pdf' or '/docs/**'."`
+	Exclude    []string `group:"Choice" placeholder:"PATTERN" help:"No files and pages whose path fits."`
+	fetchFlags
+	Source []string `arg:"" name:"source" help:"Files, folders and http(s) addresses."`
+}
+
+// fetchFlags say what may be fetched from the web.
+type fetchFlags struct {
+	Private   bool     `group:"Web sites" help:"Also fetch from addresses that are not public, such as an intranet's."`
+	AllowHost []string `group:"Web sites" placeholder:"NAME" env:"DOCENT_ALLOW_HOSTS" config:"fetch.allow_hosts" help:"Fetch from this host wherever it leads, also inside; '*.example.org' stands for all below it."`
+}
+
+func (a *app) fetcher(f fetchFlags) *ingest.Fetcher {
+	return ingest.NewFetcher(ingest.FetchConfig{AllowPrivate: f.Private, AllowHosts: f.AllowHost, Logger: a.log})
 }
 
 // fileResult is the line that is printed for a file. All keys are always there.
@@ -45,8 +61,15 @@ func (c *ingestCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer l.Close()
 	// JSON lines are for whatever reads the output; a person at a terminal gets words.
-	run := &ingestRun{app: a, collection: c.Collection, prune: c.Prune, private: c.Private, lines: a.JSON || !isTerminal(a.stdout)}
-	if err := run.do(ctx, l, c.Source, c.Password); err != nil {
+	run := &ingestRun{app: a, collection: c.Collection, prune: c.Prune, lines: a.JSON || !isTerminal(a.stdout), password: c.Password, fetch: c.fetchFlags,
+		include: c.Include, exclude: c.Exclude}
+	if c.Crawl {
+		run.site = &ingest.SiteOptions{Depth: c.Depth, Pages: c.Pages, Include: c.Include, Exclude: c.Exclude}
+		if err := run.site.Check(); err != nil {
+			return err
+		}
+	}
+	if err := run.do(ctx, l, c.Source); err != nil {
 		return err
 	}
 	a.notice("%s", run.summary())
@@ -61,7 +84,11 @@ type ingestRun struct {
 	*app
 	collection string
 	prune      bool
-	private    bool // also from addresses that are not public
+	password   string
+	fetch      fetchFlags
+	site       *ingest.SiteOptions // how to go through sites; nil: one page an address
+	include    []string
+	exclude    []string
 	lines      bool // a JSON line a file on the standard output
 	quiet      bool // nothing on the standard output; failures still go to the standard error
 
@@ -70,7 +97,7 @@ type ingestRun struct {
 	bar    *progressbar.ProgressBar
 }
 
-func (r *ingestRun) do(ctx context.Context, l *library, sources []string, password string) error {
+func (r *ingestRun) do(ctx context.Context, l *library, sources []string) error {
 	r.counts = map[string]int{}
 	if _, err := l.store.Collection(ctx, r.collection); errors.Is(err, retriever.ErrNotFound) {
 		_, err = l.store.CreateCollection(ctx, r.collection)
@@ -80,7 +107,7 @@ func (r *ingestRun) do(ctx context.Context, l *library, sources []string, passwo
 	} else if err != nil {
 		return err
 	}
-	p, ex, err := r.pipeline(l, password)
+	p, ex, err := r.pipeline(l, r.password, r.fetch)
 	if err != nil {
 		return err
 	}
@@ -97,7 +124,7 @@ func (r *ingestRun) do(ctx context.Context, l *library, sources []string, passwo
 			tasks = append(tasks, task{url: s})
 			continue
 		}
-		found, err := ingest.List(s, ingest.ListOptions{})
+		found, err := ingest.List(s, ingest.ListOptions{Include: r.include, Exclude: r.exclude})
 		if err != nil {
 			r.report(fileResult{Path: s, Status: ingest.Failed, Error: walkError(s, err)})
 			continue
@@ -117,7 +144,7 @@ func (r *ingestRun) do(ctx context.Context, l *library, sources []string, passwo
 		roots = append(roots, s)
 	}
 
-	fetcher := ingest.NewFetcher(ingest.FetchConfig{AllowPrivate: r.private})
+	fetcher := r.fetcher(r.fetch)
 	r.startBar(len(tasks))
 	defer r.stopBar()
 	// A few files at once, so that one is parsed while another is embedded.
@@ -129,6 +156,9 @@ func (r *ingestRun) do(ctx context.Context, l *library, sources []string, passwo
 		}
 		g.Go(func() error {
 			it := t.item
+			if t.url != "" && r.site != nil {
+				return r.crawl(gctx, p, t.url)
+			}
 			if t.url != "" {
 				r.describe(t.url, "fetching", 0, 0)
 				var err error
@@ -156,6 +186,44 @@ func (r *ingestRun) do(ctx context.Context, l *library, sources []string, passwo
 				r.report(fileResult{Path: d.Path, Status: "removed", DocumentID: d.ID})
 			}
 			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// crawl takes in a site, page by page.
+func (r *ingestRun) crawl(ctx context.Context, p *ingest.Pipeline, address string) error {
+	met := 0
+	for page, err := range p.Site(ctx, r.collection, address, *r.site, time.Now()) {
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r.report(fileResult{Path: address, Status: ingest.Failed, Error: err.Error()})
+			return nil
+		}
+		met++
+		r.grow(1)
+		r.describe(page.Address, fmt.Sprintf("fetched %d, %d waiting", met, page.Left), 0, 0)
+		switch {
+		case errors.Is(page.Err, ingest.ErrGone) && met > 1:
+			doc, removed, err := p.Forget(ctx, r.collection, page)
+			if err != nil {
+				return err
+			}
+			if removed {
+				r.report(fileResult{Path: doc.Path, Status: "removed", DocumentID: doc.ID})
+			} else {
+				r.log.Info("passed over", "url", page.Address, "reason", "the site links to it, but it is not there")
+			}
+		case page.Err != nil:
+			r.report(fileResult{Path: page.Address, Status: ingest.Failed, Error: page.Err.Error()})
+		case page.Skipped != "":
+			r.log.Info("passed over", "url", page.Address, "reason", page.Skipped)
+		default:
+			if err := r.one(ctx, p, page.Item); err != nil {
 				return err
 			}
 		}
@@ -221,6 +289,15 @@ func (r *ingestRun) startBar(total int) {
 		progressbar.OptionSetElapsedTime(true),
 		progressbar.OptionClearOnFinish(),
 	)
+}
+
+// grow makes room in the bar for work that was not known at the start.
+func (r *ingestRun) grow(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bar != nil {
+		r.bar.ChangeMax(r.bar.GetMax() + n)
+	}
 }
 
 func (r *ingestRun) stopBar() {

@@ -30,6 +30,7 @@ type serveCmd struct {
 	Open    bool     `help:"Open the page in the browser."`
 	Reindex bool     `help:"Give collections of another encoder the vectors of this one, in the background; the old ones answer meanwhile."`
 	Style   string   `placeholder:"NAME" config:"style" help:"Prompt style of questions that name none: plain, examples, reasoning or examples+reasoning."`
+	fetchFlags
 	modelFlags
 }
 
@@ -59,7 +60,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	p, ex, err := a.pipeline(l, "")
+	p, ex, err := a.pipeline(l, "", c.fetchFlags)
 	if err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveMod
 		return web.Config{}, err
 	}
 	cfg := web.Config{
-		Store: l.store, Pipeline: p, Fetch: ingest.Fetch,
+		Store: l.store, Pipeline: p, Fetch: a.fetcher(c.fetchFlags).Fetch,
 		Ask: func(ctx context.Context, collection string, q chain.Question) iter.Seq2[chain.Event, error] {
 			answers, err := a.qa(l, collection, model.get(ctx), c.modelFlags, c.Style)
 			if err != nil {
