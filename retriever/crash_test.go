@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if dir := os.Getenv(crashDir); dir != "" {
+		retriever.MergeEarly(8)
 		if err := ingestForever(dir, os.Getenv("DOCENT_CRASH_ROUND")); err != nil {
 			fmt.Println("error", err)
 			os.Exit(1)

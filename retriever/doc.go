@@ -2,9 +2,10 @@
 //
 // A [Store] is a data directory. SQLite is the record in it: documents, their chunks, vectors, jobs and
 // conversations, durable once a method has returned. Two indexes in memory, filled from the record at
-// first use, do the finding: chromem-go compares vectors (dense), and a BM25 index matches words
-// (keyword; English is stemmed, Chinese matched by characters and pairs of them). The default, hybrid,
-// joins both. A document changes all at once: a search sees its old version or its new one.
+// first use, do the finding: one compares vectors, which chromem-go holds (dense), and one matches words by
+// BM25 (keyword; English is stemmed, Chinese matched by characters and pairs of them). The default, hybrid,
+// joins both. Those of a large collection are saved beside the record, as a copy that a start need not make
+// again. A document changes all at once: a search sees its old version or its new one.
 //
 //	store, err := retriever.Open(ctx, retriever.Config{Dir: "data", Encoder: encoder})
 //	defer store.Close()

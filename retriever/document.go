@@ -294,7 +294,9 @@ func (s *Store) apply(collection string, change *catalog.Change, add func(*index
 		// The change is durable. Searching a half-filled index would be wrong, reading it afresh is not.
 		s.log.Error("index is read afresh", "collection", collection, "error", err)
 		x.unload()
+		return nil
 	}
+	s.mergeParts(x)
 	return nil
 }
 

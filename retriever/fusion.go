@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 	"unicode"
+
+	"docent/internal/bitset"
 )
 
 // A Fusion is a way of joining the ranking by meaning and the ranking by words into one.
@@ -20,31 +22,32 @@ const (
 )
 
 // fuse joins what the words and the vectors find into one ranking.
-func (s *Store) fuse(ctx context.Context, x *index, query string, vector []float32, fusion Fusion, n int, keep func(int64) bool) ([]candidate, error) {
+func (s *Store) fuse(ctx context.Context, x *index, query string, vector []float32, fusion Fusion, n int, allow bitset.Set) ([]candidate, error) {
 	if vector == nil {
-		return byWords(x, query, n, keep, nil, nil), nil
+		found, _ := byWords(x, query, n, allow, nil)
+		return found, nil
 	}
 	depth := max(n, pool)
-	found, err := x.nearest(ctx, vector, depth, keep)
+	found, err := x.nearest(ctx, vector, depth, allow)
 	if err != nil {
 		return nil, err
 	}
-	also := make([]int64, len(found))
-	at := make(map[int64]int, 2*depth)
+	also := make([]uint32, len(found))
+	at := make(map[uint32]int, 2*depth)
 	for i, c := range found {
-		also[i], at[c.id] = c.id, i
+		also[i], at[c.number] = c.number, i
 	}
-	words := make(map[int64]float64, len(also))
-	byWord := byWords(x, query, depth, keep, also, words)
+	byWord, words := byWords(x, query, depth, allow, also)
 	for i := range found {
-		found[i].keyword = words[found[i].id]
+		found[i].keyword = words[i]
 	}
+	vectors := x.vectors()
 	for _, c := range byWord {
-		if i, ok := at[c.id]; ok {
+		if i, ok := at[c.number]; ok {
 			found[i].kwRank = c.kwRank
 			continue
 		}
-		if c.dense, err = x.similarity(ctx, c.id, vector); err != nil {
+		if c.dense, err = vectors.Similarity(ctx, c.number, vector); err != nil {
 			return nil, err
 		}
 		found = append(found, c)
@@ -146,9 +149,9 @@ func language(query string) string {
 	return "en"
 }
 
-// sortCandidates orders by descending score, equal ones by ascending id.
+// sortCandidates orders by descending score, equal ones by ascending number, which is by age.
 func sortCandidates(c []candidate, score func(candidate) float64) {
 	slices.SortFunc(c, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(score(b), score(a)), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(score(b), score(a)), cmp.Compare(a.number, b.number))
 	})
 }

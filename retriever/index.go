@@ -5,18 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strconv"
+	"slices"
 	"sync"
+	"time"
 
-	"github.com/philippgille/chromem-go"
 	"golang.org/x/sync/errgroup"
 
+	"docent/internal/bitset"
 	"docent/internal/catalog"
+	"docent/internal/dense"
 	"docent/internal/keyword"
 )
 
-// An index is what is searched of one collection, in memory. Fields are guarded by mu; a search holds it
-// for reading until it has fetched its passages from the record, so that both are of one moment.
+// An index is what is searched of one collection. Fields are guarded by mu; a search holds it for reading
+// until it has fetched its passages from the record, so that both are of one moment.
+//
+// Chunks are numbered through all parts, in the order of their ids; the numbers change when parts are
+// merged. A chunk that is removed stays in its part until then, and is not live.
 type index struct {
 	name string
 
@@ -27,9 +32,14 @@ type index struct {
 	loaded     bool
 	gone       bool // out of use: there is no such collection, or there was none
 
-	words    *keyword.Index
-	vectors  *chromem.Collection // nil when keyword-only
-	document map[int64]string    // chunk id to document id
+	parts   []*part
+	live    bitset.Set // the chunks, by number, that are in the collection
+	count   int        // of live
+	scanner dense.Scanner
+
+	epoch   int       // counts unloadings
+	merging bool      // parts but the last are being merged; unload leaves them open
+	merged  time.Time // when they were last
 }
 
 // indexOf returns the index of a collection, loaded or not.
@@ -110,7 +120,7 @@ func (s *Store) reading(ctx context.Context, name string) (*index, error) {
 			return nil, err
 		}
 		if err = s.identify(ctx, x); err == nil {
-			err = x.load(ctx, s.db)
+			err = s.load(ctx, x)
 		}
 		x.mu.Unlock()
 		if err != nil {
@@ -119,25 +129,31 @@ func (s *Store) reading(ctx context.Context, name string) (*index, error) {
 	}
 }
 
-// load fills the index, whose encoder is known, from the record. The caller holds mu for writing.
-func (x *index) load(ctx context.Context, db *catalog.DB) error {
+// load fills the index, whose encoder is known: from the file that an earlier merge left, where there is
+// one, and from the record. The caller holds mu for writing.
+func (s *Store) load(ctx context.Context, x *index) error {
 	if x.loaded {
 		return nil
 	}
-	x.words = keyword.New()
-	x.document = make(map[int64]string)
-	x.vectors = nil
-	if x.dim > 0 {
-		var err error
-		// Every document comes with its vector, so the function to make one is never called.
-		if x.vectors, err = chromem.NewDB().CreateCollection("vectors", nil, func(context.Context, string) ([]float32, error) {
-			return nil, fmt.Errorf("%w: none is given", ErrInvalidVector)
-		}); err != nil {
-			return err
-		}
+	last, err := s.openSaved(ctx, x)
+	if err == nil {
+		err = x.appendPart()
 	}
-	// Reading the record and adding to the index go in order; the analysis of the text between them is
-	// most of the work and runs on all processors.
+	if err == nil {
+		err = x.read(ctx, s.db, last)
+	}
+	if err != nil {
+		x.unload()
+		return fmt.Errorf("load collection %q: %w", x.name, err)
+	}
+	x.loaded = true
+	s.mergeParts(x)
+	return nil
+}
+
+// read adds the chunks of the record whose ids are above last. Reading the record and adding to the index
+// go in order; the analysis of the text between them is most of the work and runs on all processors.
+func (x *index) read(ctx context.Context, db *catalog.DB, last int64) error {
 	type item struct {
 		chunk catalog.Chunk
 		terms keyword.Terms
@@ -165,7 +181,7 @@ func (x *index) load(ctx context.Context, db *catalog.DB) error {
 			b = &batch{ready: make(chan struct{})}
 			return nil
 		}
-		for chunk, err := range db.AllChunks(ctx, x.name) {
+		for chunk, err := range db.ChunksAfter(ctx, x.name, last) {
 			if err != nil {
 				return err
 			}
@@ -190,7 +206,6 @@ func (x *index) load(ctx context.Context, db *catalog.DB) error {
 		})
 	}
 	g.Go(func() error {
-		var last string // chunks of a document follow each other and share its id
 		for b := range ordered {
 			select {
 			case <-b.ready:
@@ -198,129 +213,149 @@ func (x *index) load(ctx context.Context, db *catalog.DB) error {
 				return ctx.Err()
 			}
 			for _, it := range b.items {
-				if it.chunk.DocumentID == last {
-					it.chunk.DocumentID = last
-				}
-				last = it.chunk.DocumentID
 				if x.dim > 0 {
 					if err := checkVector(it.chunk.Vector, x.dim); err != nil {
 						return fmt.Errorf("document %s, chunk %d: %w: %w", it.chunk.DocumentID, it.chunk.ID, ErrCorrupt, err)
 					}
 				}
-				if err := x.add(it.chunk.ID, last, it.terms, it.chunk.Vector); err != nil {
+				if err := x.add(it.chunk.ID, it.chunk.DocumentID, it.terms, it.chunk.Vector); err != nil {
 					return err
 				}
 			}
 		}
 		return nil
 	})
-	if err := g.Wait(); err != nil {
-		x.unload()
-		return fmt.Errorf("load collection %q: %w", x.name, err)
-	}
-	x.loaded = true
-	return nil
+	return g.Wait()
 }
 
 // unload empties the index; the next search fills it again. The caller holds mu for writing.
 func (x *index) unload() {
-	x.loaded, x.identified = false, false
-	x.words, x.vectors, x.document = nil, nil, nil
-}
-
-// add puts a chunk in. Its vector has passed checkVector, since chromem-go takes any: one of another
-// length would make every later query fail.
-func (x *index) add(id int64, document string, words keyword.Terms, vector []float32) error {
-	if x.vectors != nil {
-		err := x.vectors.AddDocument(context.Background(), chromem.Document{ID: strconv.FormatInt(id, 36), Embedding: vector})
-		if err != nil {
-			return err
+	if !x.merging {
+		for _, p := range x.parts {
+			p.close()
 		}
 	}
-	x.words.Add(id, words)
-	x.document[id] = document
+	x.epoch++
+	x.loaded, x.identified, x.merging, x.merged = false, false, false, time.Time{}
+	x.parts, x.live, x.count = nil, nil, 0
+}
+
+// appendPart begins a part that is to be filled.
+func (x *index) appendPart() error {
+	p, err := newPart(x.dim)
+	if err == nil {
+		x.parts = append(x.parts, p)
+	}
+	return err
+}
+
+// add puts a chunk in, whose id is above all others.
+func (x *index) add(id int64, document string, words keyword.Terms, vector []float32) error {
+	number := uint32(x.total())
+	if err := x.parts[len(x.parts)-1].add(id, document, words, vector); err != nil {
+		return err
+	}
+	x.live.Add(number)
+	x.count++
 	return nil
 }
 
 func (x *index) remove(ids []int64) {
-	if len(ids) == 0 {
-		return
-	}
 	for _, id := range ids {
-		x.words.Remove(id)
-		delete(x.document, id)
-	}
-	if x.vectors != nil {
-		keys := make([]string, len(ids))
-		for i, id := range ids {
-			keys[i] = strconv.FormatInt(id, 36)
+		if number, ok := x.number(id); ok && x.live.Has(number) {
+			x.live.Remove(number)
+			x.count--
 		}
-		// With ids and no filters it cannot fail.
-		_ = x.vectors.Delete(context.Background(), nil, nil, keys...)
 	}
+}
+
+// total is how many chunks have a number.
+func (x *index) total() int {
+	n := 0
+	for _, p := range x.parts {
+		n += p.len()
+	}
+	return n
+}
+
+// number returns the number of a chunk.
+func (x *index) number(id int64) (uint32, bool) {
+	first := 0
+	for _, p := range x.parts {
+		if n := p.len(); n > 0 && id <= p.ids[n-1] {
+			i, ok := slices.BinarySearch(p.ids, id)
+			return uint32(first + i), ok
+		}
+		first += p.len()
+	}
+	return 0, false
+}
+
+// at returns the chunk of a number, and its document.
+func (x *index) at(number uint32) (id int64, document string) {
+	i := int(number)
+	for _, p := range x.parts {
+		if i < p.len() {
+			return p.ids[i], p.documents[p.document[i]]
+		}
+		i -= p.len()
+	}
+	panic("retriever: no chunk has that number")
+}
+
+func (x *index) words() keyword.Index {
+	words := make(keyword.Index, len(x.parts))
+	for i, p := range x.parts {
+		words[i] = p.words
+	}
+	return words
+}
+
+// vectors is nil when the collection is keyword-only.
+func (x *index) vectors() dense.Index {
+	if x.dim == 0 {
+		return nil
+	}
+	vectors := make(dense.Index, len(x.parts))
+	for i, p := range x.parts {
+		vectors[i] = p.vectors
+	}
+	return vectors
+}
+
+// chunksOf returns the chunks that are live and of the documents that keep has.
+func (x *index) chunksOf(keep func(document string) bool) bitset.Set {
+	set := make(bitset.Set, len(x.live))
+	first := uint32(0)
+	for _, p := range x.parts {
+		kept := make([]bool, len(p.documents))
+		for i, d := range p.documents {
+			kept[i] = keep(d)
+		}
+		for i, d := range p.document {
+			if n := first + uint32(i); kept[d] && x.live.Has(n) {
+				set.Add(n)
+			}
+		}
+		first += uint32(p.len())
+	}
+	return set
 }
 
 // A candidate is a chunk that a search considers.
 type candidate struct {
-	id                int64
+	number            uint32
 	score             float64
 	dense, keyword    float64
 	denseRank, kwRank int // from 1; 0 when that search did not find it
 }
 
-// nearest returns the n chunks nearest to the unit vector, best first, of those that keep allows; nil
-// allows all.
-func (x *index) nearest(ctx context.Context, vector []float32, n int, keep func(int64) bool) ([]candidate, error) {
-	if x.vectors == nil {
-		return nil, nil
+// nearest returns the n chunks of allow nearest to the unit vector, best first.
+func (x *index) nearest(ctx context.Context, vector []float32, n int, allow bitset.Set) ([]candidate, error) {
+	hits, err := x.scanner.Nearest(ctx, x.vectors(), vector, n, allow)
+	found := make([]candidate, len(hits))
+	for i, h := range hits {
+		found[i] = candidate{number: h.Number, dense: h.Similarity, denseRank: i + 1}
 	}
-	all := x.vectors.Count()
-	// Filtered by asking for more until enough pass: chromem's own filter takes a missing key for an
-	// empty value, and knows equality only.
-	for ask := n; ; ask *= 4 {
-		ask = min(ask, all)
-		if ask == 0 {
-			return nil, nil
-		}
-		results, err := x.vectors.QueryEmbedding(ctx, vector, ask, nil, nil)
-		if err == nil {
-			err = ctx.Err() // a cancelled query returns what it has seen so far, without an error
-		}
-		if err != nil {
-			return nil, err
-		}
-		found := make([]candidate, 0, n)
-		for _, r := range results {
-			id, err := strconv.ParseInt(r.ID, 36, 64)
-			if err != nil {
-				return nil, err
-			}
-			if keep == nil || keep(id) {
-				found = append(found, candidate{id: id, dense: float64(r.Similarity)})
-			}
-		}
-		if len(found) < n && ask < all {
-			continue
-		}
-		// Equal similarities come in the order of chromem's map; the id makes the order certain.
-		sortCandidates(found, func(c candidate) float64 { return c.dense })
-		found = found[:min(n, len(found))]
-		for i := range found {
-			found[i].denseRank = i + 1
-		}
-		return found, nil
-	}
-}
-
-// similarity returns the cosine of the chunk's vector and the unit vector.
-func (x *index) similarity(ctx context.Context, id int64, vector []float32) (float64, error) {
-	d, err := x.vectors.GetByID(ctx, strconv.FormatInt(id, 36))
-	if err != nil {
-		return 0, err
-	}
-	var sum float32
-	for i, v := range d.Embedding {
-		sum += v * vector[i]
-	}
-	return float64(sum), nil
+	return found, err
 }

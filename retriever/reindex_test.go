@@ -80,7 +80,7 @@ func fill(t testing.TB, s *retriever.Store, collection string, documents, chunks
 func vectorsOf(t testing.TB, s *retriever.Store, collection string) map[string][]float32 {
 	t.Helper()
 	all := map[string][]float32{}
-	for c, err := range s.Catalog().AllChunks(context.Background(), collection) {
+	for c, err := range s.Catalog().ChunksAfter(context.Background(), collection, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}

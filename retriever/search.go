@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"docent/chunker"
+	"docent/internal/bitset"
 	"docent/internal/catalog"
 	"docent/internal/keyword"
 )
@@ -181,7 +182,7 @@ func (s *Store) questionVector(ctx context.Context, collection, query string, cf
 
 // search runs with the index held for reading.
 func (s *Store) search(ctx context.Context, x *index, query string, vector []float32, cfg searchConfig) ([]Hit, error) {
-	keep, err := s.filter(ctx, x, cfg)
+	allow, err := s.filter(ctx, x, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -190,36 +191,37 @@ func (s *Store) search(ctx context.Context, x *index, query string, vector []flo
 		if cfg.perDocument > 0 {
 			ask = max(ask, 4*cfg.k)
 		}
-		ranked, err := s.rank(ctx, x, query, vector, cfg.mode, cfg.fusion, ask, keep)
+		ranked, err := s.rank(ctx, x, query, vector, cfg.mode, cfg.fusion, ask, allow)
 		if err != nil {
 			return nil, err
 		}
 		exhausted := len(ranked) < ask
-		ranked = limit(ranked, cfg, x.document)
+		ranked = limit(ranked, cfg, x)
 		if len(ranked) >= cfg.k || exhausted || cfg.perDocument == 0 {
 			return s.hydrate(ctx, x, ranked[:min(cfg.k, len(ranked))])
 		}
 	}
 }
 
-func limit(ranked []candidate, cfg searchConfig, document map[int64]string) []candidate {
+func limit(ranked []candidate, cfg searchConfig, x *index) []candidate {
 	count := make(map[string]int)
 	return slices.DeleteFunc(ranked, func(c candidate) bool {
 		if cfg.minScore != 0 && c.score < cfg.minScore {
 			return true
 		}
 		if cfg.perDocument > 0 {
-			count[document[c.id]]++
-			return count[document[c.id]] > cfg.perDocument
+			_, document := x.at(c.number)
+			count[document]++
+			return count[document] > cfg.perDocument
 		}
 		return false
 	})
 }
 
-// filter returns which chunks may be found; nil means all.
-func (s *Store) filter(ctx context.Context, x *index, cfg searchConfig) (func(int64) bool, error) {
+// filter returns which chunks may be found.
+func (s *Store) filter(ctx context.Context, x *index, cfg searchConfig) (bitset.Set, error) {
 	if !cfg.restricted && len(cfg.metadata) == 0 {
-		return nil, nil
+		return x.live, nil
 	}
 	allowed := make(map[string]bool)
 	for _, id := range cfg.documents {
@@ -246,36 +248,36 @@ func (s *Store) filter(ctx context.Context, x *index, cfg searchConfig) (func(in
 		}
 		allowed = matching
 	}
-	return func(id int64) bool { return allowed[x.document[id]] }, nil
+	return x.chunksOf(func(document string) bool { return allowed[document] }), nil
 }
 
 // rank returns the n best candidates of the mode, best first.
-func (s *Store) rank(ctx context.Context, x *index, query string, vector []float32, mode Mode, fusion Fusion, n int, keep func(int64) bool) ([]candidate, error) {
+func (s *Store) rank(ctx context.Context, x *index, query string, vector []float32, mode Mode, fusion Fusion, n int, allow bitset.Set) ([]candidate, error) {
 	switch mode {
 	case Keyword:
-		return byWords(x, query, n, keep, nil, nil), nil
+		found, _ := byWords(x, query, n, allow, nil)
+		return found, nil
 	case Dense:
 		if vector == nil {
 			return nil, nil
 		}
-		found, err := x.nearest(ctx, vector, n, keep)
+		found, err := x.nearest(ctx, vector, n, allow)
 		for i := range found {
 			found[i].score = found[i].dense
 		}
 		return found, err
 	}
-	return s.fuse(ctx, x, query, vector, fusion, n, keep)
+	return s.fuse(ctx, x, query, vector, fusion, n, allow)
 }
 
-// byWords returns the n best candidates by words. It sets, in scores, the score of each of the chunks
-// in also.
-func byWords(x *index, query string, n int, keep func(int64) bool, also []int64, scores map[int64]float64) []candidate {
-	hits := x.words.Search(keyword.ParseQuery(query), n, keep, also, scores)
-	found := make([]candidate, len(hits))
+// byWords returns the n best candidates by words, and the scores of the chunks in also.
+func byWords(x *index, query string, n int, allow bitset.Set, also []uint32) (found []candidate, scores []float64) {
+	hits, scores := x.words().Search(keyword.ParseQuery(query), n, keyword.Options{Allow: allow, Also: also})
+	found = make([]candidate, len(hits))
 	for i, h := range hits {
-		found[i] = candidate{id: h.ID, score: h.Score, keyword: h.Score, kwRank: i + 1}
+		found[i] = candidate{number: h.Number, score: h.Score, keyword: h.Score, kwRank: i + 1}
 	}
-	return found
+	return found, scores
 }
 
 // hydrate fetches the chunks and documents of the candidates.
@@ -287,9 +289,10 @@ func (s *Store) hydrate(ctx context.Context, x *index, ranked []candidate) ([]Hi
 	ids := make([]int64, len(ranked))
 	var docIDs []string
 	for i, c := range ranked {
-		ids[i] = c.id
-		if id := x.document[c.id]; !slices.Contains(docIDs, id) {
-			docIDs = append(docIDs, id)
+		id, document := x.at(c.number)
+		ids[i] = id
+		if !slices.Contains(docIDs, document) {
+			docIDs = append(docIDs, document)
 		}
 	}
 	chunks, err := s.db.ChunksByID(ctx, ids)
@@ -308,13 +311,13 @@ func (s *Store) hydrate(ctx context.Context, x *index, ranked []candidate) ([]Hi
 	for _, d := range docs {
 		document[d.ID] = Document(d)
 	}
-	for _, c := range ranked {
-		k, ok := chunk[c.id]
+	for i, c := range ranked {
+		k, ok := chunk[ids[i]]
 		if !ok {
-			return nil, fmt.Errorf("collection %q, chunk %d: %w: it is indexed and not recorded", x.name, c.id, ErrCorrupt)
+			return nil, fmt.Errorf("collection %q, chunk %d: %w: it is indexed and not recorded", x.name, ids[i], ErrCorrupt)
 		}
 		hits = append(hits, Hit{
-			ChunkID: c.id, Score: c.score, DenseScore: c.dense, KeywordScore: c.keyword, DenseRank: c.denseRank, KeywordRank: c.kwRank,
+			ChunkID: ids[i], Score: c.score, DenseScore: c.dense, KeywordScore: c.keyword, DenseRank: c.denseRank, KeywordRank: c.kwRank,
 			Chunk: k.Chunk, Document: document[k.DocumentID],
 		})
 	}

@@ -53,6 +53,10 @@ type Store struct {
 	indexes map[string]*index // by collection; filled at first use
 
 	reindexing map[string]bool // collections that a call of Reindex works on
+
+	ctx        context.Context // of background; ends with Close
+	cancel     context.CancelFunc
+	background sync.WaitGroup
 }
 
 // Open opens a data directory. It returns ErrLocked, with the holder's process id and command, while
@@ -74,6 +78,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{dir: cfg.Dir, encoder: cfg.Encoder, log: log, lock: lock, indexes: make(map[string]*index), asking: make(map[string]Encoder), reindexing: make(map[string]bool)}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, e := range append(slices.Clone(cfg.Earlier), cfg.Encoder) {
 		if e != nil {
 			s.asking[e.Fingerprint()] = e
@@ -88,6 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		lock.release()
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	s.removeStrayFiles()
 	return s, nil
 }
 
@@ -99,8 +105,17 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	indexes := s.indexes
 	s.indexes = nil
 	s.mu.Unlock()
+	s.cancel()
+	s.background.Wait()
+	for _, x := range indexes {
+		x.mu.Lock()
+		x.gone = true
+		x.unload()
+		x.mu.Unlock()
+	}
 	return errors.Join(s.db.Close(), s.lock.release())
 }
 
@@ -206,6 +221,7 @@ func (s *Store) DeleteCollection(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("delete collection %q: %w", name, err)
 	}
+	s.dropSaved(name)
 	s.files.collect(ctx, change.Files)
 	return nil
 }

@@ -609,8 +609,16 @@ func (errReader) Read([]byte) (int, error) { return 0, errRead }
 
 // TestAgainstMap runs random changes against the store and a plain map, reopening it now and then.
 func TestAgainstMap(t *testing.T) {
+	t.Run("small", func(t *testing.T) { againstMap(t, 3) })
+	t.Run("merged", func(t *testing.T) {
+		defer retriever.MergeEarly(4)()
+		againstMap(t, 5)
+	})
+}
+
+func againstMap(t *testing.T, seed uint64) {
 	ctx, dir := t.Context(), t.TempDir()
-	rnd := rand.New(rand.NewPCG(3, 4))
+	rnd := rand.New(rand.NewPCG(seed, 4))
 	s := open(t, dir, words)
 	names := []string{"a", "b"}
 	create(t, s, names...)

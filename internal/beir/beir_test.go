@@ -143,7 +143,7 @@ func TestKeywordBars(t *testing.T) {
 			if err != nil {
 				t.Skip(err)
 			}
-			x := keyword.New()
+			var p keyword.Part
 			var document []string // by chunk
 			for _, d := range set.Documents {
 				chunks, err := split.Split(chunker.Document{Title: d.Title, Text: d.Text})
@@ -151,7 +151,7 @@ func TestKeywordBars(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, c := range chunks {
-					x.Add(int64(len(document)), keyword.Analyze(c.Context, c.Text))
+					p.Add(keyword.Analyze(c.Context, c.Text))
 					document = append(document, d.ID)
 				}
 			}
@@ -161,8 +161,9 @@ func TestKeywordBars(t *testing.T) {
 					continue
 				}
 				var ranked []string
-				for _, h := range x.Search(keyword.ParseQuery(q.Text), 60, nil, nil, nil) {
-					if id := document[h.ID]; !slices.Contains(ranked, id) {
+				hits, _ := keyword.Index{&p}.Search(keyword.ParseQuery(q.Text), 60, keyword.Options{})
+				for _, h := range hits {
+					if id := document[h.Number]; !slices.Contains(ranked, id) {
 						ranked = append(ranked, id)
 					}
 				}

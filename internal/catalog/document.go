@@ -206,13 +206,22 @@ func (d *DB) Chunks(ctx context.Context, documentID string) ([]Chunk, error) {
 	return collect(rows, err, func(s scanner) (Chunk, error) { return scanChunk(s) })
 }
 
-// AllChunks yields every chunk of a collection with its vector, by ascending id, as of one moment. It
+// ChunkIDs returns the ids of a collection's chunks, in no certain order.
+func (d *DB) ChunkIDs(ctx context.Context, collection string) ([]int64, error) {
+	// UNIQUE (document_id, ordinal) holds the ids too, so that no row with its text and vector is read.
+	rows, err := d.read.QueryContext(ctx, `SELECT k.id FROM documents d CROSS JOIN chunks k ON k.document_id = d.id
+		WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?)`, collection)
+	return collect(rows, err, func(s scanner) (id int64, err error) { return id, s.Scan(&id) })
+}
+
+// ChunksAfter yields the chunks of a collection whose ids are above after, with their vectors, by ascending
+// id, as of one moment. It
 // checks each against its hash and yields ErrCorrupt, with the document's name, for one that does not
 // match. It stops after an error.
-func (d *DB) AllChunks(ctx context.Context, collection string) iter.Seq2[Chunk, error] {
+func (d *DB) ChunksAfter(ctx context.Context, collection string, after int64) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
 		rows, err := d.read.QueryContext(ctx, `SELECT `+chunkColumns+`, k.hash, k.vector, d.path FROM chunks k JOIN documents d ON d.id = k.document_id
-			WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?) ORDER BY k.id`, collection)
+			WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?) AND k.id > ? ORDER BY k.id`, collection, after)
 		if err != nil {
 			yield(Chunk{}, Explain(err))
 			return

@@ -33,6 +33,9 @@ const (
 	contextUnits = 6
 )
 
+// Version changes with every change of this package that makes other terms or counts of a text.
+const Version = 1
+
 // maxWord is the longest word, in bytes, that is indexed; what is longer is data, not language.
 const maxWord = 64
 

@@ -6,11 +6,14 @@
 // Chinese, Japanese and Korean are indexed by characters and pairs of neighbouring ones, traditional
 // characters as their simplified form. Full-width and compatibility forms are the ordinary ones (NFKC).
 //
-//	x := keyword.New()
-//	x.Add(1, keyword.Analyze("Handbook > Leave", "Employees accrue 20 days a year."))
-//	hits := x.Search(keyword.ParseQuery("how many days of leave"), 10, nil, nil, nil)
+//	var p keyword.Part
+//	n := p.Add(keyword.Analyze("Handbook > Leave", "Employees accrue 20 days a year."))
+//	hits := keyword.Index{&p}.Search(keyword.ParseQuery("how many days of leave"), 10, keyword.Options{})
 //
-// An Index is not safe for changes beside other calls; searches may run at the same time.
+// An [Index] is a list of parts: passages have consecutive numbers in each, and the parts follow one
+// another. The last part is being filled; earlier ones do not change, and may lie in a file that is mapped
+// into memory. Passages are taken out by the caller, who leaves them out of Options.Allow and drops them
+// when he merges parts.
 package keyword
 
 import (
@@ -18,7 +21,10 @@ import (
 	"container/heap"
 	"math"
 	"slices"
+	"sort"
 	"sync"
+
+	"docent/internal/bitset"
 )
 
 // k1 bounds what repetition of a word adds, b how much long passages are discounted (Robertson and
@@ -30,191 +36,236 @@ const (
 
 // A Hit is a passage found.
 type Hit struct {
-	ID    int64
-	Score float64 // BM25, above 0
+	Number uint32
+	Score  float64 // BM25, above 0
 }
 
-// postings lists the passages that hold a term, by ascending ordinal, six bytes each.
-type postings struct {
-	docs   []uint32
-	counts []uint16 // in quarters
+// An Index is the parts that are searched together, in the order of their passages' numbers.
+type Index []*Part
+
+// Options says what a search is to consider besides its words.
+type Options struct {
+	Allow bitset.Set // the passages that may be found; nil allows all
+	Also  []uint32   // passages whose scores are wanted, found or not
 }
 
-// An Index is an inverted index of passages.
-type Index struct {
-	terms   map[string]uint32 // to its place in lists
-	lists   []postings
-	ids     []int64 // by ordinal; dead ones stay until compact
-	lengths []uint32
-	dead    []bool
-	live    map[int64]uint32 // id to ordinal
-	total   uint64           // of lengths, dead ones too
-	scratch sync.Pool        // *scores
-}
-
-// New returns an empty index.
-func New() *Index {
-	return &Index{terms: make(map[string]uint32), live: make(map[int64]uint32)}
-}
-
-// Len returns the number of passages.
-func (x *Index) Len() int { return len(x.live) }
-
-// Add puts a passage in, in place of the one of the same id.
-func (x *Index) Add(id int64, t Terms) {
-	x.Remove(id)
-	doc := uint32(len(x.ids))
-	x.ids = append(x.ids, id)
-	x.lengths = append(x.lengths, t.length)
-	x.dead = append(x.dead, false)
-	x.live[id] = doc
-	x.total += uint64(t.length)
-	for term, count := range t.counts {
-		at, ok := x.terms[term]
-		if !ok {
-			at = uint32(len(x.lists))
-			x.terms[term] = at
-			x.lists = append(x.lists, postings{})
-		}
-		l := &x.lists[at]
-		l.docs = append(l.docs, doc)
-		l.counts = append(l.counts, count)
+// Search returns the k best passages, best first, equal ones by ascending number, and the scores of the
+// passages in opts.Also. It may run beside other searches.
+func (x Index) Search(q Query, k int, opts Options) (hits []Hit, also []float64) {
+	also = make([]float64, len(opts.Also))
+	n, length := 0, uint64(0)
+	for _, p := range x {
+		n += p.Len()
+		length += p.total
 	}
-}
-
-// Remove takes a passage out. It counts in the statistics of its words until enough are gone to make
-// the index compact again, which Remove does.
-func (x *Index) Remove(id int64) {
-	doc, ok := x.live[id]
-	if !ok {
-		return
+	if q.Empty() || k <= 0 || n == 0 || length == 0 {
+		return nil, also
 	}
-	delete(x.live, id)
-	x.dead[doc] = true
-	if gone := len(x.ids) - len(x.live); gone > 64 && gone > len(x.ids)/5 || len(x.live) == 0 {
-		x.compact()
-	}
-}
-
-// compact drops the dead passages and numbers the others anew.
-func (x *Index) compact() {
-	to := make([]uint32, len(x.ids))
-	n := uint32(0)
-	x.total = 0
-	for doc, dead := range x.dead {
-		if dead {
-			continue
-		}
-		to[doc] = n
-		x.ids[n], x.lengths[n] = x.ids[doc], x.lengths[doc]
-		x.live[x.ids[n]] = n
-		x.total += uint64(x.lengths[n])
-		n++
-	}
-	lists := x.lists[:0]
-	moved := make([]uint32, len(x.lists))
-	for at, l := range x.lists {
-		kept := 0
-		for i, doc := range l.docs {
-			if !x.dead[doc] {
-				l.docs[kept], l.counts[kept] = to[doc], l.counts[i]
-				kept++
-			}
-		}
-		moved[at] = math.MaxUint32
-		if kept > 0 {
-			moved[at] = uint32(len(lists))
-			lists = append(lists, postings{l.docs[:kept], l.counts[:kept]})
-		}
-	}
-	clear(x.lists[len(lists):])
-	x.lists = lists
-	for term, at := range x.terms {
-		if moved[at] == math.MaxUint32 {
-			delete(x.terms, term)
-		} else {
-			x.terms[term] = moved[at]
-		}
-	}
-	x.ids, x.lengths = x.ids[:n], x.lengths[:n]
-	x.dead = x.dead[:n]
-	clear(x.dead)
-}
-
-// scores are the sums of one search. sum is zero but for the documents in touched.
-type scores struct {
-	sum     []float32
-	touched []uint32
-}
-
-// Search returns the k best passages among those that keep allows (nil allows all), best first, equal
-// ones by ascending id. The scores of the passages in also, found or not, are put into extra.
-func (x *Index) Search(q Query, k int, keep func(id int64) bool, also []int64, extra map[int64]float64) []Hit {
-	if q.Empty() || k <= 0 || len(x.live) == 0 {
-		return nil
-	}
-	s, _ := x.scratch.Get().(*scores)
+	s, _ := sums.Get().(*scores)
 	if s == nil {
 		s = new(scores)
 	}
-	if len(s.sum) < len(x.ids) {
-		s.sum = make([]float32, len(x.ids)+len(x.ids)/8)
+	defer func() { s.clear(); sums.Put(s) }()
+	if len(s.sum) < n {
+		s.sum = make([]float32, n+n/8)
 	}
+	s.allow = opts.Allow
+
+	w := weighing{n: float64(n), slope: float32(k1 * b * textUnits / (float64(length) / float64(n)))}
+	terms := x.lookUp(q, w)
+	rest := make([]float32, len(terms)+1) // the most that the terms from one on can add
+	for i := len(terms) - 1; i >= 0; i-- {
+		rest[i] = rest[i+1] + terms[i].gain
+	}
+	for i, t := range terms {
+		// A passage that holds none of the first terms cannot be among the k best once the others together
+		// add less than the k-th best has (MaxScore: Turtle and Flood 1995). From there on only passages
+		// seen before are looked up. Finding out costs about as much as a list as long as what was touched.
+		if i > 0 && t.total > len(s.touched) {
+			if least := s.kth(k); rest[i] < least {
+				s.finish(x, terms[i:], rest[i:], least, opts.Also, w)
+				break
+			}
+		}
+		s.add(x, t, w)
+	}
+	for i, at := range opts.Also {
+		also[i] = float64(s.sum[at])
+	}
+	return s.best(k), also
+}
+
+// weighing is what BM25 needs to know of all passages.
+type weighing struct {
+	n     float64 // passages
+	slope float32
+}
+
+const fixed = float32(k1 * (1 - b) * textUnits)
+
+// score is what a term that a passage of a length holds count times adds to it.
+func (w weighing) score(gain float32, count uint16, length uint32) float32 {
+	c := float32(count)
+	return gain * c / (c + fixed + w.slope*float32(length))
+}
+
+// term is a word of a query, with its list in each part.
+type term struct {
+	gain  float32 // what it adds to a passage at most
+	total int     // passages that hold it
+	lists []postings
+}
+
+// lookUp returns the terms that some passage holds, those that add most first.
+func (x Index) lookUp(q Query, w weighing) []term {
+	terms := make([]term, 0, len(q.terms))
 	for _, t := range q.terms {
-		x.add(s, t)
-	}
-	for _, id := range also {
-		if doc, ok := x.live[id]; ok {
-			extra[id] = float64(s.sum[doc])
+		found := term{lists: make([]postings, len(x))}
+		for i, p := range x {
+			found.lists[i] = p.list(t.term)
+			found.total += len(found.lists[i].docs)
 		}
-	}
-	top := make(hitHeap, 0, min(k, len(s.touched))+1)
-	for _, doc := range s.touched {
-		score := s.sum[doc]
-		s.sum[doc] = 0
-		if x.dead[doc] || len(top) == k && float64(score) < top[0].Score {
+		if found.total == 0 {
 			continue
 		}
-		h := Hit{x.ids[doc], float64(score)}
-		if len(top) == k && !better(h, top[0]) || keep != nil && !keep(h.ID) {
-			continue
-		}
-		if len(top) < k {
-			heap.Push(&top, h)
-		} else {
-			top[0] = h
-			heap.Fix(&top, 0)
-		}
+		// The form that is never negative: a word in every passage still says a little.
+		idf := math.Log(1 + (w.n-float64(found.total)+0.5)/(float64(found.total)+0.5))
+		found.gain = float32(float64(t.weight) * idf * (k1 + 1))
+		terms = append(terms, found)
 	}
-	s.touched = s.touched[:0]
-	x.scratch.Put(s)
-	slices.SortFunc(top, func(a, b Hit) int { return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.ID, b.ID)) })
-	return top
+	slices.SortStableFunc(terms, func(a, b term) int { return cmp.Compare(b.gain, a.gain) })
+	return terms
+}
+
+// sums are the scores in use again.
+var sums sync.Pool // *scores
+
+// scores are the sums of one search. sum is zero but for the passages in touched.
+type scores struct {
+	sum     []float32
+	touched []uint32
+	allow   bitset.Set
+	top     hitHeap
+}
+
+func (s *scores) clear() {
+	for _, at := range s.touched {
+		s.sum[at] = 0
+	}
+	s.touched, s.allow = s.touched[:0], nil
 }
 
 // add adds what one term gives to each passage that holds it.
-func (x *Index) add(s *scores, t weighted) {
-	at, ok := x.terms[t.term]
-	if !ok {
-		return
-	}
-	l := x.lists[at]
-	n, df := float64(len(x.ids)), float64(len(l.docs))
-	// The form that is never negative: a word in every passage still says a little.
-	idf := math.Log(1 + (n-df+0.5)/(df+0.5))
-	gain := float32(float64(t.weight) * idf * (k1 + 1))
-	fixed := float32(k1 * (1 - b) * textUnits)
-	slope := float32(k1 * b * textUnits / (float64(x.total) / n))
-	for i, doc := range l.docs {
-		count := float32(l.counts[i])
-		if s.sum[doc] == 0 {
-			s.touched = append(s.touched, doc)
+func (s *scores) add(x Index, t term, w weighing) {
+	first := uint32(0)
+	for i, p := range x {
+		l := t.lists[i]
+		counts := l.counts[:len(l.docs)]
+		sum := s.sum[first:]
+		for j, doc := range l.docs {
+			if sum[doc] == 0 {
+				s.touched = append(s.touched, first+doc)
+			}
+			sum[doc] += w.score(t.gain, counts[j], p.lengths[doc])
 		}
-		s.sum[doc] += gain * count / (count + fixed + slope*float32(x.lengths[doc]))
+		first += uint32(p.Len())
 	}
 }
 
-func better(a, b Hit) bool { return a.Score > b.Score || a.Score == b.Score && a.ID < b.ID }
+// finish adds the remaining terms to the passages that may still be among the best, and to those of also.
+func (s *scores) finish(x Index, terms []term, rest []float32, least float32, also []uint32, w weighing) {
+	at := make([]uint32, 0, len(s.touched)/4+len(also))
+	for _, doc := range s.touched {
+		// Rounding: the sums are of float32.
+		if s.sum[doc]+rest[0] >= least*(1-1e-5) {
+			at = append(at, doc)
+		}
+	}
+	for _, doc := range also {
+		if s.sum[doc] == 0 {
+			s.touched = append(s.touched, doc)
+		}
+	}
+	at = append(at, also...)
+	slices.Sort(at)
+	at = slices.Compact(at)
+	for _, t := range terms {
+		first := uint32(0)
+		todo := at
+		for i, p := range x {
+			end := first + uint32(p.Len())
+			n := sort.Search(len(todo), func(i int) bool { return todo[i] >= end })
+			t.lists[i].each(todo[:n], first, func(doc uint32, count uint16) {
+				s.sum[first+doc] += w.score(t.gain, count, p.lengths[doc])
+			})
+			todo, first = todo[n:], end
+		}
+	}
+}
+
+// each calls found for the passages of at, numbered from first on, that are in the list. It gallops
+// through the list.
+func (l postings) each(at []uint32, first uint32, found func(doc uint32, count uint16)) {
+	from := 0
+	for _, a := range at {
+		doc := a - first
+		step := 1
+		for from+step < len(l.docs) && l.docs[from+step] < doc {
+			from += step
+			step *= 2
+		}
+		i, ok := slices.BinarySearch(l.docs[from:min(len(l.docs), from+step+1)], doc)
+		from += i
+		if ok {
+			found(doc, l.counts[from])
+		}
+		if from >= len(l.docs) {
+			return
+		}
+	}
+}
+
+// kth is the k-th best sum so far among the passages allowed, 0 when there are fewer.
+func (s *scores) kth(k int) float32 {
+	s.rank(k)
+	if len(s.top) < k {
+		return 0
+	}
+	return float32(s.top[0].Score)
+}
+
+// best returns the k best.
+func (s *scores) best(k int) []Hit {
+	s.rank(k)
+	hits := slices.Clone(s.top)
+	slices.SortFunc(hits, func(a, b Hit) int { return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Number, b.Number)) })
+	return hits
+}
+
+// rank fills top with the k best passages.
+func (s *scores) rank(k int) {
+	top := s.top[:0]
+	least := float32(0)
+	for _, doc := range s.touched {
+		score := s.sum[doc]
+		if score < least || score == 0 || s.allow != nil && !s.allow.Has(doc) {
+			continue
+		}
+		h := Hit{doc, float64(score)}
+		if len(top) < k {
+			heap.Push(&top, h)
+		} else if better(h, top[0]) {
+			top[0] = h
+			heap.Fix(&top, 0)
+		}
+		if len(top) == k {
+			least = float32(top[0].Score)
+		}
+	}
+	s.top = top
+}
+
+func better(a, b Hit) bool { return a.Score > b.Score || a.Score == b.Score && a.Number < b.Number }
 
 // hitHeap has the worst hit on top.
 type hitHeap []Hit

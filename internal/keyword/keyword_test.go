@@ -1,6 +1,7 @@
 package keyword
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -10,6 +11,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"docent/internal/bitset"
+	"docent/internal/sections"
 )
 
 func TestAnalyze(t *testing.T) {
@@ -70,35 +74,36 @@ func TestSearchFinds(t *testing.T) {
 		"Employees may work from a café.",
 		"It is raining.",
 	}
-	x := New()
-	for i, p := range passages {
-		x.Add(int64(i), Analyze("", p))
+	var p Part
+	for _, text := range passages {
+		p.Add(Analyze("", text))
 	}
+	x := Index{&p}
 	for _, tt := range []struct {
 		query string
-		want  int64
+		want  uint32
 	}{
 		{"ZX-2031B", 0}, {"zx 2031b", 0}, {"2031", 0}, {"ZX2031B oil?", 0}, {"ＺＸ－２０４４Ａ", 1},
 		{"what changed in 1.2.3", 2}, {"v1.2.3", 2}, {"payroll@example.com", 3}, {"example.com", 3},
 		{"年假有多少天？", 4}, {"病假", 4}, {"备份脚本", 5}, {"github 備份", 5}, {"github", 5},
 		{"who is the IT department", 6}, {"to be or not to be", 7}, {"cafe", 8}, {"employee's cafés", 8},
 	} {
-		hits := x.Search(ParseQuery(tt.query), 3, nil, nil, nil)
-		if len(hits) == 0 || hits[0].ID != tt.want {
+		hits, _ := x.Search(ParseQuery(tt.query), 3, Options{})
+		if len(hits) == 0 || hits[0].Number != tt.want {
 			t.Errorf("%q: got %v, want passage %d first", tt.query, hits, tt.want)
 		}
 	}
 	for _, none := range []string{"", "  ", "?!", "zebra", "斑马"} {
-		if hits := x.Search(ParseQuery(none), 3, nil, nil, nil); len(hits) != 0 {
+		if hits, _ := x.Search(ParseQuery(none), 3, Options{}); len(hits) != 0 {
 			t.Errorf("%q: got %v, want nothing", none, hits)
 		}
 	}
 }
 
 // reference is BM25 by its formula, over a list.
-func reference(docs map[int64]string, q Query) []Hit {
-	counts := map[int64]map[string]float64{}
-	lengths := map[int64]float64{}
+func reference(docs map[uint32]string, q Query) []Hit {
+	counts := map[uint32]map[string]float64{}
+	lengths := map[uint32]float64{}
 	var total float64
 	for id, text := range docs {
 		counts[id] = map[string]float64{}
@@ -109,16 +114,17 @@ func reference(docs map[int64]string, q Query) []Hit {
 		total += lengths[id]
 	}
 	n := float64(len(docs))
+	dfs := map[string]float64{}
+	for _, c := range counts {
+		for term := range c {
+			dfs[term]++
+		}
+	}
 	var hits []Hit
 	for id := range docs {
 		var score float64
 		for _, t := range q.terms {
-			var df float64
-			for _, c := range counts {
-				if c[t.term] > 0 {
-					df++
-				}
-			}
+			df := dfs[t.term]
 			tf := counts[id][t.term]
 			score += float64(t.weight) * math.Log(1+(n-df+0.5)/(df+0.5)) * tf * (k1 + 1) / (tf + k1*(1-b+b*lengths[id]/(total/n)))
 		}
@@ -141,15 +147,48 @@ func compare(t *testing.T, got, all []Hit, k int) {
 	if len(got) != min(k, len(all)) {
 		t.Fatalf("got %d hits, want %d", len(got), min(k, len(all)))
 	}
-	want := map[int64]float64{}
+	want := map[uint32]float64{}
 	for _, h := range all {
-		want[h.ID] = h.Score
+		want[h.Number] = h.Score
 	}
 	for i, h := range got {
-		if math.Abs(h.Score-want[h.ID]) > 1e-4*want[h.ID] || math.Abs(h.Score-all[i].Score) > 1e-4*h.Score {
-			t.Fatalf("hit %d is %v, want score %v, and %v at this rank", i, h, want[h.ID], all[i])
+		if math.Abs(h.Score-want[h.Number]) > 1e-4*want[h.Number] || math.Abs(h.Score-all[i].Score) > 1e-4*h.Score {
+			t.Fatalf("hit %d is %v, want score %v, and %v at this rank", i, h, want[h.Number], all[i])
 		}
 	}
+}
+
+// merged returns the parts as one that was opened, without the passages that keep leaves out, and where
+// the others went.
+func merged(t testing.TB, x Index, keep func(uint32) bool) (*Part, []uint32) {
+	t.Helper()
+	w := sections.InMemory(context.Background())
+	var all []uint32
+	to := make([][]uint32, len(x))
+	n := uint32(0)
+	for i, p := range x {
+		for range p.Len() {
+			at := uint32(Gone)
+			if keep(uint32(len(all))) {
+				at = n
+				n++
+			}
+			all = append(all, at)
+		}
+		to[i] = all[len(all)-p.Len():]
+	}
+	if err := Merge(w, x, to); err != nil {
+		t.Fatal(err)
+	}
+	f, err := w.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Open(f, int(n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, all
 }
 
 func TestAgainstReference(t *testing.T) {
@@ -162,47 +201,103 @@ func TestAgainstReference(t *testing.T) {
 		}
 		return strings.Join(words, " ")
 	}
-	for round := range 20 {
-		x, docs := New(), map[int64]string{}
+	for round := range 10 {
+		x, docs := Index{new(Part)}, map[uint32]string{}
 		for step := range 400 {
-			id := int64(rnd.IntN(150))
-			if rnd.IntN(3) == 0 {
-				x.Remove(id)
-				delete(docs, id)
-			} else {
-				docs[id] = sentence(1 + rnd.IntN(30))
-				x.Add(id, Analyze("", docs[id]))
-			}
-			if x.Len() != len(docs) {
-				t.Fatalf("round %d, step %d: %d passages, want %d", round, step, x.Len(), len(docs))
+			docs[uint32(step)] = sentence(1 + rnd.IntN(30))
+			x[len(x)-1].Add(Analyze("", docs[uint32(step)]))
+			if rnd.IntN(150) == 0 {
+				x = append(x, new(Part))
 			}
 		}
-		// Until then dead passages count in the statistics.
-		x.compact()
+		if round%2 == 1 { // all but some, as one part, and then some more
+			kept := map[uint32]string{}
+			p, to := merged(t, x, func(i uint32) bool { return rnd.IntN(4) > 0 })
+			for i, at := range to {
+				if at != Gone {
+					kept[at] = docs[uint32(i)]
+				}
+			}
+			x, docs = Index{p, new(Part)}, kept
+			for range 40 {
+				text := sentence(1 + rnd.IntN(30))
+				docs[uint32(len(docs))] = text
+				x[1].Add(Analyze("", text))
+			}
+		}
+		var even bitset.Set
+		for i := range uint32(len(docs)) {
+			if i%2 == 0 {
+				even.Add(i)
+			}
+		}
 		for range 20 {
 			q, k := ParseQuery(sentence(1+rnd.IntN(5))), 1+rnd.IntN(40)
 			all := reference(docs, q)
-			also, extra := []int64{1, 2, 3, 999}, map[int64]float64{}
-			compare(t, x.Search(q, k, nil, also, extra), all, k)
+			opts := Options{Also: []uint32{1, 2, 3, 99, 250}}
+			hits, also := x.Search(q, k, opts)
+			compare(t, hits, all, k)
 			for _, h := range all {
-				if got, ok := extra[h.ID]; ok && math.Abs(got-h.Score) > 1e-4*h.Score {
-					t.Fatalf("score of %d is %v, want %v", h.ID, got, h.Score)
+				if i := slices.Index(opts.Also, h.Number); i >= 0 && math.Abs(also[i]-h.Score) > 1e-4*h.Score {
+					t.Fatalf("score of %d is %v, want %v", h.Number, also[i], h.Score)
 				}
 			}
-			even := func(id int64) bool { return id%2 == 0 }
-			kept := slices.DeleteFunc(all, func(h Hit) bool { return !even(h.ID) })
-			compare(t, x.Search(q, k, even, nil, nil), kept, k)
+			kept := slices.DeleteFunc(all, func(h Hit) bool { return h.Number%2 == 1 })
+			hits, _ = x.Search(q, k, Options{Allow: even})
+			compare(t, hits, kept, k)
 		}
 	}
 }
 
+// The short cut is taken, and finds what the long way does.
+func TestPruning(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	var p Part
+	docs := map[uint32]string{}
+	for i := range uint32(400) {
+		words := []string{"the", "of", "and"}
+		for range rnd.IntN(20) {
+			words = append(words, fmt.Sprintf("w%d", int(50*rnd.Float64()*rnd.Float64())), "the")
+		}
+		docs[i] = strings.Join(words, " ")
+		p.Add(Analyze("", docs[i]))
+	}
+	for range 20 {
+		q := ParseQuery(fmt.Sprintf("the w%d of and w%d", rnd.IntN(50), rnd.IntN(50)))
+		hits, _ := Index{&p}.Search(q, 10, Options{})
+		compare(t, hits, reference(docs, q), 10)
+	}
+}
+
 func TestContextCounts(t *testing.T) {
-	x := New()
-	x.Add(1, Analyze("Annual leave", "See the table."))
-	x.Add(2, Analyze("Sick pay", "Annual leave is not sick leave and is granted each year on request."))
-	if hits := x.Search(ParseQuery("annual leave"), 2, nil, nil, nil); len(hits) != 2 || hits[0].ID != 1 {
+	var p Part
+	p.Add(Analyze("Annual leave", "See the table."))
+	p.Add(Analyze("Sick pay", "Annual leave is not sick leave and is granted each year on request."))
+	if hits, _ := (Index{&p}).Search(ParseQuery("annual leave"), 2, Options{}); len(hits) != 2 || hits[0].Number != 0 {
 		t.Errorf("got %v, want the passage under the heading first", hits)
 	}
+}
+
+// Whatever a damaged file holds, opening it fails or searching it does not panic.
+func FuzzOpen(f *testing.F) {
+	f.Add([]byte{1, 0, 0, 0}, []byte("ab"), []byte{1, 0, 0, 0, 2, 0, 0, 0}, []byte{1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0}, []byte{0, 0, 0, 0, 0, 0, 0, 0}, []byte{4, 0, 4, 0})
+	f.Fuzz(func(t *testing.T, lengths, letters, ends, listEnds, docs, counts []byte) {
+		w := sections.InMemory(context.Background())
+		for name, data := range map[string][]byte{"words.lengths": lengths, "words.letters": letters, "words.ends": ends, "words.listEnds": listEnds, "words.docs": docs, "words.counts": counts} {
+			if err := sections.Write(w, name, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		file, err := w.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Open(file, len(lengths)/4)
+		if err != nil {
+			return
+		}
+		Index{p}.Search(ParseQuery("a b "+string(letters)), 3, Options{Also: []uint32{}})
+	})
 }
 
 func FuzzAnalyze(f *testing.F) {
@@ -224,27 +319,26 @@ func FuzzAnalyze(f *testing.F) {
 		if n > 4*18*len(text) {
 			t.Fatalf("%d terms of %d bytes", n, len(text))
 		}
-		x := New()
-		x.Add(1, Analyze(text, text))
-		if q := ParseQuery(text); !q.Empty() && len(x.Search(q, 1, nil, nil, nil)) != 1 {
+		var p Part
+		p.Add(Analyze(text, text))
+		q := ParseQuery(text)
+		if hits, _ := (Index{&p}).Search(q, 1, Options{}); !q.Empty() && len(hits) != 1 {
 			t.Fatalf("a passage is not found by itself")
 		}
 	})
 }
 
 func Example() {
-	x := New()
-	x.Add(1, Analyze("Handbook > Leave", "Employees accrue 20 days a year."))
-	x.Add(2, Analyze("手册", "每年有二十天年假。"))
-	for _, h := range x.Search(ParseQuery("how many days does an employee accrue?"), 1, nil, nil, nil) {
-		fmt.Println(h.ID)
-	}
-	for _, h := range x.Search(ParseQuery("年假有多少天"), 1, nil, nil, nil) {
-		fmt.Println(h.ID)
+	var p Part
+	p.Add(Analyze("Handbook > Leave", "Employees accrue 20 days a year."))
+	p.Add(Analyze("手册", "每年有二十天年假。"))
+	for _, question := range []string{"how many days does an employee accrue?", "年假有多少天"} {
+		hits, _ := Index{&p}.Search(ParseQuery(question), 1, Options{})
+		fmt.Println(hits[0].Number)
 	}
 	// Output:
+	// 0
 	// 1
-	// 2
 }
 
 // synthetic returns passages of 120 words, frequent and rare as Zipf has it.
@@ -264,13 +358,15 @@ func synthetic(n int) func() string {
 func BenchmarkSearch(b *testing.B) {
 	for _, n := range []int{10_000, 100_000} {
 		b.Run(fmt.Sprintf("chunks=%d", n), func(b *testing.B) {
-			x, next := New(), synthetic(120)
-			for i := range n {
-				x.Add(int64(i), Analyze("", next()))
+			var p Part
+			next := synthetic(120)
+			for range n {
+				p.Add(Analyze("", next()))
 			}
+			x := Index{&p}
 			ask := synthetic(8)
 			for b.Loop() {
-				x.Search(ParseQuery(ask()), 10, nil, nil, nil)
+				x.Search(ParseQuery(ask()), 10, Options{})
 			}
 		})
 	}
