@@ -19,6 +19,10 @@ type Document struct {
 	Warnings []string          `json:"warnings,omitempty"` // for a person: what was left out or guessed
 	// PagesWithoutText lists, from 1 and ascending, the pages that hold no text: scans, pictures, blanks.
 	PagesWithoutText []int `json:"pages_without_text,omitempty"`
+	// RecognizedPages are those, from 1 and ascending, whose text was recognised in a picture of the page,
+	// and RecognizedBy is what recognised it.
+	RecognizedPages []int  `json:"recognized_pages,omitempty"`
+	RecognizedBy    string `json:"recognized_by,omitempty"`
 }
 
 // docBuilder puts a document together block by block, cleaning what it is given.

@@ -22,6 +22,9 @@ var (
 	ErrTimeout = errors.New("took too long")
 	// ErrCrashed is returned when a parser panicked or its process ended while it read the file.
 	ErrCrashed = errors.New("the parser ended while reading")
+	// ErrNearDuplicate is returned for a document that says nearly the same as another of a collection
+	// whose settings refuse such.
+	ErrNearDuplicate = errors.New("nearly the same as another document")
 )
 
 // fileErrorKinds names the sentinels on their way from a worker process to its parent.

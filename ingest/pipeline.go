@@ -27,6 +27,7 @@ import (
 // The values of Result.Status.
 const (
 	Ingested  = "ingested"  // stored, in place of what the path held before
+	Duplicate = "duplicate" // recorded, but not indexed again: another document has the same bytes
 	Unchanged = "unchanged" // the same bytes were stored with the same settings; nothing was done
 	Failed    = "failed"    // Result.Error says why; what the path held before is still there
 )
@@ -34,6 +35,7 @@ const (
 // The stages of a file on its way, as Progress and jobs name them.
 const (
 	StageParsing   = "parsing"
+	StageCleaning  = "cleaning"
 	StageChunking  = "chunking"
 	StageEmbedding = "embedding"
 	StageStoring   = "storing"
@@ -44,7 +46,7 @@ const (
 const settingsKey = "docent.settings"
 
 // pipelineVersion changes with every change of an extractor that yields other text.
-const pipelineVersion = 1
+const pipelineVersion = 2
 
 // An Item is a file to ingest.
 type Item struct {
@@ -61,6 +63,8 @@ type Item struct {
 	Bytes int64
 	// Temporary says that File is removed once it has been read (see Fetch).
 	Temporary bool
+	// Again has the file read anew although its bytes and settings are those of the stored document.
+	Again bool
 	// Err, when set, is why the file cannot be read: Ingest reports it as the file's failure.
 	Err error
 }
@@ -68,7 +72,7 @@ type Item struct {
 // A Result is what became of an item.
 type Result struct {
 	Path       string   `json:"path"`
-	Status     string   `json:"status"` // Ingested, Unchanged or Failed
+	Status     string   `json:"status"` // Ingested, Duplicate, Unchanged or Failed
 	DocumentID string   `json:"document_id"`
 	Chunks     int      `json:"chunks"`
 	Error      string   `json:"error,omitempty"`
@@ -203,8 +207,14 @@ func (p *Pipeline) ingest(ctx context.Context, collection string, it Item, repor
 	case it.Path == "":
 		return Result{}, fmt.Errorf("%w: the path is empty", retriever.ErrInvalidName)
 	}
-	if _, err := p.store.Collection(ctx, collection); err != nil {
+	settings, err := ReadSettings(ctx, p.store, collection)
+	if err != nil {
 		return Result{}, err
+	}
+	w := &work{Pipeline: p, collection: collection, item: it, settings: settings, progress: report}
+	w.stamp = p.settings
+	if f := settings.fingerprint(); f != "" {
+		w.stamp += " " + f
 	}
 	unlock, err := p.paths.lock(ctx, collection+"\x00"+it.Path)
 	if err != nil {
@@ -213,29 +223,12 @@ func (p *Pipeline) ingest(ctx context.Context, collection string, it Item, repor
 	defer unlock()
 
 	report(Progress{Stage: StageParsing})
-	// The sum comes first, by itself: a file that is as it was is not copied.
-	if it.SHA256 == "" {
-		sum, size, err := sumFile(ctx, it.File)
-		if err != nil {
-			return Result{}, &FileError{Name: it.Path, Err: err}
-		}
-		if limit := p.extractor.cfg.MaxBytes; size > limit {
-			return Result{}, &FileError{Name: it.Path, Err: ErrTooLarge, Detail: fmt.Sprintf("it has %s, the limit is %s", byteSize(size), byteSize(limit))}
-		}
-		if res, ok := p.unchanged(ctx, collection, it.Path, sum); ok {
-			return res, nil
-		}
-		if size == 0 {
-			return Result{}, &FileError{Name: it.Path, Err: ErrEmptyFile, Detail: "it has 0 bytes"}
-		}
-		if it.SHA256, it.Bytes, err = p.keep(ctx, it.File); err != nil {
-			return Result{}, err
-		}
+	w.report.enter(StageParsing)
+	res, err := w.do(ctx)
+	if err != nil && ctx.Err() == nil {
+		w.failed(ctx, err)
 	}
-	if res, ok := p.unchanged(ctx, collection, it.Path, it.SHA256); ok {
-		return res, nil
-	}
-	return p.make(ctx, collection, it, report)
+	return res, err
 }
 
 // keep stores the bytes of a file.
@@ -246,85 +239,6 @@ func (p *Pipeline) keep(ctx context.Context, file string) (sum string, size int6
 	}
 	defer f.Close()
 	return p.store.PutFile(ctx, f)
-}
-
-func (p *Pipeline) unchanged(ctx context.Context, collection, path, sum string) (Result, bool) {
-	doc, err := p.store.DocumentByPath(ctx, collection, path)
-	if err != nil || doc.SHA256 != sum || doc.Metadata[settingsKey] != p.settings || doc.Chunks == 0 {
-		return Result{}, false
-	}
-	return Result{Path: path, Status: Unchanged, DocumentID: doc.ID, Chunks: doc.Chunks, Warnings: doc.Warnings}, true
-}
-
-// make takes stored bytes through all stages. It reads the stored copy: the record then says what was
-// read, whatever happens to the original meanwhile.
-func (p *Pipeline) make(ctx context.Context, collection string, it Item, report func(Progress)) (Result, error) {
-	f, err := p.store.OpenFile(it.SHA256)
-	if err != nil {
-		return Result{}, err
-	}
-	stored := f.Name()
-	if st, err := f.Stat(); err == nil {
-		it.Bytes = st.Size()
-	}
-	f.Close()
-	name := it.Name
-	if name == "" {
-		name = nameOf(it.Path)
-	}
-	doc, err := p.extractor.Extract(ctx, File{Path: stored, Name: name})
-	if err != nil {
-		return Result{}, err
-	}
-
-	report(Progress{Stage: StageChunking})
-	chunks, err := p.splitter.Split(doc.Document)
-	if err != nil {
-		return Result{}, fmt.Errorf("cut into chunks: %w", err)
-	}
-	if len(chunks) == 0 {
-		return Result{}, &FileError{Name: it.Path, Err: ErrNoText}
-	}
-	if err := ctx.Err(); err != nil {
-		return Result{}, err
-	}
-
-	if err := p.embedding.Acquire(ctx, 1); err != nil {
-		return Result{}, err
-	}
-	defer p.embedding.Release(1)
-	report(Progress{Stage: StageEmbedding, Total: len(chunks)})
-	vectors, err := p.store.Vectors(ctx, collection, chunks, func(done int) {
-		report(Progress{Stage: StageEmbedding, Done: done, Total: len(chunks)})
-	})
-	if err != nil {
-		return Result{}, err
-	}
-	if vectors != nil && len(vectors) != len(chunks) {
-		return Result{}, fmt.Errorf("%w: %d for %d chunks", retriever.ErrInvalidVector, len(vectors), len(chunks))
-	}
-
-	report(Progress{Stage: StageStoring, Total: len(chunks)})
-	record := retriever.Document{
-		Path: it.Path, Title: doc.Title, Format: doc.Format, Language: doc.Language, SHA256: it.SHA256, Bytes: it.Bytes,
-		Pages: len(doc.Pages), Warnings: doc.Warnings, Metadata: make(map[string]string, len(doc.Metadata)+2),
-	}
-	for k, v := range doc.Metadata {
-		record.Metadata[k] = v
-	}
-	record.Metadata[settingsKey] = p.settings
-	if len(doc.PagesWithoutText) > 0 {
-		record.Metadata["pages_without_text"] = ranges(doc.PagesWithoutText)
-	}
-	put, err := p.store.Put(ctx, collection, record, doc.Document, chunks, vectors)
-	if err != nil {
-		return Result{}, err
-	}
-	if put.Chunks != len(chunks) {
-		return Result{}, fmt.Errorf("%d of %d chunks were stored", put.Chunks, len(chunks))
-	}
-	report(Progress{Stage: StageStoring, Done: len(chunks), Total: len(chunks)})
-	return Result{Status: Ingested, DocumentID: put.ID, Chunks: put.Chunks, Warnings: put.Warnings}, nil
 }
 
 // Prune deletes the documents of a collection whose Path lies at or under the folder root and whose

@@ -92,7 +92,7 @@ func TestIngest(t *testing.T) {
 	if err != nil || res.Status != ingest.Ingested || res.Chunks == 0 || res.Path != it.Path {
 		t.Fatalf("got %+v, %v", res, err)
 	}
-	if want := []string{"parsing", "chunking", "embedding", "storing"}; !slices.Equal(stages, want) {
+	if want := []string{"parsing", "cleaning", "chunking", "embedding", "storing"}; !slices.Equal(stages, want) {
 		t.Errorf("stages %v, want %v", stages, want)
 	}
 	doc, err := b.store.Document(ctx, res.DocumentID)
@@ -136,7 +136,7 @@ func TestIngestSameBytesTwoPaths(t *testing.T) {
 	b := newBench(t)
 	one, err1 := b.pipe.Ingest(ctx, "c", b.file(t, "one.md", handbook), nil)
 	two, err2 := b.pipe.Ingest(ctx, "c", b.file(t, "two.md", handbook), nil)
-	if err1 != nil || err2 != nil || one.DocumentID == two.DocumentID || two.Status != ingest.Ingested {
+	if err1 != nil || err2 != nil || one.DocumentID == two.DocumentID || two.Status != ingest.Duplicate {
 		t.Fatalf("%+v %v, %+v %v: want two documents", one, err1, two, err2)
 	}
 	if err := b.store.DeleteDocument(ctx, one.DocumentID); err != nil {
@@ -385,7 +385,7 @@ func TestQueueCancelRetry(t *testing.T) {
 	b := newBench(t)
 	block := newBlocker(t)
 	b.with(t, block, ingest.PipelineConfig{Workers: 1, Heartbeat: 10 * time.Millisecond})
-	jobs, err := b.pipe.Enqueue(ctx, "c", []ingest.Item{b.file(t, "a.md", handbook), b.file(t, "b.md", handbook), b.file(t, "c.md", handbook)})
+	jobs, err := b.pipe.Enqueue(ctx, "c", []ingest.Item{b.file(t, "a.md", handbook+"a"), b.file(t, "b.md", handbook+"b"), b.file(t, "c.md", handbook+"c")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,14 @@ type Document struct {
 	Warnings   []string          `json:"warnings,omitempty"`
 	AddedAt    time.Time         `json:"added_at"`
 	UpdatedAt  time.Time         `json:"updated_at"`
+	// DuplicateOf is the id of a document with the same bytes, whose passages stand for this one too;
+	// empty when it has its own. See Store.PutDuplicate.
+	DuplicateOf string `json:"duplicate_of,omitempty"`
 }
+
+// Notes go into the record with a document: a report on how it was made, as JSON, and what finds
+// documents that are nearly the same.
+type Notes = catalog.Notes
 
 // embedBatch is how many texts go to the encoder between two reports of progress. The encoder cuts
 // batches of its own; this only has to be large enough to keep it busy.
@@ -211,11 +218,11 @@ func checkVector(v []float32, dim int) error {
 // Put stores a document in place of the one of the same path, whose ID it keeps, and returns it as
 // stored. vectors are those of the chunks, as Vectors returns them. When Put returns nil the document
 // is durable and found by every later search; until then searches find the old version, whole. After an
-// error nothing has changed.
+// error nothing has changed. At most one set of notes can be given.
 //
 // It returns ErrNotFound for an unknown collection, ErrInvalidName for an empty path, ErrInvalidChunk,
 // ErrInvalidVector, ErrEncoderMismatch, and ErrStorageFull.
-func (s *Store) Put(ctx context.Context, collection string, doc Document, content chunker.Document, chunks []chunker.Chunk, vectors [][]float32) (Document, error) {
+func (s *Store) Put(ctx context.Context, collection string, doc Document, content chunker.Document, chunks []chunker.Chunk, vectors [][]float32, notes ...Notes) (Document, error) {
 	if doc.Path == "" || !utf8.ValidString(doc.Path) {
 		return Document{}, fmt.Errorf("document path %q: %w: it is empty or not UTF-8", doc.Path, ErrInvalidName)
 	}
@@ -251,7 +258,7 @@ func (s *Store) Put(ctx context.Context, collection string, doc Document, conten
 		}
 	}
 	doc.Collection = collection
-	change, err := s.db.PutDocument(ctx, catalog.Document(doc), content, rows, encoder, dim)
+	change, err := s.db.PutDocument(ctx, catalog.Document(doc), content, rows, encoder, dim, first(notes))
 	if err != nil {
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
 	}
@@ -274,6 +281,32 @@ func (s *Store) Put(ctx context.Context, collection string, doc Document, conten
 	return Document(change.Document), nil
 }
 
+// PutDuplicate records a document that has the bytes of the one with the id doc.DuplicateOf, in place of
+// the one of the same path. It gets no passages: those of the other stand for it too, and pass to it, or
+// to another duplicate, when the other is deleted or gets other bytes. It returns ErrNotFound when the
+// other is gone or has other bytes by now.
+func (s *Store) PutDuplicate(ctx context.Context, collection string, doc Document, notes ...Notes) (Document, error) {
+	doc.Collection = collection
+	change, err := s.db.PutDuplicate(ctx, catalog.Document(doc), first(notes))
+	if err != nil {
+		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
+	}
+	defer change.Rollback()
+	if err := s.apply(collection, change, func(*index) error { return nil }); err != nil {
+		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
+	}
+	s.files.used(doc.SHA256)
+	s.files.collect(ctx, change.Files)
+	return Document(change.Document), nil
+}
+
+func first[T any](s []T) (v T) {
+	if len(s) > 0 {
+		v = s[0]
+	}
+	return v
+}
+
 // apply commits a change and brings the collection's indexes after it, so that no search runs between.
 func (s *Store) apply(collection string, change *catalog.Change, add func(*index) error) error {
 	x, err := s.locked(collection)
@@ -285,6 +318,9 @@ func (s *Store) apply(collection string, change *catalog.Change, add func(*index
 		// The record decides what became of it; the next search reads it afresh.
 		x.unload()
 		return err
+	}
+	if change.Moved {
+		x.unload() // chunks have come that add does not know of
 	}
 	if !x.loaded {
 		return nil // the record is read, with this change, at first use

@@ -11,11 +11,13 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"docent/chunker"
+	"docent/ingest"
 	"docent/retriever"
 )
 
 func (s *Server) documentRoutes(r gin.IRoutes) {
 	r.GET("/collections/:name/documents", s.listDocuments)
+	r.GET("/collections/:name/report", s.report)
 	r.GET("/documents/:id", s.document)
 	r.GET("/documents/:id/content", s.content)
 	r.GET("/documents/:id/original", s.original)
@@ -56,6 +58,21 @@ func (s *Server) document(c *gin.Context) {
 		return
 	}
 	c.JSON(http.StatusOK, public(d))
+}
+
+// report tells what became of a file, which may have failed: so it goes by path, not by document.
+func (s *Server) report(c *gin.Context) {
+	path := c.Query("path")
+	if path == "" {
+		s.fail(c, badRequest("path, of the file whose report is wanted, is missing"))
+		return
+	}
+	r, err := ingest.ReadReport(c.Request.Context(), s.cfg.Store, c.Param("name"), path)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, r)
 }
 
 func (s *Server) content(c *gin.Context) {

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -337,6 +338,14 @@ func TestResources(t *testing.T) {
 		{"info", "GET", "/api/info", nil, nil, 200, []string{`"encoder":null`, `"provider":"extractive"`, `"max_upload_bytes":1048576`, `"sample":true`, `"styles":["plain","reasoning"]`, `"agent":false`}, nil},
 		{"collections", "GET", "/api/collections", nil, nil, 200, []string{`"name":"docs"`, `"documents":1`, `"created_at":"`}, []string{"indexing"}},
 		{"create", "POST", "/api/collections", `{"name":" 手册 "}`, nil, 201, []string{`"name":"手册"`}, nil},
+		{"settings", "GET", "/api/collections/docs/settings", nil, nil, 200, []string{`"ocr":"auto"`, `"private":{"email":"leave"`, `"key":"private.email"`, `"values":["leave","mask","refuse"]`}, nil},
+		{"change a setting", "PATCH", "/api/collections/docs/settings", `{"private":{"email":"mask"}}`, nil, 200, []string{`"private":{"email":"mask","phone":"leave"`}, nil},
+		{"a setting that is not there", "PATCH", "/api/collections/docs/settings", `{"colour":"red"}`, nil, 400, []string{`"code":"bad_request"`, "colour"}, nil},
+		{"a value that cannot be", "PATCH", "/api/collections/docs/settings", `{"ocr":"perhaps"}`, nil, 400, []string{"ocr should be auto or off"}, nil},
+		{"settings of no collection", "GET", "/api/collections/nope/settings", nil, nil, 404, nil, nil},
+		{"report", "GET", "/api/collections/docs/report?path=" + url.QueryEscape(docs[0].Path), nil, nil, 200, []string{`"status":"ingested"`, `"stages":[{"stage":"parsing"`}, nil},
+		{"report on nothing", "GET", "/api/collections/docs/report", nil, nil, 400, []string{"path"}, nil},
+		{"report on no file", "GET", "/api/collections/docs/report?path=nope", nil, nil, 404, []string{`"code":"not_found"`}, nil},
 		{"create again", "POST", "/api/collections", `{"name":"手册"}`, nil, 409, []string{`"code":"exists"`}, nil},
 		{"create without a name", "POST", "/api/collections", `{}`, nil, 400, []string{`"code":"bad_request"`}, nil},
 		{"create with a bad name", "POST", "/api/collections", `{"name":"../etc"}`, nil, 400, []string{`"code":"bad_request"`}, nil},

@@ -268,14 +268,14 @@ func near(rng *rand.Rand, texts []string) {
 		}
 		slices.Sort(same)
 		fmt.Printf("  one word in %-3d changed: similarity %.2f at least, %.2f median; found as near duplicate %.1f %%\n",
-			n, same[0], same[len(same)/2], 100*above(same, clean.NearDuplicate))
+			n, same[0], same[len(same)/2], 100*above(same, clean.NearDuplicateFrom))
 	}
 	most, over := 0.0, 0
 	for i := range sigs {
 		for j := range i {
 			s := sigs[i].Similarity(sigs[j])
 			most = max(most, s)
-			if s >= clean.NearDuplicate {
+			if s >= clean.NearDuplicateFrom {
 				over++
 			}
 		}

@@ -104,6 +104,8 @@ func (c *collectionsRmCmd) Run(ctx context.Context, a *app) error {
 
 type documentsCmd struct {
 	Collection string `short:"c" default:"default" placeholder:"NAME" help:"The collection."`
+	Report     string `placeholder:"PATH" xor:"what" help:"Show what became of a file: what was read, what cleaning did, how long it took."`
+	Failed     bool   `xor:"what" help:"Show the reports on files that failed."`
 }
 
 func (c *documentsCmd) Run(ctx context.Context, a *app) error {
@@ -114,6 +116,12 @@ func (c *documentsCmd) Run(ctx context.Context, a *app) error {
 	defer l.Close()
 	if _, err := l.collection(ctx, c.Collection); err != nil {
 		return err
+	}
+	switch {
+	case c.Report != "":
+		return a.showReport(ctx, l, c.Collection, c.Report)
+	case c.Failed:
+		return a.showFailed(ctx, l, c.Collection)
 	}
 	docs, err := l.store.Documents(ctx, c.Collection)
 	if err != nil {

@@ -47,7 +47,7 @@ func (a *app) fetcher(f fetchFlags) *ingest.Fetcher {
 // fileResult is the line that is printed for a file. All keys are always there.
 type fileResult struct {
 	Path       string   `json:"path"`
-	Status     string   `json:"status"` // ingested, unchanged, failed, or removed (by --prune)
+	Status     string   `json:"status"` // ingested, duplicate, unchanged, failed, or removed (by --prune)
 	DocumentID string   `json:"document_id"`
 	Chunks     int      `json:"chunks"`
 	Error      string   `json:"error"`
@@ -333,7 +333,7 @@ func pad(s string, n int) string {
 
 func (r *ingestRun) summary() string {
 	var parts []string
-	for _, s := range []string{"ingested", "unchanged", "removed", "failed"} {
+	for _, s := range []string{"ingested", "duplicate", "unchanged", "removed", "failed"} {
 		if n := r.counts[s]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, s))
 		}

@@ -234,7 +234,7 @@ func TestSignature(t *testing.T) {
 		t.Fatal("no signature")
 	}
 	b, _ := clean.Sign(strings.Replace(text, "three days", "four days", 1))
-	if s := a.Similarity(b); s < clean.NearDuplicate || s == 1 {
+	if s := a.Similarity(b); s < clean.NearDuplicateFrom || s == 1 {
 		t.Errorf("one word changed: similarity %.2f", s)
 	}
 	shared := 0

@@ -27,10 +27,10 @@ const (
 	Bands = signatureSize / bandSize
 )
 
-// NearDuplicate is the similarity from which two documents are called nearly the same. It finds 99 % of
+// NearDuplicateFrom is the similarity from which two documents are called nearly the same. It finds 99 % of
 // copies with one word in a hundred changed and 9 in 10 with one in fifty; passages that differ came to
 // .62 at most (docs/cleaning.md has the figures).
-const NearDuplicate = 0.7
+const NearDuplicateFrom = 0.7
 
 // multipliers are odd numbers of splitmix64 (Steele, Lea, Flood 2014), one a place.
 var multipliers = func() (m [signatureSize]uint64) {

@@ -187,7 +187,7 @@ func TestConversations(t *testing.T) {
 
 func put(ctx context.Context, db *catalog.DB, path, text string) error {
 	c := chunker.Chunk{Text: text, End: len(text)}
-	change, err := db.PutDocument(ctx, catalog.Document{Collection: "c", Path: path}, chunker.Document{Text: text}, []catalog.Chunk{{Chunk: c}}, "", 0)
+	change, err := db.PutDocument(ctx, catalog.Document{Collection: "c", Path: path}, chunker.Document{Text: text}, []catalog.Chunk{{Chunk: c}}, "", 0, catalog.Notes{})
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,9 @@ type Document struct {
 	Warnings   []string
 	AddedAt    time.Time
 	UpdatedAt  time.Time
+	// DuplicateOf is the id of a document of the same bytes and collection, whose content and chunks stand
+	// for this one too; empty when it has its own.
+	DuplicateOf string
 }
 
 // A Chunk is a passage of a document and, unless its collection is keyword-only, its vector.
@@ -102,7 +105,7 @@ func (d *DB) Collections(ctx context.Context) ([]Collection, error) {
 	return collect(rows, err, scanCollection)
 }
 
-const documentColumns = `d.id, c.name, d.path, d.title, d.format, d.language, d.sha256, d.bytes, d.pages, d.chunks, d.metadata, d.warnings, d.added_at, d.updated_at`
+const documentColumns = `d.id, c.name, d.path, d.title, d.format, d.language, d.sha256, d.bytes, d.pages, d.chunks, d.metadata, d.warnings, d.added_at, d.updated_at, d.duplicate_of`
 
 const documentFrom = ` FROM documents d JOIN collections c ON c.id = d.collection_id `
 
@@ -111,7 +114,7 @@ func scanDocument(s scanner) (Document, error) {
 	var metadata, warnings string
 	var added, updated int64
 	if err := s.Scan(&d.ID, &d.Collection, &d.Path, &d.Title, &d.Format, &d.Language, &d.SHA256, &d.Bytes, &d.Pages, &d.Chunks,
-		&metadata, &warnings, &added, &updated); err != nil {
+		&metadata, &warnings, &added, &updated, &d.DuplicateOf); err != nil {
 		return d, err
 	}
 	d.AddedAt, d.UpdatedAt = fromMicro(added), fromMicro(updated)
@@ -158,10 +161,11 @@ func (d *DB) DocumentByPath(ctx context.Context, collection, path string) (Docum
 	return doc, found(err, "document", path)
 }
 
-// Content returns the text and structure of a document, or ErrNotFound.
+// Content returns the text and structure of a document, or ErrNotFound. A duplicate's are those of the
+// document it is one of.
 func (d *DB) Content(ctx context.Context, id string) (chunker.Document, error) {
 	var text, structure string
-	err := d.read.QueryRowContext(ctx, `SELECT text, structure FROM contents WHERE document_id = ?`, id).Scan(&text, &structure)
+	err := d.read.QueryRowContext(ctx, `SELECT text, structure FROM contents WHERE document_id = (SELECT CASE duplicate_of WHEN '' THEN id ELSE duplicate_of END FROM documents WHERE id = ?)`, id).Scan(&text, &structure)
 	if err != nil {
 		return chunker.Document{}, found(err, "document", id)
 	}
@@ -315,6 +319,7 @@ type Change struct {
 	Added    []int64  // ids of the chunks that came, in the order given
 	Removed  []int64  // ids of the chunks that went
 	Files    []string // SHA-256 of the documents that went
+	Moved    bool     // chunks passed to another document, and came with new ids beside those of Added
 }
 
 // Commit makes the change durable and visible.
@@ -339,7 +344,7 @@ func (d *DB) begin(ctx context.Context, fn func(*sql.Tx, *Change) error) (*Chang
 // PutDocument writes a document with its content and chunks in place of the document of the same
 // collection and path, whose ID and time of addition it keeps. encoder and dim are those of the
 // vectors, and it returns ErrEncoder when they are not the collection's.
-func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Document, chunks []Chunk, encoder string, dim int) (*Change, error) {
+func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Document, chunks []Chunk, encoder string, dim int, notes Notes) (*Change, error) {
 	return d.begin(ctx, func(tx *sql.Tx, c *Change) error {
 		var collection int64
 		var has string
@@ -351,36 +356,13 @@ func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Docu
 		if has != encoder || hasDim != dim {
 			return fmt.Errorf("collection %q: %w: its vectors are of %q, these of %q", doc.Collection, ErrEncoder, has, encoder)
 		}
-		doc.UpdatedAt = now()
-		doc.AddedAt = doc.UpdatedAt
 		doc.Chunks = len(chunks)
-		var old, oldFile string
-		var added int64
-		err = tx.QueryRowContext(ctx, `SELECT id, sha256, added_at FROM documents WHERE collection_id = ? AND path = ?`, collection, doc.Path).Scan(&old, &oldFile, &added)
-		switch {
-		case err == nil:
-			doc.ID, doc.AddedAt = old, fromMicro(added)
-			if oldFile != doc.SHA256 && oldFile != "" {
-				c.Files = []string{oldFile}
-			}
-			if err := removeDocument(ctx, tx, c, old); err != nil {
-				return err
-			}
-		case !errors.Is(err, sql.ErrNoRows):
+		doc.DuplicateOf = ""
+		if err := replace(ctx, tx, c, collection, &doc); err != nil {
 			return err
-		case doc.ID == "":
-			doc.ID = newID()
 		}
-		if doc.Metadata == nil {
-			doc.Metadata = map[string]string{}
-		}
-		if doc.Warnings == nil {
-			doc.Warnings = []string{}
-		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO documents (id, collection_id, path, title, format, language, sha256, bytes, pages, chunks, metadata, warnings, added_at, updated_at)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, doc.ID, collection, doc.Path, doc.Title, doc.Format, doc.Language, doc.SHA256, doc.Bytes, doc.Pages, doc.Chunks,
-			marshal(doc.Metadata), marshal(doc.Warnings), toMicro(doc.AddedAt), toMicro(doc.UpdatedAt)); err != nil {
-			return fmt.Errorf("document %q: %w", doc.Path, Explain(err))
+		if err := insertDocument(ctx, tx, collection, doc); err != nil {
+			return err
 		}
 		text := content.Text
 		content.Text = ""
@@ -414,8 +396,24 @@ func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Docu
 			}
 		}
 		c.Document = doc
-		return nil
+		return putNotes(ctx, tx, collection, doc, notes)
 	})
+}
+
+func insertDocument(ctx context.Context, tx *sql.Tx, collection int64, doc Document) error {
+	if doc.Metadata == nil {
+		doc.Metadata = map[string]string{}
+	}
+	if doc.Warnings == nil {
+		doc.Warnings = []string{}
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO documents (id, collection_id, path, title, format, language, sha256, bytes, pages, chunks, metadata, warnings, added_at, updated_at, duplicate_of)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, doc.ID, collection, doc.Path, doc.Title, doc.Format, doc.Language, doc.SHA256, doc.Bytes, doc.Pages, doc.Chunks,
+		marshal(doc.Metadata), marshal(doc.Warnings), toMicro(doc.AddedAt), toMicro(doc.UpdatedAt), doc.DuplicateOf)
+	if err != nil {
+		return fmt.Errorf("document %q: %w", doc.Path, Explain(err))
+	}
+	return nil
 }
 
 // removeDocument deletes a document and notes its chunks in c.
@@ -430,8 +428,8 @@ func removeDocument(ctx context.Context, tx *sql.Tx, c *Change, id string) error
 	return err
 }
 
-// DeleteDocument removes a document, its content and its chunks. It returns ErrNotFound when there is
-// none.
+// DeleteDocument removes a document, its report, and its content and chunks, unless it has a duplicate
+// to which they can pass. It returns ErrNotFound when there is none.
 func (d *DB) DeleteDocument(ctx context.Context, id string) (*Change, error) {
 	return d.begin(ctx, func(tx *sql.Tx, c *Change) error {
 		var err error
@@ -441,6 +439,12 @@ func (d *DB) DeleteDocument(ctx context.Context, id string) (*Change, error) {
 		}
 		if c.Document.SHA256 != "" {
 			c.Files = []string{c.Document.SHA256}
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM reports WHERE path = ? AND collection_id = (SELECT collection_id FROM documents WHERE id = ?)`, c.Document.Path, id); err != nil {
+			return err
+		}
+		if err := promote(ctx, tx, c, id); err != nil {
+			return err
 		}
 		return removeDocument(ctx, tx, c, id)
 	})

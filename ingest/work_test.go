@@ -1,0 +1,176 @@
+package ingest_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"docent/ingest"
+	"docent/ingest/clean"
+	"docent/retriever"
+)
+
+// set changes a setting of the bench's collection.
+func (b *bench) set(t *testing.T, key, value string) {
+	t.Helper()
+	if _, err := ingest.ChangeSettings(t.Context(), b.store, "c", func(s *ingest.Settings) error { return s.Set(key, value) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// report is the last report on a path of the bench's collection.
+func (b *bench) report(t *testing.T, path string) ingest.Report {
+	t.Helper()
+	r, err := ingest.ReadReport(t.Context(), b.store, "c", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const leave = `Employees have twenty-five days of paid leave a year. Leave that is not taken by the end of March of the
+next year is lost, unless the company asked for it to be put off. A request is made in the portal, at least
+two weeks ahead, and the team lead answers within three days. In the first year the days are given in
+proportion to the months worked.`
+
+func TestDuplicates(t *testing.T) {
+	ctx := t.Context()
+	b := newBench(t)
+	one, two, three := b.file(t, "one.md", leave), b.file(t, "two.md", leave), b.file(t, "three.md", leave)
+	first, err := b.pipe.Ingest(ctx, "c", one, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, it := range []ingest.Item{two, three} {
+		res, err := b.pipe.Ingest(ctx, "c", it, nil)
+		if err != nil || res.Status != ingest.Duplicate {
+			t.Fatalf("%s: %+v, %v", it.Path, res, err)
+		}
+		if again, err := b.pipe.Ingest(ctx, "c", it, nil); err != nil || again.Status != ingest.Unchanged {
+			t.Errorf("%s again: %+v, %v", it.Path, again, err)
+		}
+		if r := b.report(t, it.Path); r.DuplicateOf != one.Path || r.Status != ingest.Duplicate || r.Format != "markdown" {
+			t.Errorf("%s: report %+v", it.Path, r)
+		}
+		content, err := b.store.Content(ctx, res.DocumentID)
+		if err != nil || !strings.Contains(content.Text, "portal") {
+			t.Errorf("%s: content %q, %v", it.Path, content.Text, err)
+		}
+		ids = append(ids, res.DocumentID)
+	}
+	found := func() string {
+		t.Helper()
+		hits, err := b.store.Search(ctx, "c", "paid leave")
+		if err != nil || len(hits) != 1 {
+			t.Fatalf("%d hits, %v, want one", len(hits), err)
+		}
+		return hits[0].Document.ID
+	}
+	if found() != first.DocumentID {
+		t.Error("the first document is not the one that is found")
+	}
+
+	// The one with the passages goes: they pass to the oldest duplicate.
+	if err := b.store.DeleteDocument(ctx, first.DocumentID); err != nil {
+		t.Fatal(err)
+	}
+	if found() != ids[0] {
+		t.Error("the second document did not take over")
+	}
+	if r := b.report(t, two.Path); r.DuplicateOf != "" || r.Status != ingest.Ingested || r.Chunks == 0 {
+		t.Errorf("report of the heir: %+v", r)
+	}
+	if r := b.report(t, three.Path); r.DuplicateOf != two.Path {
+		t.Errorf("report of the other: %+v", r)
+	}
+	// It gets other bytes: they pass on, and it has its own.
+	b.file(t, "two.md", "Something else altogether is written here now.")
+	if res, err := b.pipe.Ingest(ctx, "c", two, nil); err != nil || res.Status != ingest.Ingested {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if found() != ids[1] {
+		t.Error("the third document did not take over")
+	}
+
+	b.set(t, "duplicates", "index")
+	four := b.file(t, "four.md", leave)
+	if res, err := b.pipe.Ingest(ctx, "c", four, nil); err != nil || res.Status != ingest.Ingested || res.Chunks == 0 {
+		t.Errorf("to be indexed: %+v, %v", res, err)
+	}
+}
+
+func TestNearDuplicates(t *testing.T) {
+	ctx := t.Context()
+	b := newBench(t)
+	one, two := b.file(t, "one.md", leave), b.file(t, "two.md", strings.Replace(leave, "three days", "four days", 1))
+	for _, it := range []ingest.Item{one, two} {
+		if res, err := b.pipe.Ingest(ctx, "c", it, nil); err != nil || res.Status != ingest.Ingested {
+			t.Fatalf("%+v, %v", res, err)
+		}
+	}
+	for it, other := range map[ingest.Item]ingest.Item{one: two, two: one} {
+		near := b.report(t, it.Path).NearDuplicates
+		if len(near) != 1 || near[0].Path != other.Path || near[0].Similarity < clean.NearDuplicateFrom {
+			t.Errorf("%s: near duplicates %+v", it.Path, near)
+		}
+	}
+	b.set(t, "near_duplicates", "refuse")
+	three := b.file(t, "three.md", strings.Replace(leave, "two weeks", "a fortnight", 1))
+	if _, err := b.pipe.Ingest(ctx, "c", three, nil); !errors.Is(err, ingest.ErrNearDuplicate) {
+		t.Errorf("refused: %v", err)
+	}
+	if r := b.report(t, three.Path); r.Status != ingest.Failed || !strings.Contains(r.Error, "one.md") && !strings.Contains(r.Error, "two.md") {
+		t.Errorf("report on what was refused: %+v", r)
+	}
+	failed, err := ingest.FailedReports(ctx, b.store, "c")
+	if err != nil || len(failed) != 1 || failed[0].Path != three.Path {
+		t.Errorf("failed: %+v, %v", failed, err)
+	}
+}
+
+func TestCleaning(t *testing.T) {
+	ctx := t.Context()
+	b := newBench(t)
+	noise := `| . ; ~ _ l i " ' | -- . , : | / \ ~ = . i ' " ;; | _ - . l ,`
+	it := b.file(t, "note.txt", leave+"\n\n"+noise+"\n\nAsk ann@example.com or ring 13812345678.\n")
+	if _, err := b.pipe.Ingest(ctx, "c", it, nil); err != nil {
+		t.Fatal(err)
+	}
+	r := b.report(t, it.Path)
+	if len(r.Cleaning.Dropped) != 1 || r.Cleaning.Dropped[0].Reason != "noise" || len(r.Cleaning.Private) != 2 || len(r.Stages) != 5 || r.Language != "en" {
+		t.Errorf("report %+v", r)
+	}
+	text := func() string {
+		t.Helper()
+		doc, err := b.store.DocumentByPath(ctx, "c", it.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := b.store.Content(ctx, doc.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return content.Text
+	}
+	if got := text(); strings.Contains(got, "~ _") || !strings.Contains(got, "ann@example.com") {
+		t.Errorf("text %q", got)
+	}
+	b.set(t, "private.email", "mask")
+	if res, err := b.pipe.Ingest(ctx, "c", it, nil); err != nil || res.Status != ingest.Ingested {
+		t.Fatalf("after a change of the settings: %+v, %v", res, err)
+	}
+	if got := text(); !strings.Contains(got, "***@*******.*** or ring 13812345678") {
+		t.Errorf("masked text %q", got)
+	}
+	b.set(t, "private.phone", "refuse")
+	if _, err := b.pipe.Ingest(ctx, "c", it, nil); !errors.Is(err, clean.ErrRefused) {
+		t.Errorf("refused: %v", err)
+	}
+	if r := b.report(t, it.Path); r.Status != ingest.Failed || !strings.Contains(r.Error, "phone number") || len(r.Cleaning.Private) != 2 {
+		t.Errorf("report %+v", r)
+	}
+	if _, err := ingest.ReadReport(ctx, b.store, "c", "none"); !errors.Is(err, retriever.ErrNotFound) {
+		t.Errorf("no such report: %v", err)
+	}
+}
