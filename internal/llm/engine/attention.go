@@ -7,6 +7,31 @@ import (
 	"docent/internal/tensor"
 )
 
+// tileRows is about how many queries of one head of keys are attended to together: those of all its heads, for
+// some tokens.
+const tileRows = 48
+
+// tile is tokens of one chunk whose attention is computed together, for each head of keys.
+type tile struct {
+	chunk       int
+	row, tokens int // the first one's row of the step
+	pos         int // the first one's place
+}
+
+// tiles cuts a step's rows up, the longest work first.
+func (m *Model) tiles(s *state, chunks []chunk) {
+	most := max(1, tileRows*m.params.kvHeads/m.params.heads)
+	s.tiles = s.tiles[:0]
+	row := 0
+	for i, c := range chunks {
+		for at := 0; at < len(c.tokens); at += most {
+			s.tiles = append(s.tiles, tile{i, row + at, min(most, len(c.tokens)-at), c.seq.n + at})
+		}
+		row += len(c.tokens)
+	}
+	slices.SortStableFunc(s.tiles, func(a, b tile) int { return (b.pos+1)*b.tokens - (a.pos+1)*a.tokens })
+}
+
 // attention sets the rows of dst to what layer l's attention makes of those of h, which may be the same,
 // and keeps their keys and values.
 func (m *Model) attention(s *state, l int, dst, h []float32, chunks []chunk) {
@@ -15,29 +40,25 @@ func (m *Model) attention(s *state, l int, dst, h []float32, chunks []chunk) {
 	q, kk, vv, att := grow(&s.q, n*qn), grow(&s.kk, n*kn), grow(&s.vv, n*kn), grow(&s.att, n*qn)
 	m.mul(s, h, n, out{y.q, q}, out{y.k, kk}, out{y.v, vv})
 	rope := slices.Index(m.ropes, y.rope)
-	s.pool.run(split(n, 16), func(_, part int) {
+	s.pool.run(split(n, 16), func(w, part int) {
+		tmp := grow(&s.work[w].halves, hd)
 		for i := part * 16; i < min(n, part*16+16); i++ {
 			for j := range p.heads {
 				m.turn(s, q[i*qn+j*hd:][:hd], y, y.qNorm, j, rope, i)
 			}
+			seq, pos := chunks[s.owner[i]].seq, s.pos[i]
+			page := &seq.table[pos/blockTokens].page
 			for j := range p.kvHeads {
-				m.turn(s, kk[i*kn+j*hd:][:hd], y, y.kNorm, j, rope, i)
+				key := kk[i*kn+j*hd:][:hd]
+				m.turn(s, key, y, y.kNorm, j, rope, i)
+				m.layout.put(page, l, j, pos%blockTokens, key, vv[i*kn+j*hd:][:hd], tmp)
 			}
 		}
 	})
-	row := 0
-	for _, c := range chunks {
-		start, rows := len(c.seq.tokens), len(c.tokens)
-		for i := range rows {
-			for j := range p.kvHeads {
-				at := (j*c.seq.room + start + i) * hd
-				copy(c.seq.k[l][at:], kk[(row+i)*kn+j*hd:][:hd])
-				copy(c.seq.v[l][at:], vv[(row+i)*kn+j*hd:][:hd])
-			}
-		}
-		m.attend(s, c.seq, l, att[row*qn:], q[row*qn:], start, rows)
-		row += rows
-	}
+	s.pool.run(len(s.tiles)*p.kvHeads, func(w, part int) {
+		t := &s.tiles[part/p.kvHeads]
+		m.attend(&s.work[w], chunks[t.chunk].seq, t, l, part%p.kvHeads, att, q)
+	})
 	m.mul(s, att, n, out{y.o, dst})
 }
 
@@ -52,87 +73,79 @@ func (m *Model) turn(s *state, x []float32, y *layer, norms []norm, head, rope, 
 	}
 }
 
-// attend sets att to what the queries of n tokens, the first at place start, read from the layer's cache
-// of their sequence.
-func (m *Model) attend(s *state, c *sequence, l int, att, q []float32, start, n int) {
+// workspace is a worker's buffers of attention.
+type workspace struct {
+	halves                            []uint16
+	q, keys, values, scores, acc, add []float32
+	top, sum                          []float32 // by row
+}
+
+// attend computes, for the tokens of a tile, the attention of the heads that share a head of keys. It goes
+// through the sequence's blocks and keeps, for each row, the largest score so far and sums relative to it
+// (Milakov and Gimelshein 2018; FlashAttention, Dao et al. 2022). A row takes the same steps whatever the
+// tile.
+func (m *Model) attend(b *workspace, seq *sequence, t *tile, l, head int, att, q []float32) {
 	p := &m.params
-	hd, group, window := p.headDim, p.heads/p.kvHeads, m.layers[l].window
-	if n == 1 {
-		s.pool.run(p.heads*n, func(w, part int) {
-			i, h := part/p.heads, part%p.heads
-			to := start + i + 1
-			from := 0
+	hd, group, window, wide := p.headDim, p.heads/p.kvHeads, m.layers[l].window, m.layout.padded()
+	rows, qn := t.tokens*group, p.heads*p.headDim
+	queries := grow(&b.q, rows*hd)
+	for r := range rows {
+		copy(queries[r*hd:(r+1)*hd], q[(t.row+r/group)*qn+(head*group+r%group)*hd:])
+	}
+	scores, acc, add := grow(&b.scores, rows*blockTokens), grow(&b.acc, rows*wide), grow(&b.add, rows*wide)
+	top, sum := grow(&b.top, rows), grow(&b.sum, rows)
+	clear(acc)
+	clear(sum)
+	for r := range top {
+		top[r] = float32(math.Inf(-1))
+	}
+	keys, values := grow(&b.keys, blockTokens*hd), grow(&b.values, blockTokens*wide)
+	first := 0
+	if window > 0 {
+		first = max(0, t.pos-window+1) / blockTokens
+	}
+	scale := p.attnScale
+	if p.attnCap > 0 {
+		scale = 1
+	}
+	for i := first; i <= (t.pos+t.tokens-1)/blockTokens; i++ {
+		page := &seq.table[i].page
+		tensor.MulRows(scores, blockTokens, queries, hd, rows, m.layout.keysOf(keys, page, l, head), blockTokens, blockTokens, hd)
+		for r := range rows {
+			row := scores[r*blockTokens : (r+1)*blockTokens]
+			pos := t.pos + r/group - i*blockTokens // of the query, from the block's start
+			lo, hi := 0, min(blockTokens, pos+1)
 			if window > 0 {
-				from = max(0, to-window)
+				lo = max(0, pos-window+1)
 			}
-			keys := c.k[l][(h/group*c.room+from)*hd:]
-			values := c.v[l][(h/group*c.room+from)*hd:]
-			scores := grow(&s.scores[w], to-from)
-			at := (i*p.heads + h) * hd
-			tensor.Dots(scores, q[at:at+hd], keys)
-			m.weigh(scores)
-			read(att[at:at+hd], hd, scores, len(scores), 1, values, hd, len(scores))
-		})
-		return
-	}
-	length := start + n
-	width := tensor.PanelWidth()
-	padded := split(length, width) * width
-	each := tensor.PackedLen(length, hd)
-	keys := grow(&s.keys, p.kvHeads*each)
-	s.pool.run(p.kvHeads, func(_, h int) {
-		tensor.PackInto(keys[h*each:], c.k[l][h*c.room*hd:], hd, length, hd)
-	})
-	blocks := split(n, queryBlock)
-	s.pool.run(p.heads*blocks, func(w, part int) {
-		h, b := part%p.heads, blocks-1-part/p.heads // long ones first
-		first := b * queryBlock
-		rows := min(queryBlock, n-first)
-		last := start + first + rows // places that the block's last query sees
-		scores := grow(&s.scores[w], queryBlock*padded)
-		at := (first*p.heads + h) * hd
-		panels := split(last, width) * width
-		tensor.MulPacked(scores, padded, q[at:], p.heads*hd, rows, keys[h/group*each:], min(panels, length), hd)
-		for i := range rows {
-			row := scores[i*padded:][:last]
-			to := start + first + i + 1
-			from := 0
-			if window > 0 {
-				from = max(0, to-window)
+			if lo >= hi {
+				clear(row)
+				continue
 			}
-			clear(row[:from])
-			m.weigh(row[from:to])
-			clear(row[to:])
-		}
-		read(att[at:], p.heads*hd, scores, padded, rows, c.v[l][h/group*c.room*hd:], hd, last)
-	})
-}
-
-// weigh turns products into weights that sum to 1.
-func (m *Model) weigh(scores []float32) {
-	if c := m.params.attnCap; c > 0 {
-		for i, x := range scores {
-			scores[i] = c * float32(math.Tanh(float64(x*m.params.attnScale/c)))
-		}
-		tensor.Softmax(scores, 1)
-		return
-	}
-	tensor.Softmax(scores, m.params.attnScale)
-}
-
-// read sets rows of dst, stride values apart, to sums of n values weighted by rows of scores.
-func read(dst []float32, stride int, scores []float32, ld, rows int, values []float32, hd, n int) {
-	if hd%tensor.PanelWidth() == 0 {
-		tensor.MulRows(dst, stride, scores, ld, rows, values, hd, hd, n)
-		return
-	}
-	for i := range rows {
-		row := dst[i*stride:][:hd]
-		clear(row)
-		for j, w := range scores[i*ld:][:n] {
-			if w != 0 {
-				tensor.Axpy(row, values[j*hd:(j+1)*hd], w)
+			clear(row[:lo])
+			clear(row[hi:])
+			row = row[lo:hi]
+			if c := p.attnCap; c > 0 {
+				for j, x := range row {
+					row[j] = c * float32(math.Tanh(float64(x*p.attnScale/c)))
+				}
 			}
+			if most := tensor.Max(row); most > top[r] {
+				if sum[r] > 0 {
+					shrink := float32(math.Exp(float64((top[r] - most) * scale)))
+					tensor.Scale(acc[r*wide:(r+1)*wide], shrink)
+					sum[r] *= shrink
+				}
+				top[r] = most
+			}
+			sum[r] += tensor.ExpSum(row, top[r], scale)
 		}
+		tensor.MulRows(add, wide, scores, blockTokens, rows, m.layout.valuesOf(values, page, l, head), wide, wide, blockTokens)
+		tensor.Axpy(acc, add, 1)
+	}
+	for r := range rows {
+		dst := att[(t.row+r/group)*qn+(head*group+r%group)*hd:][:hd]
+		copy(dst, acc[r*wide:])
+		tensor.Scale(dst, 1/sum[r])
 	}
 }

@@ -1,80 +1,53 @@
 package engine
 
 import (
-	"context"
 	"math"
 
 	"docent/internal/tensor"
 )
 
 const (
-	batch      = 512 // most rows of a step
-	queryBlock = 32  // queries whose attention is computed together
+	batch     = 512 // most rows of a step
+	logitRows = 16  // rows whose logits are computed together
 )
 
-// sequence is a text whose keys and values are kept.
-type sequence struct {
-	tokens []int32     // whose keys and values are in the cache
-	room   int         // tokens the cache has place for
-	k, v   [][]float32 // by layer, head after head, each with room for all tokens
-}
-
-// chunk is what a step computes of one sequence: tokens that follow those it holds.
+// chunk is what a step computes of one sequence: tokens that follow those it holds, for which it has room.
+// The logits of the last of them are given to deliver, a row at a time in any order and by several goroutines
+// at once; a row is only lent.
 type chunk struct {
-	seq    *sequence
-	tokens []int32
-	logits int // of how many of the last tokens the logits are wanted
+	seq     *sequence
+	tokens  []int32
+	logits  int // how many
+	skip    int // what deliver calls the first of them
+	deliver func(i int, logits []float32)
 }
 
 // state is the buffers of a step. Rows of all its chunks lie one after the other.
 type state struct {
-	pool *pool
-	pos  []int // of each row in its sequence
+	pool  *pool
+	pos   []int // of each row in its sequence
+	owner []int // of each row, its chunk
+	tiles []tile
+	work  []workspace // by worker
 
 	x, h, q, kk, vv, att, gate, up []float32
 	side                           []float32 // of attention, where the stream takes it later
 	routes                         routes
 	cos, sin                       [][]float32 // by rope
-	keys                           []float32   // of a layer, packed
-	scores                         [][]float32 // by worker
 	rows                           tensor.QRows
 	products                       []tensor.QScratch // by worker
+	wanted                         []int             // rows whose logits are
 	logits                         []float32
 }
 
 func (m *Model) newState() *state {
-	s := &state{pool: newPool(m.cfg.Threads)}
-	s.scores, s.products = make([][]float32, m.cfg.Threads), make([]tensor.QScratch, m.cfg.Threads)
-	s.cos, s.sin = make([][]float32, len(m.ropes)), make([][]float32, len(m.ropes))
-	return s
+	return &state{
+		pool: newPool(m.cfg.Threads), work: make([]workspace, m.cfg.Threads), products: make([]tensor.QScratch, m.cfg.Threads),
+		cos: make([][]float32, len(m.ropes)), sin: make([][]float32, len(m.ropes)),
+	}
 }
 
 func (s *state) close() { s.pool.close() }
-
-func (m *Model) newSequence() *sequence {
-	return &sequence{k: make([][]float32, len(m.layers)), v: make([][]float32, len(m.layers))}
-}
-
-// reserve makes room for n tokens.
-func (m *Model) reserve(s *sequence, n int) {
-	if n <= s.room {
-		return
-	}
-	room := min(m.cfg.Context, max(n, 2*s.room, 256))
-	hd, kv := m.params.headDim, m.params.kvHeads
-	for _, cache := range [][][]float32{s.k, s.v} {
-		for l := range cache {
-			grown := make([]float32, kv*room*hd)
-			for h := range kv {
-				if len(s.tokens) > 0 {
-					copy(grown[h*room*hd:], cache[l][h*s.room*hd:][:len(s.tokens)*hd])
-				}
-			}
-			cache[l] = grown
-		}
-	}
-	s.room = room
-}
 
 // grow makes b n values long; they are not kept. It takes some more, since contexts grow by one.
 func grow[T any](b *[]T, n int) []T {
@@ -85,28 +58,29 @@ func grow[T any](b *[]T, n int) []T {
 	return *b
 }
 
-// step computes chunks of different sequences together and returns the logits that are wanted, one row of
-// the vocabulary's size each, in the order of the chunks. The result belongs to the state. It looks at ctx
-// between layers; when it ends early, the sequences hold what they held before.
+// step computes chunks of different sequences together. It asks abort between layers; when that is so, it
+// returns false, and the sequences hold what they held before.
 //
 // A row's result does not depend on the other rows of the step, to the last bit.
-func (m *Model) step(ctx context.Context, s *state, chunks []chunk) ([]float32, error) {
+func (m *Model) step(s *state, chunks []chunk, abort func() bool) bool {
 	p := &m.params
-	n, wanted := 0, 0
-	s.pos = s.pos[:0]
-	for _, c := range chunks {
-		m.reserve(c.seq, len(c.seq.tokens)+len(c.tokens))
-		for i := range c.tokens {
-			s.pos = append(s.pos, len(c.seq.tokens)+i)
+	s.pos, s.owner, s.wanted = s.pos[:0], s.owner[:0], s.wanted[:0]
+	for i, c := range chunks {
+		for j := range c.tokens {
+			if j >= len(c.tokens)-c.logits {
+				s.wanted = append(s.wanted, len(s.pos))
+			}
+			s.pos, s.owner = append(s.pos, c.seq.n+j), append(s.owner, i)
 		}
-		n, wanted = n+len(c.tokens), wanted+c.logits
 	}
+	n := len(s.pos)
 	x, h := grow(&s.x, n*p.dim), grow(&s.h, n*p.dim)
 	m.embedRows(s, x, h, chunks)
 	m.turns(s)
+	m.tiles(s, chunks)
 	for l := range m.layers {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if abort() {
+			return false
 		}
 		y := &m.layers[l]
 		m.norms(s, h, x, y.attnNorm, n)
@@ -121,27 +95,32 @@ func (m *Model) step(ctx context.Context, s *state, chunks []chunk) ([]float32, 
 		m.add(s, x, h, y.attnPost, n)
 		m.feedForward(s, y, x, n)
 	}
-	row, kept := 0, 0
+	for at := 0; at < len(s.wanted); at += logitRows {
+		m.deliver(s, chunks, s.wanted[at:min(len(s.wanted), at+logitRows)])
+	}
 	for _, c := range chunks {
-		c.seq.tokens = append(c.seq.tokens, c.tokens...)
-		row += len(c.tokens)
-		copy(x[kept*p.dim:], x[(row-c.logits)*p.dim:row*p.dim])
-		kept += c.logits
+		c.seq.n += len(c.tokens)
 	}
-	if wanted == 0 {
-		return nil, nil
+	return true
+}
+
+// deliver computes the logits of some rows and gives them to their chunks.
+func (m *Model) deliver(s *state, chunks []chunk, rows []int) {
+	d, v := m.params.dim, m.params.vocab
+	h, logits := s.h[:len(rows)*d], grow(&s.logits, len(rows)*v)
+	for i, row := range rows {
+		m.norm(h[i*d:(i+1)*d], s.x[row*d:(row+1)*d], m.final)
 	}
-	m.norms(s, h[:wanted*p.dim], x, m.final, wanted)
-	logits := grow(&s.logits, wanted*p.vocab)
-	m.mul(s, h, wanted, out{m.output, logits})
-	if c := p.finalCap; c > 0 {
-		m.each(s, len(logits), func(from, to int) {
-			for i, v := range logits[from:to] {
-				logits[from+i] = c * float32(math.Tanh(float64(v/c)))
+	m.mul(s, h, len(rows), out{m.output, logits})
+	s.pool.run(len(rows), func(_, i int) {
+		c, own := &chunks[s.owner[rows[i]]], logits[i*v:(i+1)*v]
+		if limit := m.params.finalCap; limit > 0 {
+			for j, x := range own {
+				own[j] = limit * float32(math.Tanh(float64(x/limit)))
 			}
-		})
-	}
-	return logits, nil
+		}
+		c.deliver(c.skip+s.pos[rows[i]]-c.seq.n-len(c.tokens)+c.logits, own)
+	})
 }
 
 // embedRows sets rows of x to the embeddings of the chunks' tokens; one row of h is used.

@@ -81,50 +81,55 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 	if err := opts.validate(); err != nil {
 		return res, err
 	}
-	s, err := m.take(ctx)
-	if err != nil {
-		return res, err
-	}
-	defer func() { m.slots <- s }()
 	limit := m.cfg.Context - len(prompt)
 	if opts.MaxTokens > 0 {
 		limit = min(limit, opts.MaxTokens)
 	}
-	start := time.Now()
-	logits, reused, err := m.prefill(ctx, s, prompt)
-	if err != nil {
+	r := m.newRequest(prompt)
+	var logits []float32
+	r.deliver = func(_ int, row []float32) { logits = append(logits[:0], row...) }
+	if err := m.sched.submit(ctx, r); err != nil {
 		return res, err
 	}
-	res.Reused, res.PromptTime = reused, time.Since(start)
-	start = time.Now()
+	defer m.sched.leave(r)
+	if err := r.wait(ctx); err != nil {
+		return res, err
+	}
+	start := time.Now()
+	res.Reused, res.PromptTime = r.reused, start.Sub(r.start)
 	defer func() { res.Time = time.Since(start) }()
 	choose := m.sampler(opts)
-	for past := prompt[:len(prompt):len(prompt)]; ; {
-		id, err := choose.next(logits, past, limit-res.Completion)
+	for {
+		r.known = len(r.tokens)
+		id, err := choose.next(logits, r.tokens, limit-res.Completion)
 		if err != nil {
 			return res, err
 		}
-		past, res.LogProbs = append(past, id), choose.probs
+		res.LogProbs = choose.probs
 		res.Completion++
 		more, err := emit(id)
 		if err != nil {
 			return res, err
 		}
-		if !more {
-			res.Reason = "stop"
-			return res, nil
-		}
-		if choose.done() {
+		if !more || choose.done() {
 			res.Reason = "stop"
 			return res, nil
 		}
 		if res.Completion >= limit {
 			return res, nil
 		}
-		if logits, err = m.step(ctx, s, []chunk{{m.seq, past[len(past)-1:], 1}}); err != nil {
+		r.tokens = append(r.tokens, id)
+		r.sure = len(r.tokens)
+		m.sched.advance(r)
+		if err := r.wait(ctx); err != nil {
 			return res, err
 		}
 	}
+}
+
+// newRequest is one that computes a prompt and wants the logits of its last token.
+func (m *Model) newRequest(prompt []int32) *request {
+	return &request{tokens: append(make([]int32, 0, len(prompt)+64), prompt...), sure: len(prompt), known: len(prompt), logits: 1}
 }
 
 // sampler chooses the tokens of a call.
@@ -138,28 +143,37 @@ func (m *Model) sampler(opts Options) *sampler {
 
 // Logits computes the logits after each token of a prompt: len(prompt) rows of the vocabulary's size.
 func (m *Model) Logits(ctx context.Context, prompt []int32) ([][]float32, error) {
-	if err := m.check(prompt); err != nil {
+	out := make([][]float32, len(prompt))
+	r := m.newRequest(prompt)
+	r.fresh, r.logits = true, len(prompt)
+	r.deliver = func(i int, row []float32) { out[i] = slices.Clone(row) }
+	if err := m.once(ctx, r); err != nil {
 		return nil, err
-	}
-	s, err := m.take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { m.slots <- s }()
-	m.seq.tokens = m.seq.tokens[:0]
-	var out [][]float32
-	for at := 0; at < len(prompt); at += batch {
-		part := prompt[at:min(len(prompt), at+batch)]
-		logits, err := m.step(ctx, s, []chunk{{m.seq, part, len(part)}})
-		if err != nil {
-			return nil, err
-		}
-		for range part {
-			out = append(out, append([]float32(nil), logits[:m.params.vocab]...))
-			logits = logits[m.params.vocab:]
-		}
 	}
 	return out, nil
+}
+
+// Next computes the logits of the token that follows a prompt.
+func (m *Model) Next(ctx context.Context, prompt []int32) ([]float32, error) {
+	var out []float32
+	r := m.newRequest(prompt)
+	r.deliver = func(_ int, row []float32) { out = slices.Clone(row) }
+	if err := m.once(ctx, r); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// once computes a request that has one answer.
+func (m *Model) once(ctx context.Context, r *request) error {
+	if err := m.check(r.tokens); err != nil {
+		return err
+	}
+	if err := m.sched.submit(ctx, r); err != nil {
+		return err
+	}
+	defer m.sched.leave(r)
+	return r.wait(ctx)
 }
 
 func (m *Model) check(prompt []int32) error {
@@ -175,42 +189,6 @@ func (m *Model) check(prompt []int32) error {
 		}
 	}
 	return nil
-}
-
-// take waits for the state; who takes it puts it back.
-func (m *Model) take(ctx context.Context) (*state, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	select {
-	case s, ok := <-m.slots:
-		if !ok {
-			return nil, ErrClosed
-		}
-		return s, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// prefill computes what the kept sequence does not hold of a prompt, the last token always.
-func (m *Model) prefill(ctx context.Context, s *state, prompt []int32) (logits []float32, reused int, err error) {
-	for reused < min(len(m.seq.tokens), len(prompt)-1) && m.seq.tokens[reused] == prompt[reused] {
-		reused++
-	}
-	m.seq.tokens = m.seq.tokens[:reused]
-	m.reserve(m.seq, len(prompt))
-	for at := reused; at < len(prompt); at += batch {
-		end := min(len(prompt), at+batch)
-		c := chunk{seq: m.seq, tokens: prompt[at:end]}
-		if end == len(prompt) {
-			c.logits = 1
-		}
-		if logits, err = m.step(ctx, s, []chunk{c}); err != nil {
-			return nil, reused, err
-		}
-	}
-	return logits, reused, nil
 }
 
 // cutter ends a text before the first of some strings and holds back what may be the start of one.
@@ -262,18 +240,4 @@ func (c *cutter) flush() string {
 	out := c.held
 	c.held = ""
 	return out
-}
-
-// Next computes the logits of the token that follows a prompt.
-func (m *Model) Next(ctx context.Context, prompt []int32) ([]float32, error) {
-	if err := m.check(prompt); err != nil {
-		return nil, err
-	}
-	s, err := m.take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { m.slots <- s }()
-	logits, _, err := m.prefill(ctx, s, prompt)
-	return append([]float32(nil), logits...), err
 }

@@ -76,7 +76,7 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := readGolden(t, path)
 			for _, exact := range []bool{true, false} {
-				m, err := engine.Open("testdata/"+name+".gguf", engine.Config{Exact: exact, Threads: 2})
+				m, err := engine.Open("testdata/"+name+".gguf", engine.Config{Exact: exact, Cache: engine.CacheF32, Threads: 2})
 				if err != nil {
 					t.Fatal(err)
 				}

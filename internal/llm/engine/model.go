@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"sync"
 
 	"docent/internal/llm/gguf"
 	"docent/internal/tensor"
@@ -26,9 +27,14 @@ type Config struct {
 	// Context is the most tokens of a prompt and its answer; 0 means 4096, or what the model was trained
 	// for where that is less.
 	Context int
-	Threads int   // 0 means one for each processor
-	Memory  int64 // the most bytes for weights, cache and buffers; 0 means no limit
-	Exact   bool  // activations stay in float32: several times slower, for comparisons
+	// CacheTokens is how many tokens' keys and values are kept, for all requests together, and those of earlier
+	// ones for others that begin alike; at least Context. 0 means twice Context, or as much as Memory allows.
+	CacheTokens int
+	Cache       CacheType // how keys and values are kept
+	Parallel    int       // the most requests that are computed together, others wait; 0 means 8
+	Threads     int       // 0 means one for each processor
+	Memory      int64     // the most bytes for weights, cache and buffers; 0 means no limit
+	Exact       bool      // activations stay in float32: several times slower, for comparisons
 
 	Logger *slog.Logger // nil discards
 }
@@ -63,9 +69,12 @@ type Model struct {
 	layers []layer
 	vocab  *vocabulary
 	ropes  []*rope
-	slots  chan *state // holds the one state when nobody computes
-	seq    *sequence   // the last one; whoever has the state may use it
 	tmpl   *template
+	layout layout // of the cache's blocks
+	blocks int    // of the cache
+	window int    // the widest of the layers'; 0: one sees all
+	sched  *scheduler
+	closed sync.Once
 }
 
 // Open opens a model file; of a split model, any part.
@@ -90,7 +99,7 @@ func New(f *gguf.File, cfg Config) (*Model, error) {
 	if cfg.Threads <= 0 {
 		cfg.Threads = runtime.GOMAXPROCS(0)
 	}
-	m := &Model{cfg: cfg, file: f, slots: make(chan *state, 1)}
+	m := &Model{cfg: cfg, file: f}
 	if err := m.readParams(); err != nil {
 		return nil, err
 	}
@@ -98,11 +107,10 @@ func New(f *gguf.File, cfg Config) (*Model, error) {
 		m.cfg.Context = 4096
 	}
 	m.cfg.Context = min(m.cfg.Context, m.params.train)
-	if need := m.Memory(); cfg.Memory > 0 && need.Total() > cfg.Memory {
-		return nil, fmt.Errorf("%w: it needs %s (weights %s, %d tokens of context %s, buffers %s), the limit is %s; choose a smaller file or context",
-			ErrMemory, mib(need.Total()), mib(need.Weights), m.cfg.Context, mib(need.Cache), mib(need.Buffers), mib(cfg.Memory))
-	}
 	if err := m.readTensors(); err != nil {
+		return nil, err
+	}
+	if err := m.size(); err != nil {
 		return nil, err
 	}
 	if err := m.readVocabulary(); err != nil {
@@ -111,47 +119,81 @@ func New(f *gguf.File, cfg Config) (*Model, error) {
 	if err := m.readTemplate(); err != nil {
 		return nil, err
 	}
-	m.seq = m.newSequence()
-	m.slots <- m.newState()
+	for i, y := range m.layers {
+		if y.window == 0 || i == 0 {
+			m.window = y.window
+		}
+		if y.window == 0 {
+			break
+		}
+		m.window = max(m.window, y.window)
+	}
+	m.sched = m.newScheduler()
 	return m, nil
+}
+
+// size settles the cache, within the limit on memory.
+func (m *Model) size() error {
+	c, p := &m.cfg, &m.params
+	if c.Parallel <= 0 {
+		c.Parallel = 8
+	}
+	if c.CacheTokens > 0 && c.CacheTokens < c.Context {
+		return fmt.Errorf("%w: a cache of %d tokens cannot hold a context of %d", ErrMemory, c.CacheTokens, c.Context)
+	}
+	m.layout = layout{kind: c.Cache, layers: p.layers, heads: p.kvHeads, hd: p.headDim}
+	least := split(c.Context, blockTokens)
+	m.blocks = 2 * least
+	if c.CacheTokens > 0 {
+		m.blocks = split(c.CacheTokens, blockTokens)
+	}
+	need := m.Memory()
+	if over := need.Total() - c.Memory; c.Memory > 0 && over > 0 && c.CacheTokens == 0 {
+		m.blocks = max(least, m.blocks-int((over+m.layout.bytes()-1)/m.layout.bytes()))
+		need = m.Memory()
+	}
+	if c.Memory > 0 && need.Total() > c.Memory {
+		return fmt.Errorf("%w: it needs %s (weights %s, a cache of %d tokens %s, buffers %s), the limit is %s; choose a smaller file, a smaller context or a cache in q8_0",
+			ErrMemory, mib(need.Total()), mib(need.Weights), m.blocks*blockTokens, mib(need.Cache), mib(need.Buffers), mib(c.Memory))
+	}
+	return nil
 }
 
 func mib(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 
-// Close waits for the call in progress and lets go of the file.
-func (m *Model) Close() error {
-	s, ok := <-m.slots
-	if !ok {
-		return nil
-	}
-	close(m.slots)
-	s.close()
-	return m.file.Close()
+// Close waits for the calls in progress and lets go of the file. Calls that come later get ErrClosed.
+func (m *Model) Close() (err error) {
+	m.closed.Do(func() {
+		m.sched.close()
+		err = m.file.Close()
+	})
+	return err
 }
 
 // Memory is what a model needs, in bytes.
 type Memory struct {
 	Weights int64 // the file; it is mapped, so the system may drop and read again parts of it
-	Cache   int64 // keys and values of a full context
+	Cache   int64 // keys and values, when all of the cache is in use
 	Buffers int64
 }
 
 // Total is the sum.
 func (n Memory) Total() int64 { return n.Weights + n.Cache + n.Buffers }
 
-// Memory estimates what the model needs with a full context.
+// Memory estimates the most that the model needs.
 func (m *Model) Memory() Memory {
 	p := m.params
-	cache := 2 * 4 * int64(p.layers) * int64(p.kvHeads) * int64(p.headDim) * int64(m.cfg.Context)
-	rows := int64(min(batch, m.cfg.Context))
-	width := int64(4*p.dim + 2*p.heads*p.headDim + 2*p.kvHeads*p.headDim + 2*max(p.ff, p.expertFF, p.sharedFF))
+	ff := max(p.ff, p.expertFF, p.sharedFF)
+	width := 4*p.dim + 2*p.heads*p.headDim + 2*p.kvHeads*p.headDim + 2*ff
+	width += max(p.dim, ff, p.heads*p.headDim) / 2 // in 8 bits, with scales and sums
 	if p.experts > 0 {
-		width += int64(2*p.dim + p.experts)
+		width += 2*p.dim + p.experts
 	}
-	panel := int64(m.cfg.Threads) * int64(2*tensor.PanelWidth()) * int64(max(p.dim, p.ff, p.heads*p.headDim))
-	scores := int64(m.cfg.Threads) * (queryBlock + 1) * int64(m.cfg.Context+2*tensor.PanelWidth())
-	keys := int64(p.kvHeads) * int64(m.cfg.Context+tensor.PanelWidth()) * int64(p.headDim)
-	return Memory{Weights: m.file.Bytes(), Cache: cache, Buffers: 4 * (rows*width + panel + scores + keys + int64(p.vocab))}
+	worker := 2 * tensor.PanelWidth() * max(p.dim, ff, p.heads*p.headDim)
+	worker += max(tileRows, p.heads/p.kvHeads)*(2*m.layout.padded()+p.headDim+blockTokens) + 2*blockTokens*m.layout.padded()
+	logits := (logitRows + m.cfg.Parallel) * p.vocab
+	values := int64(batch)*int64(width) + int64(m.cfg.Threads)*int64(worker) + int64(logits)
+	return Memory{Weights: m.file.Bytes(), Cache: int64(m.blocks) * m.layout.bytes(), Buffers: 4 * values}
 }
 
 // Info describes a model.

@@ -1,0 +1,105 @@
+package tensor
+
+import (
+	"math"
+	"unsafe"
+)
+
+// attendKernels are the row operations of attention with a running softmax, and the conversions of keys and
+// values kept in half precision.
+type attendKernels struct {
+	max    func(x *float32, n int) float32
+	expSum func(x *float32, n int, top, scale float32) float32
+	scale  func(x *float32, n int, a float32)
+	widen  func(dst *float32, src *uint16, n int)
+	narrow func(dst *uint16, src *float32, n int)
+}
+
+var attendGeneric = attendKernels{maxGeneric, expSumGeneric, scaleGeneric, widenGeneric, narrowGeneric}
+
+// Max is the largest of x, -Inf of none.
+func Max(x []float32) float32 { return attendKernel().max(first(x), len(x)) }
+
+// ExpSum replaces x by exp(scale*(x-top)) and returns the sum. top must not be less than any of x, nor
+// scale negative.
+func ExpSum(x []float32, top, scale float32) float32 {
+	return attendKernel().expSum(first(x), len(x), top, scale)
+}
+
+// Scale multiplies x by a.
+func Scale(x []float32, a float32) { attendKernel().scale(first(x), len(x), a) }
+
+// Times sets dst to the products of the values of x and y.
+func Times(dst, x, y []float32) {
+	x, y = x[:len(dst)], y[:len(dst)]
+	if len(dst) > 0 {
+		active.times(first(dst), first(x), first(y), len(dst))
+	}
+}
+
+// WidenHalves sets dst to IEEE 754 halves, given by their bits.
+func WidenHalves(dst []float32, src []uint16) {
+	src = src[:len(dst)]
+	attendKernel().widen(first(dst), first(src), len(dst))
+}
+
+// NarrowHalves sets dst to the bits of the halves nearest to src, of two the even one. What is too large
+// for a half becomes the largest, 65504.
+func NarrowHalves(dst []uint16, src []float32) {
+	dst = dst[:len(src)]
+	attendKernel().narrow(first(dst), first(src), len(src))
+}
+
+func maxGeneric(x *float32, n int) float32 {
+	top := float32(math.Inf(-1))
+	for _, v := range unsafe.Slice(x, n) {
+		top = max(top, v)
+	}
+	return top
+}
+
+func expSumGeneric(x *float32, n int, top, scale float32) (sum float32) {
+	v := unsafe.Slice(x, n)
+	for i, x := range v {
+		e := exp((x - top) * scale)
+		v[i] = e
+		sum += e
+	}
+	return sum
+}
+
+func scaleGeneric(x *float32, n int, a float32) {
+	v := unsafe.Slice(x, n)
+	for i := range v {
+		v[i] *= a
+	}
+}
+
+func widenGeneric(dst *float32, src *uint16, n int) {
+	d := unsafe.Slice(dst, n)
+	for i, h := range unsafe.Slice(src, n) {
+		d[i] = halves[h]
+	}
+}
+
+func narrowGeneric(dst *uint16, src *float32, n int) {
+	d := unsafe.Slice(dst, n)
+	for i, x := range unsafe.Slice(src, n) {
+		d[i] = toHalf(x)
+	}
+}
+
+func toHalf(x float32) uint16 {
+	bits := math.Float32bits(x)
+	sign, size := uint16(bits>>16)&0x8000, bits&0x7fffffff
+	switch {
+	case size > 0x7f800000: // no number
+		return sign | 0x7e00
+	case size >= 0x477fe000: // 65504
+		return sign | 0x7bff
+	case size < 0x38800000: // below 2^-14 halves lie 2^-24 apart
+		return sign | uint16(math.RoundToEven(float64(math.Float32frombits(size))*(1<<24)))
+	}
+	size += 0xfff + size>>13&1
+	return sign | uint16((size-0x38000000)>>13)
+}

@@ -1,0 +1,38 @@
+//go:build !noasm
+
+package tensor
+
+//go:noescape
+func widenHalvesF16C(dst *float32, src *uint16, n int)
+
+//go:noescape
+func narrowHalvesF16C(dst *uint16, src *float32, n int)
+
+var (
+	attendAVX2   = attendKernels{maxOfAVX2, expSumAVX2, scaleByAVX2, widenF16C, narrowF16C}
+	attendAVX512 = attendKernels{maxOfAVX512, expSumAVX512, scaleByAVX512, widenF16C, narrowF16C}
+)
+
+// attendKernel is the implementation that goes with the active one. Every processor with AVX2 and FMA also
+// converts halves (F16C, since Haswell and Excavator).
+func attendKernel() *attendKernels {
+	switch active.nrF32 {
+	case avx512.nrF32:
+		return &attendAVX512
+	case avx2.nrF32:
+		return &attendAVX2
+	}
+	return &attendGeneric
+}
+
+func widenF16C(dst *float32, src *uint16, n int) {
+	whole := n &^ 7
+	widenHalvesF16C(dst, src, whole)
+	widenGeneric(at(dst, whole), at(src, whole), n-whole)
+}
+
+func narrowF16C(dst *uint16, src *float32, n int) {
+	whole := n &^ 7
+	narrowHalvesF16C(dst, src, whole)
+	narrowGeneric(at(dst, whole), at(src, whole), n-whole)
+}

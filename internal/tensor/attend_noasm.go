@@ -1,0 +1,5 @@
+//go:build !amd64 || noasm
+
+package tensor
+
+func attendKernel() *attendKernels { return &attendGeneric }
