@@ -97,6 +97,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// closeGrace is how long Close waits for indexes that are being merged.
+const closeGrace = 30 * time.Second
+
 // Close ends the use of the data directory. Calls that are under way may fail.
 func (s *Store) Close() error {
 	s.mu.Lock()
@@ -108,8 +111,11 @@ func (s *Store) Close() error {
 	indexes := s.indexes
 	s.indexes = nil
 	s.mu.Unlock()
-	s.cancel()
+	// A command that searched a large collection saves its index before it ends; the next one starts fast.
+	give := time.AfterFunc(closeGrace, s.cancel)
 	s.background.Wait()
+	give.Stop()
+	s.cancel()
 	for _, x := range indexes {
 		x.mu.Lock()
 		x.gone = true

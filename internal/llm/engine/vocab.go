@@ -2,10 +2,13 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
+	"docent/internal/llm/grammar"
 	"docent/internal/tokenizer"
 )
 
@@ -30,6 +33,9 @@ type vocabulary struct {
 	special  map[byte][]string // control and added tokens by their first byte, longest first
 	control  map[string]int32
 	names    []string
+
+	sort   sync.Once // makes sorted
+	sorted *grammar.Vocabulary
 }
 
 // textTokenizer is what is needed of internal/tokenizer.
@@ -113,6 +119,16 @@ func (m *Model) readVocabulary() error {
 	}
 	m.vocab = v
 	return nil
+}
+
+// Constrain makes the constraint that keeps one answer to a grammar. The first call sorts the vocabulary.
+func (m *Model) Constrain(g *grammar.Grammar) (*grammar.Matcher, error) {
+	v := m.vocab
+	if v == nil {
+		return nil, fmt.Errorf("%w: the file has no tokenizer", ErrUnsupported)
+	}
+	v.sort.Do(func() { v.sorted = grammar.NewVocabulary(v.pieces, slices.Sorted(maps.Keys(v.ends))) })
+	return g.Matcher(v.sorted), nil
 }
 
 func (v *vocabulary) addSpecial(t string, id int32) {

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"docent/internal/llm/engine"
 	"docent/internal/llm/gguf"
+	"docent/internal/llm/grammar"
 )
 
 // words is a byte-level vocabulary for the tiny model's 96 ids: letters, some words, and a chat's
@@ -23,6 +25,9 @@ func words() (tokens []string, types []int32, merges []string) {
 		tokens = append(tokens, string(c))
 	}
 	tokens = append(tokens, "Ġ", "Ċ", ".", "<", "|", ">", "_", "é", "Ã", "©", "y", "u", "s", "0", "1", "2")
+	for _, c := range `{}[]":,-\\3456789+/ETZ` {
+		tokens = append(tokens, string(c))
+	}
 	tokens = append(tokens, "th", "the", "Ġthe", "us", "er", "in")
 	tokens = slices.Compact(tokens)
 	seen := map[string]bool{}
@@ -197,5 +202,47 @@ func TestStop(t *testing.T) {
 	}
 	if got, _ := answer(whole + "!"); got != whole {
 		t.Errorf("held back for ever: %q, want %q", got, whole)
+	}
+}
+
+// TestConstrain: whatever a random model would say, its answer has the form.
+func TestConstrain(t *testing.T) {
+	m := open(t, speaking(t, ""), engine.Config{})
+	prompt, err := m.Encode("the thin user")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := grammar.Schema([]byte(`{"type": "object", "properties": {"the": {"type": "string", "maxLength": 9}, "n": {"type": "integer", "minimum": 1}}, "required": ["the", "n"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, g := range map[string]*grammar.Grammar{"schema": schema, "json": grammar.JSON(true)} {
+		for seed := range uint64(20) {
+			c, err := m.Constrain(g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			res, err := m.Generate(context.Background(), prompt, engine.Options{
+				Sampling: engine.Sampling{Temperature: float64(seed%3) * 0.8, Seed: seed}, MaxTokens: 40, Constraint: c,
+			}, func(s string) error {
+				b.WriteString(s)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := b.String(); !json.Valid([]byte(got)) || !g.Match(got) || res.Reason != "stop" {
+				t.Errorf("%s, seed %d: %q (%s)", name, seed, got, res.Reason)
+			}
+		}
+	}
+	g, err := grammar.Regex("日本")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := m.Constrain(g)
+	if _, err := m.Generate(context.Background(), prompt, engine.Options{Constraint: c}, nil); !errors.Is(err, grammar.ErrDeadEnd) {
+		t.Error("what the vocabulary cannot write:", err)
 	}
 }

@@ -1,0 +1,613 @@
+package grammar
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// jsonRules are the forms of JSON values. They are made anew for each grammar.
+type jsonRules struct {
+	any, object, array, str *rule
+}
+
+// blank is what may come between the parts of a value: none, a space, or a new line with some indentation.
+// It has an end, so that a model cannot write blanks for ever.
+var blank = alt{nil, literal(" "), seq{literal("\n"), repeat{literal(" "), 0, 16}}}
+
+// Characters of strings.
+var (
+	special  = unicodeSet([]runeRange{{0, 0x1F}, {'"', '"'}, {'\\', '\\'}})
+	ordinary = special.complement()
+	hex      = unicodeSet([]runeRange{{'0', '9'}, {'a', 'f'}, {'A', 'F'}})
+	digit    = set{{'0', '9'}}
+	// escape leaves out halves of characters (surrogates): an ordinary character says the same.
+	escape = seq{literal(`\`), alt{chars(`"\/bfnrt`), seq{literal("u"), alt{
+		seq{chars("0123456789abcefABCEF"), hex, hex, hex},
+		seq{chars("dD"), set{{'0', '7'}}, hex, hex},
+	}}}}
+	character = alt{ordinary, escape}
+)
+
+var (
+	fraction = seq{literal("."), repeat{digit, 1, 16}}
+	whole    = alt{literal("0"), seq{set{{'1', '9'}}, repeat{digit, 0, 15}}}
+	integer  = seq{optional(literal("-")), whole}
+	number   = seq{integer, optional(fraction), optional(seq{chars("eE"), optional(chars("+-")), repeat{digit, 1, 2}})}
+)
+
+// JSON is the form of any JSON value, or of objects only.
+func JSON(objectOnly bool) *Grammar {
+	r := newJSONRules()
+	e := Expr{r.any}
+	if objectOnly {
+		e = Expr{r.object}
+	}
+	g, err := Compile(e)
+	if err != nil {
+		panic("grammar: " + err.Error())
+	}
+	return g
+}
+
+// AnyJSON is the form of any JSON value.
+func AnyJSON() Expr { return Expr{newJSONRules().any} }
+
+func newJSONRules() jsonRules {
+	r := jsonRules{&rule{name: "value"}, &rule{name: "object"}, &rule{name: "array"}, &rule{name: "string"}}
+	r.str.body = seq{literal(`"`), repeat{character, 0, -1}, literal(`"`)}
+	r.object.body = list("{", "}", seq{r.str, blank, literal(":"), blank, r.any}, 0, -1)
+	r.array.body = list("[", "]", r.any, 0, -1)
+	r.any.body = alt{r.object, r.array, r.str, &rule{name: "number", body: number}, literal("true"), literal("false"), literal("null")}
+	return r
+}
+
+// list is min to max items between brackets, with commas.
+func list(open, end string, item node, min, max int) node {
+	var items node
+	if max != 0 {
+		rest := repeat{seq{blank, literal(","), blank, item}, 0, -1}
+		if min > 1 {
+			rest.min = min - 1
+		}
+		if max > 0 {
+			rest.max = max - 1
+		}
+		items = seq{item, rest}
+		if min == 0 {
+			items = optional(items)
+		}
+	}
+	return seq{literal(open), blank, items, blank, literal(end)}
+}
+
+// count reads a bound that is a number of things; absent is what stands for a missing one.
+func count(s *object, key string, absent int, path string) (int, error) {
+	v, ok := s.get(key)
+	if !ok {
+		return absent, nil
+	}
+	n, ok := v.(json.Number)
+	f, err := n.Float64()
+	if !ok || err != nil || f < 0 || f != float64(int64(f)) {
+		return 0, syntaxError("%s/%s: want a whole number", path, key)
+	}
+	return int(min(f, 1<<40)), nil
+}
+
+// countBounds reads a least and a most number; most is at most limit, and so is least, or it is an error.
+func countBounds(s *object, least, most, path string, limit int) (lo, hi int, err error) {
+	if lo, err = count(s, least, 0, path); err != nil {
+		return 0, 0, err
+	}
+	if hi, err = count(s, most, -1, path); err != nil {
+		return 0, 0, err
+	}
+	if lo > limit {
+		return 0, 0, fmt.Errorf("%s/%s: %w: %d, of at most %d", path, least, ErrTooLarge, lo, limit)
+	}
+	if hi >= 0 && hi < lo {
+		return 0, 0, fmt.Errorf("%s: %w: %s is %d and %s %d", path, ErrEmpty, least, lo, most, hi)
+	}
+	return lo, min(hi, limit), nil
+}
+
+func (b *schemaBuilder) object(s *object, path string, depth int) (node, error) {
+	props := &object{}
+	if v, ok := s.get("properties"); ok {
+		if props, ok = v.(*object); !ok {
+			return nil, syntaxError("%s/properties: not an object", path)
+		}
+	}
+	required := map[string]bool{}
+	if v, ok := s.get("required"); ok && v != true && v != false { // draft 3 has booleans
+		list, ok := v.([]any)
+		if !ok {
+			return nil, syntaxError("%s/required: not a list", path)
+		}
+		for _, x := range list {
+			name, ok := x.(string)
+			if !ok {
+				return nil, syntaxError("%s/required: want names", path)
+			}
+			required[name] = true
+		}
+	}
+	additional, open := s.get("additionalProperties")
+	if !open {
+		additional = len(props.keys) == 0
+	}
+	type member struct {
+		form     node
+		required bool
+	}
+	var members []member
+	add := func(name string, schema any, must bool) error {
+		v, err := b.value(schema, path+"/properties/"+name, depth)
+		if err != nil {
+			return err
+		}
+		if _, ok := v.(*rule); !ok { // it stands twice below
+			v = &rule{name: path + "/properties/" + name, body: v}
+		}
+		members = append(members, member{seq{literal(quote(name)), blank, literal(":"), blank, v}, must})
+		return nil
+	}
+	for _, name := range props.keys {
+		if props.values[name] == false && !required[name] {
+			continue
+		}
+		if err := add(name, props.values[name], required[name]); err != nil {
+			return nil, err
+		}
+	}
+	names := slices.Clone(props.keys)
+	for _, x := range asList(s.values["required"]) {
+		name, _ := x.(string)
+		if slices.Contains(names, name) {
+			continue
+		}
+		if open && additional == false {
+			return nil, fmt.Errorf("%s: %w: %q is required and not allowed", path, ErrEmpty, name)
+		}
+		names = append(names, name)
+		schema := additional
+		if !open {
+			schema = true
+		}
+		if err := add(name, schema, true); err != nil {
+			return nil, err
+		}
+	}
+	comma := seq{blank, literal(","), blank}
+	var more node // further members, each with a comma before it
+	var extra node
+	if additional != false {
+		v, err := b.value(additional, path+"/additionalProperties", depth)
+		if err != nil {
+			return nil, err
+		}
+		key := node(b.str)
+		if len(names) > 0 {
+			key = otherNames(names)
+		}
+		extra = &rule{name: path + "/additionalProperties", body: seq{key, blank, literal(":"), blank, v}}
+		more = repeat{seq{comma, extra}, 0, -1}
+	}
+	// From the last member to the first: what comes from it on when one has been written (rest), and when
+	// none has (first).
+	rest, first := more, node(nil)
+	if extra != nil {
+		first = optional(seq{extra, more})
+	}
+	for i, m := range slices.Backward(members) {
+		written := seq{m.form, rest}
+		if m.required {
+			first, rest = written, seq{comma, m.form, rest}
+		} else {
+			first, rest = alt{written, first}, alt{seq{comma, m.form, rest}, rest}
+		}
+		// Each stands in two places of the next.
+		first = &rule{name: fmt.Sprintf("%s first %d", path, i), body: first}
+		rest = &rule{name: fmt.Sprintf("%s rest %d", path, i), body: rest}
+	}
+	return seq{literal("{"), blank, first, blank, literal("}")}, nil
+}
+
+func asList(v any) []any {
+	list, _ := v.([]any)
+	return list
+}
+
+// otherNames are the names of members but for some, without escapes.
+func otherNames(names []string) node {
+	// A tree of the names' characters: at each place go on with one of them, or with another and then any.
+	type branch struct {
+		next map[rune]*branch
+		name bool
+	}
+	root := &branch{next: map[rune]*branch{}}
+	for _, name := range names {
+		at := root
+		for _, r := range name {
+			if at.next[r] == nil {
+				at.next[r] = &branch{next: map[rune]*branch{}}
+			}
+			at = at.next[r]
+		}
+		at.name = true
+	}
+	rest := seq{repeat{ordinary, 0, -1}, literal(`"`)}
+	var form func(at *branch, depth int) node
+	form = func(at *branch, depth int) node {
+		if depth > 200 { // of a long name: only texts that differ before here
+			return alt{}
+		}
+		var known []runeRange
+		var out alt
+		for r := range at.next {
+			known = append(known, runeRange{r, r})
+		}
+		s := unicodeSet(known)
+		for _, k := range s {
+			for r := k.lo; r <= k.hi; r++ {
+				if ordinary.has(r) {
+					out = append(out, seq{set{{r, r}}, form(at.next[r], depth+1)})
+				}
+			}
+		}
+		out = append(out, seq{ordinary.without(s), rest})
+		if !at.name {
+			out = append(out, literal(`"`))
+		}
+		return out
+	}
+	return seq{literal(`"`), form(root, 0)}
+}
+
+func (b *schemaBuilder) array(s *object, path string, depth int) (node, error) {
+	prefix, _ := s.get("prefixItems")
+	items, hasItems := s.get("items")
+	if old, ok := items.([]any); ok { // before 2020-12
+		prefix = old
+		items, hasItems = s.get("additionalItems")
+	}
+	if !hasItems {
+		items = true
+	}
+	lo, hi, err := countBounds(s, "minItems", "maxItems", path, maxItems)
+	if err != nil {
+		return nil, err
+	}
+	item, err := b.value(items, path+"/items", depth)
+	if err != nil {
+		return nil, err
+	}
+	if items == false {
+		hi = 0
+	}
+	first := asList(prefix)
+	if len(first) == 0 {
+		return list("[", "]", item, lo, hi), nil
+	}
+	if items == false || !hasItems { // a tuple ends with its last item unless the schema describes more
+		if hi = len(first); lo > hi {
+			if items == false {
+				return nil, fmt.Errorf("%s: %w: %d items at least of %d", path, ErrEmpty, lo, hi)
+			}
+			hi = lo
+		}
+	}
+	// From the last item to the first.
+	comma := seq{blank, literal(","), blank}
+	more := repeat{seq{comma, item}, max(0, lo-len(first)), -1}
+	if hi >= 0 {
+		more.max = max(0, hi-len(first))
+	}
+	var rest node = more
+	for i, x := range slices.Backward(first) {
+		n, err := b.value(x, fmt.Sprintf("%s/prefixItems/%d", path, i), depth)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			n = seq{comma, n}
+		}
+		if hi >= 0 && i >= hi {
+			rest = nil
+			continue
+		}
+		rest = seq{n, rest}
+		if i >= lo {
+			rest = optional(rest)
+		}
+	}
+	return seq{literal("["), blank, rest, blank, literal("]")}, nil
+}
+
+// formats are those that are kept to, as regular expressions; other formats only describe.
+var formats = map[string]string{
+	"date":      `[12]\d{3}-(0[13578]-(0[1-9]|[12]\d|3[01])|1[02]-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))`,
+	"time":      `([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)`,
+	"uuid":      `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`,
+	"email":     `[a-zA-Z0-9_%+-]{1,32}(\.[a-zA-Z0-9_%+-]{1,14}){0,2}@[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z]{2,12}){1,3}`,
+	"hostname":  `[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?){0,4}`,
+	"ipv4":      `(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}`,
+	"uri":       `https?://[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z]{2,12}){1,3}(:[1-9]\d{0,3})?(/[A-Za-z0-9._~-]{0,64}){0,8}(\?[A-Za-z0-9._~=&-]{0,128})?`,
+	"date-time": "",
+}
+
+func init() { formats["date-time"] = formats["date"] + "T" + formats["time"] }
+
+func (b *schemaBuilder) stringOf(s *object, path string) (node, error) {
+	lo, hi, err := countBounds(s, "minLength", "maxLength", path, maxLength)
+	if err != nil {
+		return nil, err
+	}
+	bounded := lo > 0 || hi >= 0
+	format, _ := s.values["format"].(string)
+	expr := formats[format]
+	pattern, hasPattern := s.get("pattern")
+	var in node
+	switch {
+	case hasPattern:
+		text, ok := pattern.(string)
+		if !ok {
+			return nil, syntaxError("%s/pattern: not a string", path)
+		}
+		if bounded {
+			return nil, fmt.Errorf("%s: %w", path, unsupported("a pattern with a length: write the length into the pattern"))
+		}
+		if in, err = patternForm(text); err != nil {
+			return nil, fmt.Errorf("%s/pattern: %w", path, err)
+		}
+	case expr != "" && !bounded:
+		if in, err = patternForm("^(" + expr + ")$"); err != nil {
+			return nil, fmt.Errorf("%s/format: %w", path, err)
+		}
+	case bounded:
+		in = repeat{character, lo, hi}
+	default:
+		return b.str, nil
+	}
+	return &rule{name: path, body: seq{literal(`"`), in, literal(`"`)}}, nil
+}
+
+// ecmaEscapes are the escapes of JavaScript's patterns that Go writes in another way.
+var ecmaEscapes = regexp.MustCompile(`\\u([0-9a-fA-F]{4})`)
+
+// patternForm is the form of the string literals' insides that a pattern finds a place in.
+func patternForm(pattern string) (node, error) {
+	re, err := parseRegex(ecmaEscapes.ReplaceAllString(pattern, `\x{$1}`))
+	if err != nil {
+		return nil, err
+	}
+	t := regexTexts{char: quoted}
+	return t.anchored(re, repeat{character, 0, -1})
+}
+
+// quoted is one character of a set as a string literal has it.
+func quoted(s set) node {
+	out := alt{set(unicodeSet(s.without(special)))}
+	for _, r := range special {
+		for c := r.lo; c <= r.hi; c++ {
+			if s.has(c) {
+				out = append(out, literal(quote(string(c))[1:len(quote(string(c)))-1]))
+			}
+		}
+	}
+	if len(out) == 1 {
+		return out[0]
+	}
+	return out
+}
+
+// numberOf is the form of numbers between bounds.
+func numberOf(s *object, whole bool) (node, error) {
+	lo, hi, err := limits(s, whole)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case lo == nil && hi == nil && whole:
+		return integer, nil
+	case lo == nil && hi == nil:
+		return number, nil
+	case whole:
+		return wholeRange(lo.ceil(), hi.floor()), nil
+	}
+	return realRange(lo, hi)
+}
+
+// limit is a bound of numbers.
+type limit struct {
+	n    int64
+	part bool // it is more than n by less than 1
+	open bool // the bound itself is not allowed
+}
+
+const farthest = int64(1e15) - 1 // numbers go no farther from 0
+
+func (l *limit) ceil() int64 {
+	if l == nil {
+		return -farthest
+	}
+	if l.part || l.open {
+		return l.n + 1
+	}
+	return l.n
+}
+
+func (l *limit) floor() int64 {
+	if l == nil {
+		return farthest
+	}
+	if l.open && !l.part {
+		return l.n - 1
+	}
+	return l.n
+}
+
+// limits are the bounds that a schema sets; nil for none.
+func limits(s *object, whole bool) (lo, hi *limit, err error) {
+	read := func(key, openKey string, sign float64) (*limit, error) {
+		var out *limit
+		var best float64
+		for _, k := range []string{key, openKey} {
+			v, ok := s.get(k)
+			if !ok {
+				continue
+			}
+			open := k == openKey
+			if on, isBool := v.(bool); isBool { // draft 4
+				if out != nil {
+					out.open = on
+				}
+				continue
+			}
+			n, ok := v.(json.Number)
+			f, err := n.Float64()
+			if !ok || err != nil {
+				return nil, syntaxError("%s is not a number", k)
+			}
+			if f > float64(farthest) || f < -float64(farthest) {
+				if f*sign < 0 {
+					continue // beyond all that is written
+				}
+				return nil, fmt.Errorf("%w: %s is %s", ErrTooLarge, k, n)
+			}
+			if out != nil && (f-best)*sign < 0 || out != nil && f == best && !open {
+				continue
+			}
+			at := int64(f)
+			if float64(at) > f {
+				at--
+			}
+			out, best = &limit{at, float64(at) != f, open}, f
+		}
+		return out, nil
+	}
+	if lo, err = read("minimum", "exclusiveMinimum", 1); err != nil {
+		return nil, nil, err
+	}
+	if hi, err = read("maximum", "exclusiveMaximum", -1); err != nil {
+		return nil, nil, err
+	}
+	return lo, hi, nil
+}
+
+// wholeRange is the form of the whole numbers from lo to hi.
+func wholeRange(lo, hi int64) node {
+	if lo > hi {
+		return alt{}
+	}
+	var out alt
+	if lo < 0 {
+		out = append(out, seq{literal("-"), digits(max(1, -hi), -lo)})
+	}
+	if hi >= 0 {
+		out = append(out, digits(max(0, lo), hi))
+	}
+	return out
+}
+
+// digits is the form of the whole numbers from lo to hi, 0 <= lo <= hi.
+func digits(lo, hi int64) node {
+	var out alt
+	for lo <= hi {
+		size := len(strconv.FormatInt(lo, 10))
+		last := int64(1)
+		for range size {
+			last *= 10
+		}
+		end := min(hi, last-1)
+		out = append(out, sameLength(strconv.FormatInt(lo, 10), strconv.FormatInt(end, 10)))
+		lo = end + 1
+	}
+	return out
+}
+
+// sameLength is the form of the numbers between two of as many digits.
+func sameLength(lo, hi string) node {
+	n := len(lo)
+	if n == 0 {
+		return nil
+	}
+	zeros, nines := true, true
+	for i := range n {
+		zeros, nines = zeros && lo[i] == '0', nines && hi[i] == '9'
+	}
+	if zeros && nines {
+		return repeat{digit, n, n}
+	}
+	if lo[0] == hi[0] {
+		return seq{literal(lo[:1]), sameLength(lo[1:], hi[1:])}
+	}
+	low, high := make([]byte, n-1), make([]byte, n-1)
+	for i := range n - 1 {
+		low[i], high[i] = '0', '9'
+	}
+	out := alt{seq{literal(lo[:1]), sameLength(lo[1:], string(high))}}
+	if lo[0]+1 < hi[0] {
+		out = append(out, seq{set{{rune(lo[0] + 1), rune(hi[0] - 1)}}, sameLength(string(low), string(high))})
+	}
+	return append(out, seq{literal(hi[:1]), sameLength(string(low), hi[1:])})
+}
+
+// realRange is the form of the numbers between bounds, without exponents. Bounds that are not whole are
+// moved to the next whole number within.
+func realRange(lo, hi *limit) (node, error) {
+	a, b := -farthest, farthest
+	aOpen, bOpen := false, false
+	if lo != nil {
+		if a, aOpen = lo.n, lo.open && !lo.part; lo.part {
+			a++
+		}
+	}
+	if hi != nil {
+		b, bOpen = hi.n, hi.open && !hi.part
+	}
+	if a > b || a == b && (aOpen || bOpen) {
+		return nil, unsupported("numbers between bounds without a whole number: widen them")
+	}
+	zero := optional(seq{literal("."), repeat{literal("0"), 1, 4}})
+	some := optional(fraction)
+	above := seq{literal("."), repeat{digit, 0, 15}, set{{'1', '9'}}} // more than the whole part
+	var out alt
+	// Whole parts from x to y before any fraction, both at least 0, then the ends themselves.
+	side := func(sign string, x, y int64, xOpen, yOpen bool) {
+		head := literal(sign)
+		if x == y {
+			if !xOpen && !yOpen {
+				out = append(out, seq{head, digits(x, x), zero})
+			}
+			return
+		}
+		if xOpen {
+			out = append(out, seq{head, digits(x, x), above})
+		} else {
+			out = append(out, seq{head, digits(x, x), some})
+		}
+		if x+1 < y {
+			out = append(out, seq{head, digits(x+1, y-1), some})
+		}
+		if !yOpen {
+			out = append(out, seq{head, digits(y, y), zero})
+		}
+	}
+	switch {
+	case a >= 0:
+		side("", a, b, aOpen, bOpen)
+	case b <= 0:
+		side("-", -b, -a, bOpen || b == 0, aOpen)
+		if b == 0 && !bOpen {
+			out = append(out, seq{literal("0"), zero})
+		}
+	default:
+		side("-", 0, -a, true, aOpen)
+		side("", 0, b, false, bOpen)
+	}
+	return out, nil
+}
