@@ -1,0 +1,194 @@
+// Command agree compares greedy continuations with llama.cpp's: of each golden file of the engine, 64 tokens
+// after its prompt.
+//
+//	npm i --prefix /tmp/peer node-llama-cpp@3.22.1 @node-llama-cpp/linux-x64@3.22.1 --omit=optional --ignore-scripts
+//	cp bench/llm/agree/peer.mjs /tmp/peer && go run ./bench/llm/agree -peer "node /tmp/peer/peer.mjs"
+//
+// llama.cpp does not run files without a vocabulary, so both read a copy that has one of as many tokens; the
+// weights stay as they are. Where the answers part, it prints how far the two tokens' logits are from each
+// other in docent: llama.cpp rounds activations to halves or eighths, docent with -exact does not.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"docent/internal/llm/engine"
+	"docent/internal/llm/gguf"
+)
+
+func main() {
+	log.SetFlags(0)
+	peer := flag.String("peer", "", "command that runs peer.mjs; required")
+	data := flag.String("data", "internal/llm/engine/testdata", "folder of golden files")
+	exact := flag.Bool("exact", true, "docent computes activations in float32")
+	flag.Parse()
+	if *peer == "" {
+		log.Fatal("-peer is missing: it runs llama.cpp, as the comment of this command tells")
+	}
+	if err := run(strings.Fields(*peer), *data, *exact); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(peer []string, data string, exact bool) error {
+	dir, err := os.MkdirTemp("", "agree")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	paths, err := filepath.Glob(filepath.Join(data, "*.golden"))
+	if err != nil {
+		return err
+	}
+	same, total := 0, 0
+	for _, path := range paths {
+		file := filepath.Join(dir, strings.TrimSuffix(filepath.Base(path), ".golden")+".gguf")
+		if err := withVocabulary(file, strings.TrimSuffix(path, ".golden")+".gguf"); err != nil {
+			return err
+		}
+		prompt, steps, err := readPrompt(path)
+		if err != nil {
+			return err
+		}
+		verdict, agreed, err := compare(peer, file, prompt, steps, exact)
+		if err != nil {
+			verdict = err.Error()
+		}
+		total++
+		if agreed {
+			same++
+		}
+		fmt.Printf("%-20s %s\n", strings.TrimSuffix(filepath.Base(file), ".gguf"), verdict)
+		os.Remove(file)
+	}
+	fmt.Printf("%d of %d files: the same %s\n", same, total, "tokens as llama.cpp")
+	return nil
+}
+
+// compare runs both; each file has a process of its own, since llama.cpp ends it where it refuses a file.
+func compare(peer []string, file string, prompt []int32, steps int, exact bool) (verdict string, agreed bool, err error) {
+	ctx := context.Background()
+	request, err := json.Marshal(map[string]any{"file": file, "prompt": prompt, "steps": steps})
+	if err != nil {
+		return "", false, err
+	}
+	var out, stderr strings.Builder
+	cmd := exec.Command(peer[0], peer[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(request)+"\n"), &out, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", false, fmt.Errorf("llama.cpp: %w: %s", err, reason(stderr.String()))
+	}
+	var theirs []int32
+	if err := json.Unmarshal([]byte(out.String()), &theirs); err != nil {
+		return "", false, fmt.Errorf("llama.cpp: %w: %s", err, reason(stderr.String()))
+	}
+	m, err := engine.Open(file, engine.Config{Exact: exact, Threads: 2})
+	if err != nil {
+		return "", false, err
+	}
+	defer m.Close()
+	var ours []int32
+	if _, err := m.GenerateIDs(ctx, prompt, engine.Options{MaxTokens: steps, IgnoreEnd: true}, func(id int32) (bool, error) {
+		ours = append(ours, id)
+		return true, nil
+	}); err != nil {
+		return "", false, err
+	}
+	if slices.Equal(ours, theirs) {
+		return fmt.Sprintf("the same %d tokens", len(ours)), true, nil
+	}
+	at := 0
+	for at < min(len(ours), len(theirs)) && ours[at] == theirs[at] {
+		at++
+	}
+	if at == len(ours) || at == len(theirs) {
+		return fmt.Sprintf("%d and %d tokens", len(ours), len(theirs)), false, nil
+	}
+	logits, err := m.Next(ctx, append(slices.Clone(prompt), ours[:at]...))
+	if err != nil {
+		return "", false, err
+	}
+	return fmt.Sprintf("the same up to token %d, where docent's %d and llama.cpp's %d are %.4f apart", at, ours[at], theirs[at], logits[ours[at]]-logits[theirs[at]]), false, nil
+}
+
+// reason is the line of what a program said that tells most.
+func reason(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for _, line := range lines {
+		if strings.Contains(line, "rror") {
+			return line
+		}
+	}
+	return lines[len(lines)-1]
+}
+
+// readPrompt reads the beginning of a golden file.
+func readPrompt(path string) (prompt []int32, steps int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	in := bufio.NewReader(f)
+	var head [3]uint32
+	if err := binary.Read(in, binary.LittleEndian, &head); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", path, err)
+	}
+	if head[0] > 1<<16 {
+		return nil, 0, fmt.Errorf("%s: a prompt of %d tokens", path, head[0])
+	}
+	prompt = make([]int32, head[0])
+	if err := binary.Read(in, binary.LittleEndian, prompt); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return prompt, int(head[1]), nil
+}
+
+// withVocabulary copies a model and gives it a vocabulary of made-up words.
+func withVocabulary(dst, src string) (err error) {
+	f, err := gguf.Open(src)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	embeds, ok := f.Tensor("token_embd.weight")
+	if !ok || len(embeds.Shape) != 2 {
+		return fmt.Errorf("%s: there are no embeddings", src)
+	}
+	tokens := []string{"<unk>", "<s>", "</s>", "a", "b", "ab", "<|endoftext|>"}
+	types := []int32{2, 3, 3, 1, 1, 1, 3}
+	for i := len(tokens); i < embeds.Shape[1]; i++ {
+		tokens, types = append(tokens, fmt.Sprintf("w%d", i)), append(types, 1)
+	}
+	var meta []gguf.KeyValue
+	for _, key := range f.Keys() {
+		if !strings.HasPrefix(key, "tokenizer.") {
+			v, _ := f.Value(key)
+			meta = append(meta, gguf.KeyValue{Key: key, Value: v})
+		}
+	}
+	meta = append(meta, []gguf.KeyValue{
+		{Key: "tokenizer.ggml.model", Value: "gpt2"}, {Key: "tokenizer.ggml.tokens", Value: tokens},
+		{Key: "tokenizer.ggml.merges", Value: []string{"a b"}}, {Key: "tokenizer.ggml.token_type", Value: types},
+		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(1)}, {Key: "tokenizer.ggml.eos_token_id", Value: uint32(2)},
+	}...)
+	out, err := os.Create(dst)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	return gguf.Write(out, meta, f.Tensors, func(io.Writer, gguf.Tensor) error { return errors.New("a tensor has no data") })
+}
