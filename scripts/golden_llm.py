@@ -3,12 +3,14 @@
 
     pip install gguf torch transformers
     python scripts/golden_llm.py quants   # internal/tensor/testdata/quants.bin
-    python scripts/golden_llm.py models   # internal/llm/engine/testdata/*.gguf and *.golden
+    python scripts/golden_llm.py models   # internal/llm/engine/testdata/*.gguf and *.golden; MODELS="a b" only these
 
 Models are tiny and random. A .golden file holds, little-endian: the number of prompt tokens, of
 continuation tokens and of the vocabulary (uint32), the prompt, the greedy continuation (int32), and
 for each place of the prompt the logits (float32). The reference computes in float32 with the weights
 as the .gguf file has them. Seeds are tried until no step of the continuation is close.
+
+For two models there is also a LoRA adapter: NAME.lora.gguf with NAME.lora.golden, by peft (pip install peft).
 """
 import os
 import sys
@@ -275,8 +277,18 @@ def model(name, seed):
         w.write_kv_data_to_file()
         w.write_tensors_to_file()
         w.close()
-        prompt = rng.integers(3, VOCAB, PROMPT)
-        ids = torch.tensor(prompt[None])
+    margin, distinct = golden(net, rng, out.removesuffix(".gguf") + ".golden")
+    if name in ADAPTERS:
+        adapter(name, net, names, rng)
+    return margin, distinct, os.path.getsize(out)
+
+
+def golden(net, rng, path):
+    import torch
+
+    prompt = rng.integers(3, VOCAB, PROMPT)
+    ids = torch.tensor(prompt[None])
+    with torch.no_grad():
         logits = net(ids).logits[0].numpy()
         step, past, margin, answer = logits[-1], ids, np.inf, []
         for _ in range(STEPS):
@@ -285,10 +297,49 @@ def model(name, seed):
             answer.append(int(step.argmax()))
             past = torch.cat([past, torch.tensor([[answer[-1]]])], 1)
             step = net(past).logits[0, -1].numpy()
-    with open(out.removesuffix(".gguf") + ".golden", "wb") as f:
+    with open(path, "wb") as f:
         f.write(np.array([PROMPT, STEPS, VOCAB], dtype="<u4").tobytes() + prompt.astype("<i4").tobytes())
         f.write(np.array(answer, dtype="<i4").tobytes() + logits.astype("<f4").tobytes())
-    return margin, len(set(answer)), os.path.getsize(out)
+    return margin, len(set(answer))
+
+
+# The products that adapters change.
+ADAPTERS = {
+    "llama-f32": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"],
+    "phi3-f16": ["qkv_proj", "gate_up_proj", "down_proj"],
+}
+
+
+def adapter(name, net, names, rng):
+    import peft
+    import torch
+
+    rank, alpha = 4, 6
+    arch = MODELS[name][2]
+    config = net.config
+    tuned = peft.get_peft_model(net, peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=ADAPTERS[name])).eval()
+    out = os.path.join(ROOT, "internal/llm/engine/testdata", name + ".lora")
+    w = gguf.GGUFWriter(out + ".gguf", gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH[arch]])
+    w.add_type("adapter")
+    w.add_string("adapter.type", "lora")
+    w.add_float32("adapter.lora.alpha", alpha)
+    with torch.no_grad():
+        for key, p in tuned.named_parameters():
+            if ".lora_" not in key:
+                continue
+            base, half = key.removeprefix("base_model.model.").removesuffix(".default.weight").rsplit(".", 1)
+            short = names.get_name(base) + ".weight." + half.lower()
+            v = (rng.standard_normal(p.shape) * 0.2).astype(np.float32)
+            p.copy_(torch.from_numpy(v))
+            if half == "lora_B" and arch == "LLAMA" and base.endswith(("q_proj", "k_proj")):
+                v = pairwise(v, config.num_attention_heads if base.endswith("q_proj") else config.num_key_value_heads)
+            w.add_tensor(short, np.ascontiguousarray(v))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    margin, distinct = golden(tuned, rng, out + ".golden")
+    print(f"{name}.lora: margin {margin:.4f}, {distinct} tokens", flush=True)
 
 
 def models():

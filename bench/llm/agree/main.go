@@ -55,6 +55,9 @@ func run(peer []string, data string, exact bool) error {
 	}
 	same, total := 0, 0
 	for _, path := range paths {
+		if strings.HasSuffix(path, ".lora.golden") {
+			continue
+		}
 		file := filepath.Join(dir, strings.TrimSuffix(filepath.Base(path), ".golden")+".gguf")
 		if err := withVocabulary(file, strings.TrimSuffix(path, ".golden")+".gguf"); err != nil {
 			return err

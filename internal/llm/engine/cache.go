@@ -178,6 +178,7 @@ func (c *cache) publish(space string, parent, b *block, tokens []int32) *block {
 // sequence is a text whose keys and values are kept.
 type sequence struct {
 	space     string   // keys and values of another space are not its own
+	adapter   *Adapter // nil: none
 	table     []*block // nil: behind the window of all layers
 	n         int      // tokens whose keys and values are kept
 	published int      // blocks that need not be looked at again

@@ -19,15 +19,17 @@ type experts struct {
 // experts reads those of a layer. The matrices of all of them are one tensor.
 func (l *loader) experts(name func(string) string, p *params) *experts {
 	e := &experts{router: l.linear(name("ffn_gate_inp"), p.experts, p.dim), nets: make([]mlp, p.experts)}
-	each := func(tensor string, n, k int, put func(net *mlp, w linear)) {
-		all := linear{w: l.stack(name(tensor+".weight"), p.experts, n, k)}
+	each := func(tensor string, n, k int, of func(net *mlp) *linear) {
+		all := l.stack(name(tensor+".weight"), p.experts, n, k)
 		for i := range e.nets {
-			put(&e.nets[i], all.rows(i*n, (i+1)*n))
+			if all != nil {
+				of(&e.nets[i]).w = all.Rows(i*n, (i+1)*n)
+			}
 		}
 	}
-	each("ffn_gate_exps", p.expertFF, p.dim, func(net *mlp, w linear) { net.gate = w })
-	each("ffn_up_exps", p.expertFF, p.dim, func(net *mlp, w linear) { net.up = w })
-	each("ffn_down_exps", p.dim, p.expertFF, func(net *mlp, w linear) { net.down = w })
+	each("ffn_gate_exps", p.expertFF, p.dim, func(net *mlp) *linear { return &net.gate })
+	each("ffn_up_exps", p.expertFF, p.dim, func(net *mlp) *linear { return &net.up })
+	each("ffn_down_exps", p.dim, p.expertFF, func(net *mlp) *linear { return &net.down })
 	if l.has(name("ffn_up_shexp.weight")) {
 		shared := l.mlp(name, "_shexp", p.dim, p.sharedFF, false)
 		e.shared, e.sharedGate = &shared, linear{w: l.row(name("ffn_gate_inp_shexp.weight"), p.dim)}

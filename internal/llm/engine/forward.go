@@ -24,11 +24,12 @@ type chunk struct {
 
 // state is the buffers of a step. Rows of all its chunks lie one after the other.
 type state struct {
-	pool  *pool
-	pos   []int // of each row in its sequence
-	owner []int // of each row, its chunk
-	tiles []tile
-	work  []workspace // by worker
+	pool     *pool
+	pos      []int      // of each row in its sequence
+	owner    []int      // of each row, its chunk
+	adapters []*Adapter // of each row of a product that adapters can change; empty where no row has one
+	tiles    []tile
+	work     []workspace // by worker
 
 	x, h, q, kk, vv, att, gate, up []float32
 	side                           []float32 // of attention, where the stream takes it later
@@ -74,6 +75,7 @@ func (m *Model) step(s *state, chunks []chunk, abort func() bool) bool {
 		}
 	}
 	n := len(s.pos)
+	s.adapters = adapters(s.adapters, chunks, s.owner)
 	x, h := grow(&s.x, n*p.dim), grow(&s.h, n*p.dim)
 	m.embedRows(s, x, h, chunks)
 	m.turns(s)
@@ -108,12 +110,15 @@ func (m *Model) step(s *state, chunks []chunk, abort func() bool) bool {
 func (m *Model) deliver(s *state, chunks []chunk, rows []int) {
 	d, v := m.params.dim, m.params.vocab
 	h, logits := s.h[:len(rows)*d], grow(&s.logits, len(rows)*v)
+	owner := make([]int, len(rows))
 	for i, row := range rows {
+		owner[i] = s.owner[row]
 		m.norm(h[i*d:(i+1)*d], s.x[row*d:(row+1)*d], m.final)
 	}
+	s.adapters = adapters(s.adapters, chunks, owner)
 	m.mul(s, h, len(rows), out{m.output, logits})
 	s.pool.run(len(rows), func(_, i int) {
-		c, own := &chunks[s.owner[rows[i]]], logits[i*v:(i+1)*v]
+		c, own := &chunks[owner[i]], logits[i*v:(i+1)*v]
 		if limit := m.params.finalCap; limit > 0 {
 			for j, x := range own {
 				own[j] = limit * float32(math.Tanh(float64(x/limit)))

@@ -16,6 +16,7 @@ type Options struct {
 	MinTokens int      // the model may not end the answer before
 	Stop      []string // the answer ends before the first of these texts
 	IgnoreEnd bool     // goes on after tokens that end an answer, for measurements
+	Adapter   *Adapter // of this model; nil means the model as it is
 
 	Constraint Constraint // what the answer may be; nil means anything. It serves one call
 }
@@ -81,6 +82,9 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 	if err := opts.validate(); err != nil {
 		return res, err
 	}
+	if opts.Adapter != nil && opts.Adapter.model != m {
+		return res, fmt.Errorf("%w: %s was loaded for another one", ErrAdapter, opts.Adapter)
+	}
 	limit := m.cfg.Context - len(prompt)
 	if opts.MaxTokens > 0 {
 		limit = min(limit, opts.MaxTokens)
@@ -88,6 +92,9 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 	r := m.newRequest(prompt)
 	var logits []float32
 	r.deliver = func(_ int, row []float32) { logits = append(logits[:0], row...) }
+	if opts.Adapter != nil {
+		r.seq.adapter, r.seq.space = opts.Adapter, opts.Adapter.space
+	}
 	if err := m.sched.submit(ctx, r); err != nil {
 		return res, err
 	}

@@ -10,8 +10,9 @@ import (
 
 // loader reads tensors and keeps the first error.
 type loader struct {
-	f   *gguf.File
-	err error
+	f     *gguf.File
+	sites []site
+	err   error
 }
 
 func (l *loader) fail(format string, args ...any) {
@@ -73,8 +74,30 @@ func (l *loader) has(name string) bool {
 }
 
 // linear reads a product with or without a bias.
-func (l *loader) linear(name string, n, k int) linear {
-	return linear{l.matrix(name+".weight", n, k), l.vector(name+".bias", n, false)}
+func (l *loader) linear(name string, n, k int) linear { return l.parts(name, k, n)[0] }
+
+// parts reads products of the same inputs whose matrices are one tensor, of so many outputs each.
+func (l *loader) parts(name string, k int, outputs ...int) []linear {
+	n := 0
+	for _, o := range outputs {
+		n += o
+	}
+	w, b := l.matrix(name+".weight", n, k), l.vector(name+".bias", n, false)
+	parts := make([]linear, len(outputs))
+	from := 0
+	for i, o := range outputs {
+		to := from + o
+		l.sites = append(l.sites, site{name + ".weight", k, n, from, to})
+		parts[i].site = len(l.sites)
+		if w != nil {
+			parts[i].w = w.Rows(from, to)
+		}
+		if b != nil {
+			parts[i].b = b[from:to]
+		}
+		from = to
+	}
+	return parts
 }
 
 // mlp reads a feed-forward network whose tensors' names end in suffix. Where gate and up are one tensor, gate
@@ -87,8 +110,8 @@ func (l *loader) mlp(name func(string) string, suffix string, dim, ff int, ungat
 	case l.has(name("ffn_gate" + suffix + ".weight")):
 		n.gate, n.up = l.linear(name("ffn_gate"+suffix), ff, dim), l.linear(name("ffn_up"+suffix), ff, dim)
 	default:
-		all := l.linear(name("ffn_up"+suffix), 2*ff, dim)
-		n.gate, n.up = all.rows(0, ff), all.rows(ff, 2*ff)
+		both := l.parts(name("ffn_up"+suffix), dim, ff, ff)
+		n.gate, n.up = both[0], both[1]
 	}
 	return n
 }
@@ -150,8 +173,8 @@ func (m *Model) readTensors() error {
 		}
 		y.attnPost, y.ffnPost = normed(name("post_attention_norm"), p.dim, false), normed(name("post_ffw_norm"), p.dim, false)
 		if l.has(name("attn_qkv.weight")) {
-			all := l.linear(name("attn_qkv"), qn+2*kn, p.dim)
-			y.q, y.k, y.v = all.rows(0, qn), all.rows(qn, qn+kn), all.rows(qn+kn, qn+2*kn)
+			all := l.parts(name("attn_qkv"), p.dim, qn, kn, kn)
+			y.q, y.k, y.v = all[0], all[1], all[2]
 		} else {
 			y.q, y.k, y.v = l.linear(name("attn_q"), qn, p.dim), l.linear(name("attn_k"), kn, p.dim), l.linear(name("attn_v"), kn, p.dim)
 		}
@@ -174,17 +197,6 @@ func (m *Model) readTensors() error {
 			return l.err
 		}
 	}
+	m.sites = l.sites
 	return l.err
-}
-
-// rows cuts a fused product into its parts.
-func (l linear) rows(from, to int) linear {
-	if l.w == nil {
-		return l
-	}
-	out := linear{w: l.w.Rows(from, to)}
-	if l.b != nil {
-		out.b = l.b[from:to]
-	}
-	return out
 }

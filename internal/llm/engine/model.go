@@ -42,8 +42,9 @@ type Config struct {
 type norm struct{ w, b []float32 }
 
 type linear struct {
-	w *tensor.QMatrix
-	b []float32
+	w    *tensor.QMatrix
+	b    []float32
+	site int // one more than its place in the model's sites; 0: adapters cannot change it
 }
 
 type layer struct {
@@ -67,6 +68,7 @@ type Model struct {
 	final  norm
 	output linear
 	layers []layer
+	sites  []site
 	vocab  *vocabulary
 	ropes  []*rope
 	tmpl   *template

@@ -10,7 +10,7 @@ type out struct {
 
 // mul multiplies n rows of a with each of the matrices, which have the same inputs. Every row's results
 // are the same whatever n is: with activations in 8 bits, as llama.cpp has them, or with Config.Exact in
-// float32.
+// float32. Rows are those of the step where a product is one that adapters change.
 func (m *Model) mul(s *state, a []float32, n int, outs ...out) {
 	s.rows.Set(a, n, outs[0].l.w.K, m.cfg.Exact)
 	const few = 4
@@ -31,6 +31,7 @@ func (m *Model) mul(s *state, a []float32, n int, outs ...out) {
 			from, to = from-panels, to-panels
 		}
 	})
+	m.adapt(s, a, outs)
 	for _, o := range outs {
 		if o.l.b != nil {
 			for i := range n {
