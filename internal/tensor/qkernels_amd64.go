@@ -19,10 +19,34 @@ func unpackQ8_0VNNI(dst *qblock, w *byte, stride, blocks int)
 func unpackQ4_0VNNI(dst *qblock, w *byte, stride, blocks int)
 
 //go:noescape
+func unpackQ4_1VNNI(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackQ5_0VNNI(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackQ5_1VNNI(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackQ2_KVNNI(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackQ3_KVNNI(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
 func unpackQ4_KVNNI(dst *qblock, w *byte, stride, blocks int)
 
 //go:noescape
+func unpackQ5_KVNNI(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
 func unpackQ6_KVNNI(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackIQ4_NLVNNI(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackIQ4_XSVNNI(dst *qblock, w *byte, stride, blocks int)
 
 //go:noescape
 func qtile32AVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
@@ -37,10 +61,34 @@ func unpackQ8_0AVX2(dst *qblock, w *byte, stride, blocks int)
 func unpackQ4_0AVX2(dst *qblock, w *byte, stride, blocks int)
 
 //go:noescape
+func unpackQ4_1AVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackQ5_0AVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackQ5_1AVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackQ2_KAVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackQ3_KAVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
 func unpackQ4_KAVX2(dst *qblock, w *byte, stride, blocks int)
 
 //go:noescape
+func unpackQ5_KAVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
 func unpackQ6_KAVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackIQ4_NLAVX2(dst *qblock, w *byte, stride, blocks int)
+
+//go:noescape
+func unpackIQ4_XSAVX2(dst *qblock, w *byte, stride, blocks int)
 
 //go:noescape
 func roundAVX2(dst *qrow, src *float32, blocks int)
@@ -54,7 +102,9 @@ func qdotBF16AVX2(dst *float32, w *byte, rows, stride, n int, x *float32)
 var qvnni = qkernels{
 	rows: 12, bias128: true, tile: [2]qtile{qtile32VNNI, qtile16VNNI}, round: roundAVX2,
 	unpack: map[QType]qunpack{
-		Q8_0: unpackQ8_0VNNI, Q4_0: unpackQ4_0VNNI, Q4_K: unpackQ4_KVNNI, Q6_K: unpackQ6_KVNNI,
+		Q8_0: unpackQ8_0VNNI, Q4_0: unpackQ4_0VNNI, Q4_1: unpackQ4_1VNNI, Q5_0: unpackQ5_0VNNI,
+		Q5_1: unpackQ5_1VNNI, Q2_K: unpackQ2_KVNNI, Q3_K: unpackQ3_KVNNI, Q4_K: unpackQ4_KVNNI,
+		Q5_K: unpackQ5_KVNNI, Q6_K: unpackQ6_KVNNI, IQ4_NL: unpackIQ4_NLVNNI, IQ4_XS: unpackIQ4_XSVNNI,
 	},
 }
 
@@ -62,7 +112,9 @@ var qvnni = qkernels{
 var qavx2 = qkernels{
 	rows: 4, tile: [2]qtile{wholePanel(qtile32AVX2), wholePanel(qtile16AVX2)}, round: roundAVX2,
 	unpack: map[QType]qunpack{
-		Q8_0: unpackQ8_0AVX2, Q4_0: unpackQ4_0AVX2, Q4_K: unpackQ4_KAVX2, Q6_K: unpackQ6_KAVX2,
+		Q8_0: unpackQ8_0AVX2, Q4_0: unpackQ4_0AVX2, Q4_1: unpackQ4_1AVX2, Q5_0: unpackQ5_0AVX2,
+		Q5_1: unpackQ5_1AVX2, Q2_K: unpackQ2_KAVX2, Q3_K: unpackQ3_KAVX2, Q4_K: unpackQ4_KAVX2,
+		Q5_K: unpackQ5_KAVX2, Q6_K: unpackQ6_KAVX2, IQ4_NL: unpackIQ4_NLAVX2, IQ4_XS: unpackIQ4_XSAVX2,
 	},
 }
 

@@ -11,6 +11,7 @@ import (
 	"log"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -76,7 +77,8 @@ func (g *gen) constants() {
 		name string
 		v    byte
 	}{
-		{"x0f", 0x0f}, {"xf0", 0xf0}, {"x80", 0x80}, {"x3f", 0x3f}, {"x30", 0x30}, {"x3c", 0x3c}, {"xc0", 0xc0},
+		{"x0f", 0x0f}, {"xf0", 0xf0}, {"x80", 0x80}, {"x3f", 0x3f}, {"x30", 0x30}, {"x3c", 0x3c}, {"xc0", 0xc0}, {"x03", 3},
+		{"x10", 0x10}, {"x78", 0x78},
 	} {
 		g.data(b.name, same(uint64(b.v)*0x0101010101010101, 8)...)
 	}
@@ -84,11 +86,23 @@ func (g *gen) constants() {
 		name string
 		v    uint32
 	}{
+		{"low4", 0x0f}, {"low30", 0x30}, {"int32", 32}, {"bits", 0x08040201}, {"eighth", 0x3e000000}, {"of32", 0x3d000000},
 		{"low8", 0xff}, {"low16", 0xffff}, {"quarter", 0x3e800000}, {"sixteenth", 0x3d800000}, {"minus1", 0xbf800000},
 		{"ones16", 0x00010001}, {"absolute", 0x7fffffff}, {"f127", 0x42fe0000}, {"one", 0x3f800000}, {"largest", 0x7f7fffff},
 	} {
 		g.data(d.name, same(uint64(d.v)<<32|uint64(d.v), 8)...)
 	}
+	// byte n of each dword, four times
+	for n := range uint64(4) {
+		dwords := n * 0x0101010101010101
+		g.data(fmt.Sprintf("byte%d", n), slices.Repeat([]uint64{dwords + 0x0404040400000000, dwords + 0x0c0c0c0c08080808}, 4)...)
+	}
+	// a bit of the lower half of a byte, if it is set, to another
+	g.data("to10", slices.Repeat([]uint64{0x1010101010101000, 0x1010101010101010}, 4)...)
+	g.data("to80", slices.Repeat([]uint64{0x8080808080808000, 0x8080808080808080}, 4)...)
+	const iq4lo, iq4hi = 0xf6eaddcfbfad9881, 0x7159453526190d01 // see iq4
+	g.data("iq4", slices.Repeat([]uint64{iq4lo, iq4hi}, 4)...)
+	g.data("iq4biased", slices.Repeat([]uint64{iq4lo ^ 0x8080808080808080, iq4hi ^ 0x8080808080808080}, 4)...)
 	// packing four vectors to one leaves fours of values in the order 0 2 4 6, 1 3 5 7
 	g.data("spread8", 4<<32, 5<<32|1, 6<<32|2, 7<<32|3)
 }
