@@ -127,6 +127,7 @@ func (g *gen) mulF32(mr int) {
 		step := func(off int) {
 			g.op(g.reg, fmt.Sprintf("VMOVUPS (DI), v%d", b0))
 			g.op(g.reg, fmt.Sprintf("VMOVUPS %d(DI), v%d", 4*g.n, b1))
+			g.ahead(8 * g.n)
 			for r := range rows {
 				x := 2*mr + 2 + r%2
 				g.op(g.reg, fmt.Sprintf("VBROADCASTSS %s, v%d", rowAddr(r, off), x))
@@ -195,6 +196,7 @@ func (g *gen) mulBF16(mr int) {
 		g.rounds(rows, done, func(off int) {
 			g.op(g.reg, fmt.Sprintf("VMOVUPS (DI), v%d", b0))
 			g.op(g.reg, fmt.Sprintf("VMOVUPS 64(DI), v%d", b1))
+			g.ahead(128)
 			for r := range rows {
 				x := 2*mr + 2 + r%2
 				g.op(g.reg, fmt.Sprintf("VBROADCASTSS %s, v%d", rowAddr(r, off), x))
@@ -225,6 +227,7 @@ func (g *gen) mulWide(mr int) {
 			g.op(g.reg, fmt.Sprintf("VMOVUPS (DI), v%d", b1))
 			g.op(g.reg, fmt.Sprintf("VPSLLD $16, v%d, v%d", b1, b0))
 			g.op(g.reg, fmt.Sprintf("VANDPS upper<>(SB), v%d, v%d", b1, b1))
+			g.ahead(4 * g.n)
 			for r := range rows {
 				x := 2*mr + 2 + r%2
 				g.op(g.reg, fmt.Sprintf("VBROADCASTSS %s, v%d", rowAddr(r, off), x))
@@ -308,6 +311,15 @@ func (g *gen) dispatch(mr int, body func(rows int, done string)) {
 	}
 }
 
+// ahead fetches what a position of the panel, of so many bytes, will be 2 kB on. The weights of a layer do
+// not fit the second-level cache, and with few rows they are used faster than the processor fetches them of
+// its own accord: 12 rows of MiniLM's matrices, 42 MB in float32, took twice as long without this (2.04 ms a core, and 4.4).
+func (g *gen) ahead(bytes int) {
+	for at := 0; at < bytes; at += 64 {
+		g.p("\tPREFETCHT0 %d(DI)", 2048+at)
+	}
+}
+
 // rounds runs step for R9 positions, four to a round; a position is four bytes of a.
 func (g *gen) rounds(rows int, done string, step func(off int)) {
 	g.ops("", fmt.Sprintf(`
@@ -360,6 +372,7 @@ func (g *gen) mulInt8(mr int) {
 			if g.isa == "AVX512" {
 				g.op(g.reg, fmt.Sprintf("VMOVDQU32 (DI), v%d", b0))
 				g.op(g.reg, fmt.Sprintf("VMOVDQU32 64(DI), v%d", b1))
+				g.ahead(128)
 				for r := range rows {
 					x := 2*mr + 2 + r%2
 					g.op(g.reg, fmt.Sprintf("VPBROADCASTD %s, v%d", rowAddr(r, off), x))
