@@ -29,11 +29,13 @@ const (
 	Ingested  = "ingested"  // stored, in place of what the path held before
 	Duplicate = "duplicate" // recorded, but not indexed again: another document has the same bytes
 	Unchanged = "unchanged" // the same bytes were stored with the same settings; nothing was done
+	Crawled   = "crawled"   // a site was gone through; its pages are jobs of their own
 	Failed    = "failed"    // Result.Error says why; what the path held before is still there
 )
 
 // The stages of a file on its way, as Progress and jobs name them.
 const (
+	StageFetching  = "fetching" // from the web
 	StageParsing   = "parsing"
 	StageCleaning  = "cleaning"
 	StageChunking  = "chunking"
@@ -53,7 +55,8 @@ type Item struct {
 	// Path is the document's name in the collection: recorded, shown, cited, and replaced by the next
 	// item of the same path.
 	Path string
-	// File is where the bytes are; empty when SHA256 names a file of the store.
+	// File is where the bytes are; empty when SHA256 names a file of the store, and when Path is an
+	// address of the web that is still to be fetched.
 	File string
 	// Name, when set, hints at the format by its extension; else Path does.
 	Name string
@@ -74,7 +77,7 @@ type Result struct {
 	Path       string   `json:"path"`
 	Status     string   `json:"status"` // Ingested, Duplicate, Unchanged or Failed
 	DocumentID string   `json:"document_id"`
-	Chunks     int      `json:"chunks"`
+	Chunks     int      `json:"chunks"` // of a site: pages
 	Error      string   `json:"error,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
 }
@@ -200,21 +203,16 @@ func plainError(err error) string {
 	return err.Error()
 }
 
-func (p *Pipeline) ingest(ctx context.Context, collection string, it Item, report func(Progress)) (Result, error) {
+func (p *Pipeline) ingest(ctx context.Context, collection string, it Item, report func(Progress)) (res Result, err error) {
 	switch {
 	case it.Err != nil:
 		return Result{}, it.Err
 	case it.Path == "":
 		return Result{}, fmt.Errorf("%w: the path is empty", retriever.ErrInvalidName)
 	}
-	settings, err := ReadSettings(ctx, p.store, collection)
+	w, err := p.newWork(ctx, collection, it, report)
 	if err != nil {
 		return Result{}, err
-	}
-	w := &work{Pipeline: p, collection: collection, item: it, settings: settings, progress: report}
-	w.stamp = p.settings
-	if f := settings.fingerprint(); f != "" {
-		w.stamp += " " + f
 	}
 	unlock, err := p.paths.lock(ctx, collection+"\x00"+it.Path)
 	if err != nil {
@@ -222,13 +220,36 @@ func (p *Pipeline) ingest(ctx context.Context, collection string, it Item, repor
 	}
 	defer unlock()
 
-	report(Progress{Stage: StageParsing})
-	w.report.enter(StageParsing)
-	res, err := w.do(ctx)
-	if err != nil && ctx.Err() == nil {
+	remember := func() {}
+	if it.toFetch() {
+		w.report.enter(StageFetching)
+		if w.item, remember, err = p.fetchItem(ctx, collection, it, report); err != nil {
+			if ctx.Err() == nil {
+				w.failed(ctx, err)
+			}
+			return Result{}, err
+		}
+	}
+	w.enter(StageParsing, 0)
+	res, err = w.do(ctx)
+	w.parsed.end(ctx, err)
+	switch {
+	case err == nil:
+		remember()
+	case ctx.Err() == nil:
 		w.failed(ctx, err)
 	}
 	return res, err
+}
+
+// holds reports whether the item's document is stored, of these bytes and made with the present settings.
+func (p *Pipeline) holds(ctx context.Context, collection string, it Item, sum string) bool {
+	w, err := p.newWork(ctx, collection, it, nil)
+	if err != nil {
+		return false
+	}
+	_, ok := w.unchanged(ctx, sum)
+	return ok
 }
 
 // keep stores the bytes of a file.
@@ -252,24 +273,13 @@ func (p *Pipeline) Prune(ctx context.Context, collection, root string) ([]retrie
 	if _, err := os.Stat(root); err != nil {
 		return nil, fmt.Errorf("prune %s: %w", root, withoutPath(err))
 	}
-	docs, err := p.store.Documents(ctx, collection)
+	gone, err := p.vanished(ctx, collection, root)
 	if err != nil {
 		return nil, err
 	}
-	var gone []retriever.Document
-	for _, d := range docs {
-		if !filepath.IsAbs(d.Path) || !within(root, d.Path) {
-			continue
-		}
-		if _, err := os.Lstat(d.Path); !errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err := p.store.DeleteDocument(ctx, d.ID); err != nil && !errors.Is(err, retriever.ErrNotFound) {
-			return gone, fmt.Errorf("prune %s: %w", d.Path, err)
-		}
-		gone = append(gone, d)
-	}
-	return gone, nil
+	var removed []retriever.Document
+	err = p.RemoveGone(ctx, gone, func(d retriever.Document) { removed = append(removed, d) })
+	return removed, err
 }
 
 // sumFile hashes a file.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -23,14 +22,20 @@ var (
 	ErrRunning = errors.New("the queue is already being worked on")
 	// ErrNotEnded is returned by Retry for a job that is queued, running or done.
 	ErrNotEnded = errors.New("only a job that failed or was cancelled can be tried again")
-	// errCancelled is the cause of the end of a job's context by Cancel.
+	// ErrEnded is returned by Pause and Resume for a job that has ended.
+	ErrEnded = errors.New("the job has ended")
+	// The causes of the end of a job's context: by Cancel, by Pause, by PauseQueue.
 	errCancelled = errors.New("cancelled")
+	errPaused    = errors.New("paused")
+	errHeld      = errors.New("the queue is paused")
 )
 
 const (
 	// How often progress within a stage reaches the record, and how often those who watch.
 	saveEvery    = time.Second
 	publishEvery = 50 * time.Millisecond
+	// How many crawls run at once.
+	maxSites = 4
 	// How long the last words of a job may take to be written once the process is asked to stop.
 	lastWords = 10 * time.Second
 )
@@ -39,14 +44,17 @@ const (
 // counts: each change is written there first, and Run reads it afresh when it starts.
 type queue struct {
 	mu      sync.Mutex
-	active  bool          // Run is
-	waiting []catalog.Job // queued, in the order of work; only while active
+	active  bool              // Run is
+	held    bool              // nothing is begun until ResumeQueue
+	meters  map[string]*Meter // by collection; of the present batch
+	waiting []catalog.Job     // queued, in the order of work; only while active
 	running map[string]*run
 	wake    chan struct{}
 }
 
 func (q *queue) init() {
 	q.running = make(map[string]*run)
+	q.meters = make(map[string]*Meter)
 	q.wake = make(chan struct{}, 1)
 }
 
@@ -69,7 +77,8 @@ type run struct {
 }
 
 // Enqueue stores the items' bytes and adds a job for each to the queue; when it returns, they survive
-// the end of the process. Of several items with the same path the last counts. An item with Err set,
+// the end of the process. An item whose Path is an address of the web and that has no bytes is fetched when
+// its turn comes. Of several items with the same path the last counts. An item with Err set,
 // or whose file cannot be read, becomes a job that has failed. It fails as a whole for an unknown
 // collection and when the store cannot be written.
 func (p *Pipeline) Enqueue(ctx context.Context, collection string, items []Item) ([]catalog.Job, error) {
@@ -95,9 +104,9 @@ func (p *Pipeline) Enqueue(ctx context.Context, collection string, items []Item)
 		if last[it.Path] != i {
 			continue
 		}
-		job := catalog.Job{Collection: collection, Path: it.Path, SHA256: it.SHA256, Bytes: it.Bytes, State: catalog.Queued}
+		job := catalog.Job{Collection: collection, Path: it.Path, Name: it.Name, SHA256: it.SHA256, Bytes: it.Bytes, State: catalog.Queued}
 		err := it.Err
-		if err == nil && it.SHA256 == "" {
+		if err == nil && it.SHA256 == "" && !it.toFetch() {
 			job.SHA256, job.Bytes, err = p.take(ctx, it)
 		}
 		if err != nil {
@@ -108,10 +117,15 @@ func (p *Pipeline) Enqueue(ctx context.Context, collection string, items []Item)
 		}
 		jobs = append(jobs, job)
 	}
+	return jobs, p.addJobs(ctx, jobs)
+}
+
+// addJobs puts jobs into the record and at the end of the queue.
+func (p *Pipeline) addJobs(ctx context.Context, jobs []catalog.Job) error {
 	p.queue.mu.Lock()
 	defer p.queue.mu.Unlock()
 	if err := p.store.Catalog().AddJobs(ctx, jobs); err != nil {
-		return nil, err
+		return err
 	}
 	for _, j := range jobs {
 		if j.State == catalog.Queued {
@@ -119,7 +133,7 @@ func (p *Pipeline) Enqueue(ctx context.Context, collection string, items []Item)
 		}
 		p.watchers.publish(j)
 	}
-	return jobs, nil
+	return nil
 }
 
 // take stores an item's file, unless it is empty or too large.
@@ -152,6 +166,7 @@ func (p *Pipeline) wait(j catalog.Job) {
 		at--
 	}
 	q.waiting = slices.Insert(q.waiting, at, j)
+	q.meter(j.Collection).Begin(j.ID, j.Bytes)
 	q.signal()
 }
 
@@ -166,6 +181,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		}
 		return err
 	}
+	p.sweepCheckpoints()
 	q := &p.queue
 	workers := int64(p.cfg.Workers)
 	slots := semaphore.NewWeighted(workers)
@@ -191,7 +207,12 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			continue
 		}
 		held := int64(1)
-		if r.job.Attempts > 0 && workers > 1 {
+		switch {
+		case r.job.Kind == catalog.SiteJob:
+			// It waits for another server most of the time: its pages need the worker more.
+			slots.Release(1)
+			held = 0
+		case r.job.Attempts > 0 && workers > 1:
 			if slots.Acquire(work, workers-1) == nil {
 				held = workers
 			}
@@ -245,6 +266,12 @@ func (p *Pipeline) resume(ctx context.Context) error {
 		}
 	}
 	slices.SortStableFunc(q.waiting, func(a, b catalog.Job) int { return cmp.Compare(a.Attempts, b.Attempts) })
+	for _, j := range q.waiting {
+		q.meter(j.Collection).Begin(j.ID, j.Bytes)
+	}
+	if held, err := db.Setting(ctx, heldSetting); err == nil {
+		q.held = held != ""
+	}
 	q.active = true
 	for _, j := range changed {
 		if j.State == catalog.Running {
@@ -261,7 +288,10 @@ func (p *Pipeline) next(ctx context.Context) (*run, context.Context, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, j := range q.waiting {
-		if q.busy(j) {
+		if q.held {
+			break
+		}
+		if q.busy(j) || j.Kind == catalog.SiteJob && q.sites() >= maxSites {
 			continue
 		}
 		if i == 0 {
@@ -277,9 +307,28 @@ func (p *Pipeline) next(ctx context.Context) (*run, context.Context, bool) {
 	return nil, nil, false
 }
 
+// sites counts the crawls at work.
+func (q *queue) sites() (n int) {
+	for _, r := range q.running {
+		if r.job.Kind == catalog.SiteJob {
+			n++
+		}
+	}
+	return n
+}
+
+// settle tells the meter that a job is at rest. The caller holds mu.
+func (q *queue) settle(j catalog.Job) {
+	if m := q.meter(j.Collection); j.State == catalog.Done || j.State == catalog.Failed {
+		m.End(j.ID)
+	} else {
+		m.Drop(j.ID)
+	}
+}
+
 func (q *queue) busy(j catalog.Job) bool {
 	for _, r := range q.running {
-		if r.job.Path == j.Path && r.job.Collection == j.Collection {
+		if r.job.Path == j.Path && r.job.Collection == j.Collection && r.job.Kind == j.Kind {
 			return true
 		}
 	}
@@ -293,12 +342,17 @@ func (p *Pipeline) work(work, parent context.Context, r *run) {
 	defer func() {
 		q.mu.Lock()
 		delete(q.running, r.job.ID)
+		if r.job.State == catalog.Queued && parent.Err() == nil {
+			q.waiting = slices.Insert(q.waiting, 0, r.job)
+		} else {
+			q.settle(r.job)
+		}
 		q.mu.Unlock()
 		close(r.ended)
 		q.signal()
 	}()
 	r.mu.Lock()
-	r.job.State, r.job.Stage, r.job.Error, r.job.Status = catalog.Running, StageParsing, "", ""
+	r.job.State, r.job.Stage, r.job.Error, r.job.Status = catalog.Running, firstStage(r.job), "", ""
 	r.job.Done, r.job.Total = 0, 0
 	r.job.Attempts++
 	r.job.Heartbeat = time.Now()
@@ -321,12 +375,16 @@ func (p *Pipeline) work(work, parent context.Context, r *run) {
 	r.mu.Lock()
 	j := &r.job
 	j.Stage = ""
+	cause := context.Cause(work)
 	switch {
 	case err == nil:
 		res.apply(j)
-	case context.Cause(work) == errCancelled:
+	case cause == errCancelled:
 		j.State, j.Status, j.Error = catalog.Cancelled, "", ""
-	case parent.Err() != nil: // the program ends; this was not the file's doing
+	case cause == errPaused:
+		j.State, j.Done, j.Total = catalog.Paused, 0, 0
+		j.Attempts--
+	case cause == errHeld, parent.Err() != nil: // the program ends, or waits; this was not the file's doing
 		j.State, j.Done, j.Total = catalog.Queued, 0, 0
 		j.Attempts--
 	default:
@@ -353,9 +411,38 @@ func (p *Pipeline) ingestSafely(ctx context.Context, r *run) (res Result, err er
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	return p.Ingest(ctx, r.job.Collection, Item{Path: r.job.Path, SHA256: r.job.SHA256, Bytes: r.job.Bytes}, func(pr Progress) {
-		p.progress(ctx, r, pr)
-	})
+	report := func(pr Progress) { p.progress(ctx, r, pr) }
+	if r.job.Kind == catalog.SiteJob {
+		return p.ingestSite(ctx, r.job, report)
+	}
+	it := Item{Path: r.job.Path, Name: r.job.Name, SHA256: r.job.SHA256, Bytes: r.job.Bytes}
+	if it.toFetch() {
+		var remember func()
+		if it, remember, err = p.fetchItem(ctx, r.job.Collection, it, report); err != nil {
+			return Result{}, err
+		}
+		// From here on the job has its bytes: neither a crash nor a pause makes it fetch again.
+		r.mu.Lock()
+		r.job.Name, r.job.SHA256, r.job.Bytes = it.Name, it.SHA256, it.Bytes
+		r.mu.Unlock()
+		if err := p.save(ctx, r); err != nil {
+			return Result{}, err
+		}
+		defer func() {
+			if err == nil {
+				remember()
+			}
+		}()
+	}
+	return p.Ingest(ctx, r.job.Collection, it, report)
+}
+
+// firstStage is where a job's work begins.
+func firstStage(j catalog.Job) string {
+	if j.Kind == catalog.SiteJob || j.SHA256 == "" {
+		return StageFetching
+	}
+	return StageParsing
 }
 
 // progress notes how far a job is: at once when the stage changes, else now and then.
@@ -373,6 +460,11 @@ func (p *Pipeline) progress(ctx context.Context, r *run, pr Progress) {
 	j := r.job
 	r.mu.Unlock()
 	if publish {
+		p.queue.mu.Lock()
+		m := p.queue.meter(j.Collection)
+		m.weigh(j.ID, j.Bytes)
+		m.Advance(j.ID, pr)
+		p.queue.mu.Unlock()
 		p.watchers.publish(j)
 	}
 	if save {
@@ -419,154 +511,4 @@ func (p *Pipeline) heartbeat(ctx context.Context, r *run) (stop func()) {
 		close(done)
 		wg.Wait()
 	}
-}
-
-// Cancel ends a job that is queued or running and returns when it is at rest: cancelled, unless its
-// document was stored before the cancellation could reach it. A job that has ended is left as it is.
-// It returns ErrNotFound of package retriever for an unknown job.
-func (p *Pipeline) Cancel(ctx context.Context, jobID string) error {
-	q := &p.queue
-	q.mu.Lock()
-	if r := q.running[jobID]; r != nil {
-		q.mu.Unlock()
-		r.cancel(errCancelled)
-		select {
-		case <-r.ended:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	defer q.mu.Unlock()
-	db := p.store.Catalog()
-	j, err := db.Job(ctx, jobID)
-	if err != nil || j.State != catalog.Queued && j.State != catalog.Running {
-		return err
-	}
-	j.State, j.Stage, j.Status, j.Error = catalog.Cancelled, "", "", ""
-	if err := db.UpdateJob(ctx, j); err != nil {
-		return err
-	}
-	q.waiting = slices.DeleteFunc(q.waiting, func(w catalog.Job) bool { return w.ID == jobID })
-	p.watchers.publish(j)
-	return nil
-}
-
-// Retry puts a job that failed or was cancelled back at the end of the queue. It returns ErrNotEnded
-// for a job in another state, and ErrNotFound of package retriever for an unknown job or one whose
-// bytes are no longer kept.
-func (p *Pipeline) Retry(ctx context.Context, jobID string) error {
-	q := &p.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	db := p.store.Catalog()
-	j, err := db.Job(ctx, jobID)
-	if err != nil {
-		return err
-	}
-	if j.State != catalog.Failed && j.State != catalog.Cancelled {
-		return fmt.Errorf("job %s is %s: %w", j.ID, j.State, ErrNotEnded)
-	}
-	f, err := p.store.OpenFile(j.SHA256)
-	if err != nil {
-		return fmt.Errorf("the bytes of %q are no longer kept, add the file again: %w", j.Path, err)
-	}
-	f.Close()
-	j.State, j.Stage, j.Status, j.Error, j.Done, j.Total, j.Attempts = catalog.Queued, "", "", "", 0, 0, 0
-	if err := db.UpdateJob(ctx, j); err != nil {
-		return err
-	}
-	p.wait(j)
-	p.watchers.publish(j)
-	return nil
-}
-
-// Subscribe yields every change of the jobs of a collection, of all collections when the name is
-// empty, from the call of Subscribe on until ctx ends. A reader that is slower than the changes misses
-// states in between but never the last one of a job; it never holds up the work.
-func (p *Pipeline) Subscribe(ctx context.Context, collection string) iter.Seq[catalog.Job] {
-	w := p.watchers.add(collection)
-	context.AfterFunc(ctx, func() { p.watchers.remove(w) })
-	return func(yield func(catalog.Job) bool) {
-		for {
-			j, ok := w.next()
-			if ok {
-				if !yield(j) {
-					return
-				}
-				continue
-			}
-			select {
-			case <-w.wake:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-// watchers are the subscriptions of a pipeline.
-type watchers struct {
-	mu  sync.Mutex
-	all map[*watcher]bool
-}
-
-// A watcher holds the latest state of each job that its reader has not seen yet.
-type watcher struct {
-	collection string
-	wake       chan struct{}
-
-	mu      sync.Mutex
-	order   []string
-	pending map[string]catalog.Job
-}
-
-func (ws *watchers) add(collection string) *watcher {
-	w := &watcher{collection: collection, wake: make(chan struct{}, 1), pending: make(map[string]catalog.Job)}
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if ws.all == nil {
-		ws.all = make(map[*watcher]bool)
-	}
-	ws.all[w] = true
-	return w
-}
-
-func (ws *watchers) remove(w *watcher) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	delete(ws.all, w)
-}
-
-func (ws *watchers) publish(j catalog.Job) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	for w := range ws.all {
-		if w.collection != "" && w.collection != j.Collection {
-			continue
-		}
-		w.mu.Lock()
-		if _, ok := w.pending[j.ID]; !ok {
-			w.order = append(w.order, j.ID)
-		}
-		w.pending[j.ID] = j
-		w.mu.Unlock()
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
-func (w *watcher) next() (catalog.Job, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.order) == 0 {
-		return catalog.Job{}, false
-	}
-	id := w.order[0]
-	w.order = w.order[1:]
-	j := w.pending[id]
-	delete(w.pending, id)
-	return j, true
 }

@@ -31,6 +31,8 @@ type Listing struct {
 	Items []Item
 	// Skipped are the entries passed over, by path.
 	Skipped []Skipped
+	// Folders are those that were looked into, the listed one first, as they are on the disk.
+	Folders []string
 }
 
 // Skipped is an entry of a folder that was passed over, and why.
@@ -80,6 +82,7 @@ func List(name string, opts ListOptions) (Listing, error) {
 	if err != nil {
 		return l, fmt.Errorf("%s: %w", name, withoutPath(err))
 	}
+	l.Folders = []string{real}
 	scopes := map[string]*ignoreScope{real: newIgnoreScope(real)} // of the folders entered
 	skip := func(path, reason string) { l.Skipped = append(l.Skipped, Skipped{path, reason}) }
 	err = filepath.WalkDir(real, func(at string, d fs.DirEntry, err error) error {
@@ -117,6 +120,7 @@ func List(name string, opts ListOptions) (Listing, error) {
 			return nil
 		case d.IsDir():
 			scopes[at] = scopes[filepath.Dir(at)].enter(at)
+			l.Folders = append(l.Folders, at)
 			return nil
 		case !chosen.Match(filepath.ToSlash(at[len(real):])):
 			skip(shown, "not among the files that are wanted")

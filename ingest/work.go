@@ -19,6 +19,19 @@ type work struct {
 	stamp      string // what the document was made with; see settingsKey
 	progress   func(Progress)
 	report     reporter
+	parsed     checkpoint
+}
+
+func (p *Pipeline) newWork(ctx context.Context, collection string, it Item, progress func(Progress)) (*work, error) {
+	settings, err := ReadSettings(ctx, p.store, collection)
+	if err != nil {
+		return nil, err
+	}
+	w := &work{Pipeline: p, collection: collection, item: it, settings: settings, progress: progress, stamp: p.settings}
+	if f := settings.fingerprint(); f != "" {
+		w.stamp += " " + f
+	}
+	return w, nil
 }
 
 // do takes the file from its bytes to a stored document, unless that is there already.
@@ -176,7 +189,7 @@ func (w *work) read(ctx context.Context) (*Document, error) {
 	if name == "" {
 		name = nameOf(w.item.Path)
 	}
-	doc, err := w.extractor.Extract(ctx, File{Path: stored, Name: name})
+	doc, err := w.parse(ctx, File{Path: stored, Name: name})
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func (s *Server) deleteCollection(c *gin.Context) {
 const indexingJobs = 2000
 
 // indexing counts the jobs of a collection's present batch: those added since the queue was last empty.
-// It is nil when none is queued or running.
+// It is nil when none is queued or running: a paused one is nothing that an answer could wait for.
 func (s *Server) indexing(ctx context.Context, collection string) (*Indexing, error) {
 	jobs, err := s.cfg.Store.Catalog().Jobs(ctx, collection, indexingJobs)
 	if err != nil {

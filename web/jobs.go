@@ -5,7 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -20,10 +20,20 @@ func (s *Server) jobRoutes(r gin.IRoutes) {
 	r.GET("/collections/:name/jobs", s.listJobs)
 	r.GET("/collections/:name/events", s.jobEvents)
 	r.POST("/collections/:name/documents", s.upload)
-	r.POST("/collections/:name/urls", s.addURL)
 	r.POST("/collections/:name/sample", s.addSample)
 	r.POST("/jobs/:id/cancel", s.changeJob(s.cfg.Pipeline.Cancel))
+	r.POST("/jobs/:id/pause", s.changeJob(s.cfg.Pipeline.Pause))
+	r.POST("/jobs/:id/resume", s.changeJob(s.cfg.Pipeline.Resume))
 	r.POST("/jobs/:id/retry", s.changeJob(s.cfg.Pipeline.Retry))
+	r.GET("/collections/:name/queue", s.flow)
+	r.POST("/collections/:name/retry", s.retryFailed)
+	r.POST("/queue/pause", s.changeQueue(s.cfg.Pipeline.PauseQueue))
+	r.POST("/queue/resume", s.changeQueue(s.cfg.Pipeline.ResumeQueue))
+}
+
+// unfinished reports whether something is still to become of a job.
+func unfinished(j catalog.Job) bool {
+	return j.State == catalog.Queued || j.State == catalog.Running || j.State == catalog.Paused
 }
 
 // listedJobs bounds the jobs that one reply lists.
@@ -61,7 +71,40 @@ func (s *Server) changeJob(change func(ctx context.Context, id string) error) gi
 	}
 }
 
-// jobEvents streams every change of a collection's jobs, after the present state of the unfinished ones.
+func (s *Server) flow(c *gin.Context) {
+	name := c.Param("name")
+	if _, err := s.cfg.Store.Collection(c.Request.Context(), name); err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, s.cfg.Pipeline.Flow(name))
+}
+
+// retryFailed puts the failed jobs of a collection back into the queue.
+func (s *Server) retryFailed(c *gin.Context) {
+	n, err := s.cfg.Pipeline.RetryFailed(c.Request.Context(), c.Param("name"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, gin.H{"retried": n})
+}
+
+func (s *Server) changeQueue(change func(context.Context) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := change(c.Request.Context()); err != nil {
+			s.fail(c, err)
+			return
+		}
+		c.JSON(http.StatusOK, gin.H{"paused": s.cfg.Pipeline.Flow("").Paused})
+	}
+}
+
+// flowEvery is the time between two looks at how far a collection's batch is.
+const flowEvery = time.Second
+
+// jobEvents streams every change of a collection's jobs, after the present state of the unfinished ones,
+// and how far the batch is, as that changes.
 func (s *Server) jobEvents(c *gin.Context) {
 	name := c.Param("name")
 	if _, err := s.cfg.Store.Collection(c.Request.Context(), name); err != nil {
@@ -92,7 +135,7 @@ func (s *Server) jobEvents(c *gin.Context) {
 	defer stream.close()
 	slices.Reverse(jobs) // in the order of work
 	for _, j := range jobs {
-		if j.State == catalog.Queued || j.State == catalog.Running {
+		if unfinished(j) {
 			if stream.send("job", j) != nil {
 				return
 			}
@@ -100,9 +143,17 @@ func (s *Server) jobEvents(c *gin.Context) {
 	}
 	beat := time.NewTicker(s.cfg.Heartbeat)
 	defer beat.Stop()
+	look := time.NewTicker(flowEvery)
+	defer look.Stop()
+	var shown ingest.Flow
 	for {
 		var err error
 		select {
+		case <-look.C:
+			if flow := s.cfg.Pipeline.Flow(name); !reflect.DeepEqual(flow, shown) {
+				shown = flow
+				err = stream.send("queue", flow)
+			}
 		case j, ok := <-changes:
 			if !ok {
 				return
@@ -119,45 +170,6 @@ func (s *Server) jobEvents(c *gin.Context) {
 			return
 		}
 	}
-}
-
-// addURL fetches a page or file and queues it.
-func (s *Server) addURL(c *gin.Context) {
-	var in struct {
-		URL string `json:"url"`
-	}
-	if !s.decode(c, &in) {
-		return
-	}
-	name := c.Param("name")
-	if _, err := s.cfg.Store.Collection(c.Request.Context(), name); err != nil {
-		s.fail(c, err)
-		return
-	}
-	in.URL = strings.TrimSpace(in.URL)
-	u, err := url.Parse(in.URL)
-	switch {
-	case s.cfg.Fetch == nil:
-		s.fail(c, &apiError{http.StatusForbidden, codeForbidden, "this server does not fetch web pages", nil})
-		return
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || len(in.URL) > 4096:
-		s.fail(c, badRequest("that is not a web address; it should begin with http:// or https://"))
-		return
-	}
-	item, err := s.cfg.Fetch(c.Request.Context(), in.URL)
-	if err == nil {
-		err = item.Err
-	}
-	if err != nil {
-		if c.Request.Context().Err() != nil {
-			s.fail(c, c.Request.Context().Err())
-			return
-		}
-		// What went wrong with another server is what the reader needs to know.
-		s.fail(c, badRequest(err.Error()))
-		return
-	}
-	s.enqueue(c, name, []ingest.Item{item}, nil)
 }
 
 // addSample queues the files of the sample corpus.

@@ -33,9 +33,23 @@ type AgentFunc func(ctx context.Context, collection, goal string, history []chai
 // A Pipeline takes files into collections. *ingest.Pipeline is one.
 type Pipeline interface {
 	Enqueue(ctx context.Context, collection string, items []ingest.Item) ([]catalog.Job, error)
+	EnqueueSite(ctx context.Context, collection, address string, opts ingest.SiteOptions) (catalog.Job, error)
 	Cancel(ctx context.Context, jobID string) error
+	Pause(ctx context.Context, jobID string) error
+	Resume(ctx context.Context, jobID string) error
 	Retry(ctx context.Context, jobID string) error
+	RetryFailed(ctx context.Context, collection string) (int, error)
+	PauseQueue(ctx context.Context) error
+	ResumeQueue(ctx context.Context) error
+	Flow(collection string) ingest.Flow
 	Subscribe(ctx context.Context, collection string) iter.Seq[catalog.Job]
+}
+
+// A Watcher keeps folders in step with collections. *ingest.Watcher is one.
+type Watcher interface {
+	Add(ctx context.Context, w catalog.Watch) (catalog.Watch, error)
+	List(ctx context.Context, collection string) ([]ingest.Watching, error)
+	Remove(ctx context.Context, id string) error
 }
 
 // Encoder says which encoder the store was opened with.
@@ -59,8 +73,8 @@ type Config struct {
 	Ask      AskFunc          // required
 	Agent    AgentFunc        // nil means that there is no agent
 
-	// Fetch gets a page or file for POST …/urls. nil means that addresses are refused.
-	Fetch func(ctx context.Context, url string) (ingest.Item, error)
+	// Watcher keeps folders of this machine in step with collections; nil means that none are watched.
+	Watcher Watcher
 
 	UI              fs.FS    // the built page; without an index.html a placeholder says how to build it
 	Sample          fs.FS    // the sample corpus; nil means that none is offered
@@ -139,6 +153,7 @@ func (s *Server) routes() http.Handler {
 	s.settingsRoutes(api)
 	s.documentRoutes(api)
 	s.jobRoutes(api)
+	s.sourceRoutes(api)
 	s.askRoutes(api)
 	s.conversationRoutes(api)
 	r.NoMethod(func(c *gin.Context) {

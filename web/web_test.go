@@ -15,6 +15,8 @@ import (
 	"net/http/httptest"
 	"net/textproto"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,7 +76,7 @@ func newHouse(t testing.TB, opts ...option) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := ingest.NewPipeline(store, ex, split, ingest.PipelineConfig{})
+	p := ingest.NewPipeline(store, ex, split, ingest.PipelineConfig{Fetcher: ingest.NewFetcher(ingest.FetchConfig{AllowHosts: []string{"127.0.0.1"}})})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -387,7 +389,6 @@ func TestResources(t *testing.T) {
 		{"rename, unknown", "PATCH", "/api/conversations/nope", `{"title":"x"}`, nil, 404, nil, nil},
 		{"delete conversation", "DELETE", "/api/conversations/" + conv.ID, nil, nil, 204, nil, nil},
 		{"deleted conversation", "GET", "/api/conversations/" + conv.ID, nil, nil, 404, nil, nil},
-		{"fetch is off", "POST", "/api/collections/docs/urls", `{"url":"http://example.com"}`, nil, 403, []string{`"code":"forbidden"`}, nil},
 		{"unknown route", "GET", "/api/nope", nil, nil, 404, []string{`"code":"not_found"`}, nil},
 		{"wrong method", "PUT", "/api/collections", `{}`, nil, 405, []string{`"error"`}, nil},
 		{"wrong method on the page", "POST", "/", `{}`, nil, 405, nil, nil},
@@ -618,27 +619,138 @@ func TestSampleAndJobEvents(t *testing.T) {
 }
 
 func TestURL(t *testing.T) {
-	h := newHouse(t, func(c *web.Config) {
-		store := c.Store
-		c.Fetch = func(ctx context.Context, url string) (ingest.Item, error) {
-			if strings.Contains(url, "private") {
-				return ingest.Item{}, errors.New("fetch http://private: the address is private")
-			}
-			sum, size, err := store.PutFile(ctx, strings.NewReader("A page about pumps."))
-			return ingest.Item{Path: url, Name: "page.txt", SHA256: sum, Bytes: size}, err
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/":
+			fmt.Fprint(w, `<html><h1>Pumps</h1><p>A page about pumps.</p><a href="/valves.txt">valves</a>`)
+		case "/valves.txt":
+			fmt.Fprint(w, "A page about valves.")
+		default:
+			http.NotFound(w, r)
 		}
-	})
+	}))
+	defer site.Close()
+	h := newHouse(t)
 	if _, err := h.store.CreateCollection(t.Context(), "docs"); err != nil {
 		t.Fatal(err)
 	}
 	h.run(t, []scenario{
-		{"page", "POST", "/api/collections/docs/urls", `{"url":" https://example.com/page.txt "}`, nil, 202, []string{`"path":"https://example.com/page.txt"`}, nil},
-		{"private", "POST", "/api/collections/docs/urls", `{"url":"http://private"}`, nil, 400, []string{"the address is private"}, nil},
+		{"page", "POST", "/api/collections/docs/urls", `{"url":" ` + site.URL + `/valves.txt#top "}`, nil, 202, []string{`"path":"` + site.URL + `/valves.txt"`, `"kind":"file"`}, nil},
+		{"site", "POST", "/api/collections/docs/sites", `{"url":"` + site.URL + `","depth":1,"pages":5}`, nil, 202, []string{`"kind":"site"`}, nil},
+		{"private", "POST", "/api/collections/docs/urls", `{"url":"http://[::1]/"}`, nil, 202, nil, nil},
+		{"site too deep", "POST", "/api/collections/docs/sites", `{"url":"` + site.URL + `","depth":1000}`, nil, 400, []string{"depth is 1000"}, nil},
 		{"file", "POST", "/api/collections/docs/urls", `{"url":"file:///etc/passwd"}`, nil, 400, []string{"http://"}, nil},
+		{"credentials", "POST", "/api/collections/docs/urls", `{"url":"http://a:b@example.org/"}`, nil, 400, []string{"user name"}, []string{"a:b"}},
 		{"nothing", "POST", "/api/collections/docs/urls", `{}`, nil, 400, nil, nil},
 		{"unknown collection", "POST", "/api/collections/nope/urls", `{"url":"https://example.com"}`, nil, 404, nil, nil},
+		{"unknown collection", "POST", "/api/collections/nope/sites", `{"url":"https://example.com"}`, nil, 404, nil, nil},
 	})
-	h.settle(t, "docs")
+	for range 2 { // the crawl ends, then its pages
+		for _, j := range h.settle(t, "docs") {
+			if private := strings.Contains(j.Path, "::1"); private != (j.State == catalog.Failed) || private && !strings.Contains(j.Error, "not public") {
+				t.Errorf("%+v", j)
+			}
+		}
+	}
+	if docs, err := h.store.Documents(t.Context(), "docs"); err != nil || len(docs) != 2 {
+		t.Errorf("%d documents, %v", len(docs), err)
+	}
+}
+
+func TestQueueControl(t *testing.T) {
+	h := filled(t)
+	jobs, err := h.store.Catalog().Jobs(t.Context(), "docs", 1)
+	if err != nil || len(jobs) == 0 {
+		t.Fatal(err)
+	}
+	done := jobs[0].ID
+	h.run(t, []scenario{
+		{"pause the queue", "POST", "/api/queue/pause", "", nil, 200, []string{`{"paused":true}`}, nil},
+		{"see it", "GET", "/api/collections/docs/queue", "", nil, 200, []string{`"paused":true`, `"files":`, `"stages":{}`}, nil},
+		{"pause a job that is done", "POST", "/api/jobs/" + done + "/pause", "", nil, 409, []string{"conflict", "has ended"}, nil},
+		{"pause no job", "POST", "/api/jobs/nope/pause", "", nil, 404, nil, nil},
+		{"retry what failed", "POST", "/api/collections/docs/retry", "", nil, 200, []string{`{"retried":0}`}, nil},
+		{"unknown collection", "POST", "/api/collections/nope/retry", "", nil, 404, nil, nil},
+		{"unknown collection", "GET", "/api/collections/nope/queue", "", nil, 404, nil, nil},
+		{"no watching", "POST", "/api/collections/docs/watches", `{"folder":"/etc"}`, nil, 403, []string{"--watch-root"}, nil},
+		{"none watched", "GET", "/api/collections/docs/watches", "", nil, 200, []string{`"watches":[]`, `"possible":false`}, nil},
+	})
+	if status, body := h.upload(t, "docs", file{"later.md", "# Later\n\nWritten while the queue rests."}); status != 202 {
+		t.Fatalf("%d %s", status, body)
+	}
+	jobs, err = h.store.Catalog().Jobs(t.Context(), "docs", 1)
+	if err != nil || jobs[0].State != catalog.Queued {
+		t.Fatalf("%+v, %v", jobs, err)
+	}
+	h.run(t, []scenario{
+		{"pause a job", "POST", "/api/jobs/" + jobs[0].ID + "/pause", "", nil, 200, []string{`"state":"paused"`}, nil},
+		{"resume the job", "POST", "/api/jobs/" + jobs[0].ID + "/resume", "", nil, 200, []string{`"state":"queued"`}, nil},
+		{"resume the queue", "POST", "/api/queue/resume", "", nil, 200, []string{`{"paused":false}`}, nil},
+	})
+	for _, j := range h.settle(t, "docs") {
+		if j.State != catalog.Done {
+			t.Errorf("%+v", j)
+		}
+	}
+}
+
+func TestWatches(t *testing.T) {
+	root, outside := t.TempDir(), t.TempDir()
+	var watcher *ingest.Watcher
+	h := newHouse(t, func(c *web.Config) {
+		watcher = ingest.NewWatcher(c.Pipeline.(*ingest.Pipeline), ingest.WatchConfig{Roots: []string{root}, Debounce: 20 * time.Millisecond})
+		c.Watcher = watcher
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- watcher.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := h.store.CreateCollection(t.Context(), "docs"); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(root, "notes")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	body := func(folder string, more string) string {
+		raw, _ := json.Marshal(folder)
+		return `{"folder":` + string(raw) + more + `}`
+	}
+	h.run(t, []scenario{
+		{"watch", "POST", "/api/collections/docs/watches", body(folder, `,"include":["*.md"]`), nil, 201, []string{`"include":["*.md"]`}, nil},
+		{"twice", "POST", "/api/collections/docs/watches", body(folder, ""), nil, 409, []string{"exists"}, nil},
+		{"outside", "POST", "/api/collections/docs/watches", body(outside, ""), nil, 400, []string{"--watch-root"}, nil},
+		{"upwards", "POST", "/api/collections/docs/watches", body(root+"/../"+filepath.Base(outside), ""), nil, 400, nil, nil},
+		{"relative", "POST", "/api/collections/docs/watches", `{"folder":"notes"}`, nil, 400, []string{"absolute"}, nil},
+		{"missing", "POST", "/api/collections/docs/watches", body(filepath.Join(root, "nope"), ""), nil, 400, []string{"no folder"}, nil},
+		{"bad pattern", "POST", "/api/collections/docs/watches", body(root, `,"include":["[a"]`), nil, 400, nil, nil},
+		{"unknown collection", "POST", "/api/collections/nope/watches", body(root, ""), nil, 404, nil, nil},
+	})
+	if err := os.WriteFile(filepath.Join(folder, "a.md"), []byte("# A\n\nWatched words."), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if docs, err := h.store.Documents(t.Context(), "docs"); err == nil && len(docs) == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the file was not taken in")
+		}
+	}
+	_, list := h.do(t, "GET", "/api/collections/docs/watches", nil)
+	var got struct{ Watches []ingest.Watching }
+	if err := json.Unmarshal([]byte(list), &got); err != nil || len(got.Watches) != 1 || got.Watches[0].Files != 1 {
+		t.Fatalf("%s, %v", list, err)
+	}
+	h.run(t, []scenario{
+		{"stop", "DELETE", "/api/watches/" + got.Watches[0].ID, "", nil, 204, nil, nil},
+		{"stop again", "DELETE", "/api/watches/" + got.Watches[0].ID, "", nil, 404, nil, nil},
+	})
 }
 
 func TestAskBadInput(t *testing.T) {

@@ -94,34 +94,48 @@ type ingestRun struct {
 
 	mu     sync.Mutex // of what follows, and of the output
 	counts map[string]int
+	meter  *ingest.Meter
 	bar    *progressbar.ProgressBar
+}
+
+// prepare makes the collection where it is missing, and the pipeline. The caller calls done.
+func (r *ingestRun) prepare(ctx context.Context, l *library) (p *ingest.Pipeline, done func(), err error) {
+	if _, err := l.store.Collection(ctx, r.collection); errors.Is(err, retriever.ErrNotFound) {
+		if _, err = l.store.CreateCollection(ctx, r.collection); err != nil {
+			return nil, nil, err
+		}
+	} else if err != nil {
+		return nil, nil, err
+	}
+	p, ex, err := r.pipeline(l, r.password, r.fetch)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, func() { ex.Close() }, nil
 }
 
 func (r *ingestRun) do(ctx context.Context, l *library, sources []string) error {
 	r.counts = map[string]int{}
-	if _, err := l.store.Collection(ctx, r.collection); errors.Is(err, retriever.ErrNotFound) {
-		_, err = l.store.CreateCollection(ctx, r.collection)
-		if err != nil {
-			return err
-		}
-	} else if err != nil {
-		return err
-	}
-	p, ex, err := r.pipeline(l, r.password, r.fetch)
+	p, done, err := r.prepare(ctx, l)
 	if err != nil {
 		return err
 	}
-	defer ex.Close()
+	defer done()
 
-	type task struct {
-		url  string // to be fetched; else item
-		item ingest.Item
-	}
-	var tasks []task
+	var items []ingest.Item
+	var sites []string
 	var roots []string // folders to prune
 	for _, s := range sources {
 		if ingest.IsURL(s) {
-			tasks = append(tasks, task{url: s})
+			it, err := ingest.WebItem(s)
+			switch {
+			case err != nil:
+				r.report(fileResult{Path: s, Status: ingest.Failed, Error: err.Error()})
+			case r.site != nil:
+				sites = append(sites, it.Path)
+			default:
+				items = append(items, it)
+			}
 			continue
 		}
 		found, err := ingest.List(s, ingest.ListOptions{Include: r.include, Exclude: r.exclude})
@@ -136,48 +150,21 @@ func (r *ingestRun) do(ctx context.Context, l *library, sources []string) error 
 		case len(found.Items) == 0 && n == 0:
 			r.notice("%s: no files in it", s)
 		case n > 0:
-			r.notice("%s: %s passed over (hidden files, pictures, programs and the like; --verbose lists them)", s, count(n, "entry"))
+			r.notice("%s: %s passed over (hidden and ignored files, pictures, programs and the like; --verbose lists them)", s, count(n, "entry"))
 		}
-		for _, it := range found.Items {
-			tasks = append(tasks, task{item: it})
-		}
+		items = append(items, found.Items...)
 		roots = append(roots, s)
 	}
 
-	fetcher := r.fetcher(r.fetch)
-	r.startBar(len(tasks))
+	r.startBar(items)
 	defer r.stopBar()
-	// A few files at once, so that one is parsed while another is embedded.
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(min(max(runtime.GOMAXPROCS(0), 2), 4))
-	for _, t := range tasks {
-		if gctx.Err() != nil {
-			break
+	if err := r.all(ctx, p, items); err != nil {
+		return err
+	}
+	for _, site := range sites {
+		if err := r.crawl(ctx, p, site); err != nil {
+			return err
 		}
-		g.Go(func() error {
-			it := t.item
-			if t.url != "" && r.site != nil {
-				return r.crawl(gctx, p, t.url)
-			}
-			if t.url != "" {
-				r.describe(t.url, "fetching", 0, 0)
-				var err error
-				if it, err = fetcher.Fetch(gctx, t.url); err != nil {
-					if gctx.Err() != nil {
-						return gctx.Err()
-					}
-					r.report(fileResult{Path: t.url, Status: ingest.Failed, Error: err.Error()})
-					return nil
-				}
-			}
-			return r.one(gctx, p, it)
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
 	}
 	if r.prune {
 		for _, root := range roots {
@@ -193,6 +180,22 @@ func (r *ingestRun) do(ctx context.Context, l *library, sources []string) error 
 	return nil
 }
 
+// all takes in items, a few at once, so that one is parsed while another is embedded.
+func (r *ingestRun) all(ctx context.Context, p *ingest.Pipeline, items []ingest.Item) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(min(max(runtime.GOMAXPROCS(0), 2), 4))
+	for _, it := range items {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return r.one(gctx, p, it) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
 // crawl takes in a site, page by page.
 func (r *ingestRun) crawl(ctx context.Context, p *ingest.Pipeline, address string) error {
 	met := 0
@@ -205,8 +208,7 @@ func (r *ingestRun) crawl(ctx context.Context, p *ingest.Pipeline, address strin
 			return nil
 		}
 		met++
-		r.grow(1)
-		r.describe(page.Address, fmt.Sprintf("fetched %d, %d waiting", met, page.Left), 0, 0)
+		r.describe(ingest.Item{Path: page.Address}, ingest.Progress{Stage: ingest.StageFetching, Done: met, Total: met + page.Left})
 		switch {
 		case errors.Is(page.Err, ingest.ErrGone) && met > 1:
 			doc, removed, err := p.Forget(ctx, r.collection, page)
@@ -233,7 +235,7 @@ func (r *ingestRun) crawl(ctx context.Context, p *ingest.Pipeline, address strin
 
 func (r *ingestRun) one(ctx context.Context, p *ingest.Pipeline, it ingest.Item) error {
 	res, err := p.Ingest(ctx, r.collection, it, func(pr ingest.Progress) {
-		r.describe(it.Path, pr.Stage, pr.Done, pr.Total)
+		r.describe(it, pr)
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -274,30 +276,31 @@ func (r *ingestRun) report(res fileResult) {
 		}
 	}
 	if r.bar != nil {
+		r.meter.End(res.Path)
+		if n := r.counts["ingested"] + r.counts["unchanged"] + r.counts["failed"]; n > r.bar.GetMax() {
+			r.bar.ChangeMax(n) // pages of a site: how many there are is not known at the start
+		}
 		_ = r.bar.Add(1)
 	}
 }
 
-func (r *ingestRun) startBar(total int) {
-	if r.JSON || !isTerminal(r.stderr) || total == 0 {
+// startBar begins to show how far the work on the items is: files, bytes a second, the time left.
+func (r *ingestRun) startBar(items []ingest.Item) {
+	if r.JSON || !isTerminal(r.stderr) || len(items) == 0 && r.site == nil {
 		return
 	}
-	r.bar = progressbar.NewOptions(total,
+	r.meter = &ingest.Meter{}
+	for _, it := range items {
+		r.meter.Begin(it.Path, it.Bytes)
+	}
+	r.bar = progressbar.NewOptions(len(items),
 		progressbar.OptionSetWriter(r.stderr),
 		progressbar.OptionShowCount(),
-		progressbar.OptionSetWidth(24),
+		progressbar.OptionSetWidth(20),
 		progressbar.OptionSetElapsedTime(true),
+		progressbar.OptionSetPredictTime(false), // the meter's is by bytes
 		progressbar.OptionClearOnFinish(),
 	)
-}
-
-// grow makes room in the bar for work that was not known at the start.
-func (r *ingestRun) grow(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.bar != nil {
-		r.bar.ChangeMax(r.bar.GetMax() + n)
-	}
 }
 
 func (r *ingestRun) stopBar() {
@@ -307,17 +310,50 @@ func (r *ingestRun) stopBar() {
 	}
 }
 
-func (r *ingestRun) describe(path, stage string, done, total int) {
+// describe tells where the work on an item is.
+func (r *ingestRun) describe(it ingest.Item, pr ingest.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.bar == nil {
 		return
 	}
-	text := stage
-	if total > 0 {
-		text += fmt.Sprintf(" %d/%d", done, total)
+	r.meter.Advance(it.Path, pr)
+	text := pr.Stage
+	if pr.Total > 0 {
+		text += fmt.Sprintf(" %d/%d", pr.Done, pr.Total)
 	}
-	r.bar.Describe(pad(clip(filepath.Base(path), 24)+": "+text, 42))
+	name := it.Path
+	if !ingest.IsURL(name) {
+		name = filepath.Base(name)
+	}
+	line := pad(clip(name, 24)+": "+text, 42)
+	if f := r.meter.Flow(time.Now()); f.BytesPerSecond > 0 {
+		line += pad(fmt.Sprintf(" %s/s, %s left", byteSize(f.BytesPerSecond), timeLeft(f.SecondsLeft)), 26)
+	}
+	r.bar.Describe(line)
+}
+
+// byteSize writes a number of bytes in at most seven characters.
+func byteSize(n float64) string {
+	for _, unit := range []string{"B", "kB", "MB"} {
+		if n < 1000 {
+			return fmt.Sprintf("%.3g %s", n, unit)
+		}
+		n /= 1000
+	}
+	return fmt.Sprintf("%.3g GB", n)
+}
+
+// timeLeft writes a guess of seconds for people.
+func timeLeft(seconds float64) string {
+	switch d := time.Duration(seconds * float64(time.Second)); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds())+1)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes())+1)
+	default:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	}
 }
 
 // pad fills s with spaces to n columns of a terminal, where wide characters take two.

@@ -33,6 +33,7 @@ type cli struct {
 
 	Serve       serveCmd       `cmd:"" help:"Serve the web page and the HTTP API."`
 	Ingest      ingestCmd      `cmd:"" help:"Add files, folders or web addresses to a collection."`
+	Watch       watchCmd       `cmd:"" help:"Keep folders in step with a collection until stopped."`
 	Ask         askCmd         `cmd:"" help:"Answer a question from the documents, with citations."`
 	Generate    generateCmd    `cmd:"" help:"Let a model file write, without documents."`
 	Search      searchCmd      `cmd:"" help:"List the passages that fit a question best."`

@@ -25,11 +25,12 @@ import (
 )
 
 type serveCmd struct {
-	Addr    string   `default:"127.0.0.1:8420" placeholder:"HOST:PORT" env:"DOCENT_ADDR" config:"serve.addr" help:"Where to listen; ${default} unless told."`
-	Host    []string `placeholder:"NAME" help:"A further name under which browsers may reach the server."`
-	Open    bool     `help:"Open the page in the browser."`
-	Reindex bool     `help:"Give collections of another encoder the vectors of this one, in the background; the old ones answer meanwhile."`
-	Style   string   `placeholder:"NAME" config:"style" help:"Prompt style of questions that name none: plain, examples, reasoning or examples+reasoning."`
+	Addr      string   `default:"127.0.0.1:8420" placeholder:"HOST:PORT" env:"DOCENT_ADDR" config:"serve.addr" help:"Where to listen; ${default} unless told."`
+	Host      []string `placeholder:"NAME" help:"A further name under which browsers may reach the server."`
+	Open      bool     `help:"Open the page in the browser."`
+	Reindex   bool     `help:"Give collections of another encoder the vectors of this one, in the background; the old ones answer meanwhile."`
+	Style     string   `placeholder:"NAME" config:"style" help:"Prompt style of questions that name none: plain, examples, reasoning or examples+reasoning."`
+	WatchRoot []string `placeholder:"DIR" env:"DOCENT_WATCH_ROOTS" config:"serve.watch_roots" help:"Let the page watch folders in this one: files that come, change or go there do so in the collection."`
 	fetchFlags
 	modelFlags
 }
@@ -70,6 +71,10 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	watcher := ingest.NewWatcher(p, ingest.WatchConfig{Roots: c.WatchRoot, Logger: a.log})
+	if len(c.WatchRoot) > 0 {
+		cfg.Watcher = watcher
+	}
 	srv, err := web.New(cfg)
 	if err != nil {
 		return err
@@ -107,6 +112,9 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 			return nil
 		})
 	}
+	if cfg.Watcher != nil {
+		g.Go(func() error { return watcher.Run(gctx) })
+	}
 	g.Go(func() error {
 		if err := p.Run(gctx); err != nil && !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("work on the queue: %w", err)
@@ -128,7 +136,7 @@ func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveMod
 		return web.Config{}, err
 	}
 	cfg := web.Config{
-		Store: l.store, Pipeline: p, Fetch: a.fetcher(c.fetchFlags).Fetch,
+		Store: l.store, Pipeline: p,
 		Ask: func(ctx context.Context, collection string, q chain.Question) iter.Seq2[chain.Event, error] {
 			answers, err := a.qa(l, collection, model.get(ctx), c.modelFlags, c.Style)
 			if err != nil {

@@ -473,6 +473,6 @@ func (d *DB) DeleteCollection(ctx context.Context, name string) (*Change, error)
 func (d *DB) FileNeeded(ctx context.Context, sha256 string) (bool, error) {
 	var needed bool
 	err := d.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM documents WHERE sha256 = ?1)
-		OR EXISTS (SELECT 1 FROM jobs WHERE sha256 = ?1 AND state IN ('queued', 'running', 'failed'))`, sha256).Scan(&needed)
+		OR EXISTS (SELECT 1 FROM jobs WHERE sha256 = ?1 AND state IN ('queued', 'running', 'paused', 'failed'))`, sha256).Scan(&needed)
 	return needed, Explain(err)
 }

@@ -11,20 +11,30 @@ import (
 const (
 	Queued    = "queued"
 	Running   = "running"
+	Paused    = "paused" // set aside until somebody resumes it
 	Done      = "done"
 	Failed    = "failed"
 	Cancelled = "cancelled"
 )
 
-// A Job is one file on its way into a collection.
+// The kinds of job.
+const (
+	FileJob = "file"
+	SiteJob = "site" // a web site to go through; each of its pages becomes a job
+)
+
+// A Job is one file on its way into a collection, or a web site to find such files on.
 type Job struct {
 	ID         string    `json:"id"`
 	Collection string    `json:"collection"`
-	Path       string    `json:"path"`   // as the document will be known
-	SHA256     string    `json:"sha256"` // of the stored file; hexadecimal
+	Kind       string    `json:"kind"`              // FileJob, which an empty one means, or SiteJob
+	Path       string    `json:"path"`              // as the document will be known; of a site the first page
+	Name       string    `json:"name,omitempty"`    // as the bytes came, to tell the format by; empty when Path does
+	Options    string    `json:"options,omitempty"` // of a site, JSON
+	SHA256     string    `json:"sha256"`            // of the stored file; hexadecimal; empty while it is to be fetched
 	Bytes      int64     `json:"bytes"`
-	State      string    `json:"state"`           // Queued, Running, Done, Failed or Cancelled
-	Stage      string    `json:"stage,omitempty"` // parsing, chunking, embedding or storing, while running
+	State      string    `json:"state"`           // Queued, Running, Paused, Done, Failed or Cancelled
+	Stage      string    `json:"stage,omitempty"` // as package ingest names them, while running
 	Done       int       `json:"done"`            // of Total, within the stage
 	Total      int       `json:"total"`
 	Error      string    `json:"error,omitempty"`
@@ -36,22 +46,22 @@ type Job struct {
 	UpdatedAt  time.Time `json:"updated_at"`
 }
 
-const jobColumns = `id, collection, path, sha256, bytes, state, stage, done, total, error, document_id, status, attempts, heartbeat, created_at, updated_at`
+const jobColumns = `id, collection, kind, path, name, options, sha256, bytes, state, stage, done, total, error, document_id, status, attempts, heartbeat, created_at, updated_at`
 
 func scanJob(s scanner) (Job, error) {
 	var j Job
 	var heartbeat, created, updated int64
-	err := s.Scan(&j.ID, &j.Collection, &j.Path, &j.SHA256, &j.Bytes, &j.State, &j.Stage, &j.Done, &j.Total, &j.Error,
+	err := s.Scan(&j.ID, &j.Collection, &j.Kind, &j.Path, &j.Name, &j.Options, &j.SHA256, &j.Bytes, &j.State, &j.Stage, &j.Done, &j.Total, &j.Error,
 		&j.DocumentID, &j.Status, &j.Attempts, &heartbeat, &created, &updated)
 	j.Heartbeat, j.CreatedAt, j.UpdatedAt = fromMicro(heartbeat), fromMicro(created), fromMicro(updated)
 	return j, err
 }
 
 // AddJobs puts jobs at the end of the queue, all or none. It fills in, in the slice given, the ID, the
-// State (Queued) and the times that are empty.
+// Kind (FileJob), the State (Queued) and the times that are empty.
 func (d *DB) AddJobs(ctx context.Context, jobs []Job) error {
 	return d.update(ctx, func(tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO jobs (`+jobColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`)
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO jobs (`+jobColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`)
 		if err != nil {
 			return err
 		}
@@ -62,6 +72,9 @@ func (d *DB) AddJobs(ctx context.Context, jobs []Job) error {
 			if j.ID == "" {
 				j.ID = newID()
 			}
+			if j.Kind == "" {
+				j.Kind = FileJob
+			}
 			if j.State == "" {
 				j.State = Queued
 			}
@@ -69,7 +82,7 @@ func (d *DB) AddJobs(ctx context.Context, jobs []Job) error {
 				j.CreatedAt = at
 			}
 			j.UpdatedAt = at
-			if _, err := insert.ExecContext(ctx, j.ID, j.Collection, j.Path, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error,
+			if _, err := insert.ExecContext(ctx, j.ID, j.Collection, j.Kind, j.Path, j.Name, j.Options, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error,
 				j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(j.CreatedAt), toMicro(j.UpdatedAt)); err != nil {
 				return fmt.Errorf("add job %s: %w", j.Path, err)
 			}
@@ -90,12 +103,12 @@ func (d *DB) NextJob(ctx context.Context) (Job, bool, error) {
 	return job, err == nil, Explain(err)
 }
 
-// UpdateJob stores the job's state, stage, progress, result, attempts and heartbeat under its ID, and
+// UpdateJob stores the job's name, bytes, state, stage, progress, result, attempts and heartbeat under its ID, and
 // sets its time of update. It returns ErrNotFound when there is no such job.
 func (d *DB) UpdateJob(ctx context.Context, j Job) error {
-	res, err := d.write.ExecContext(ctx, `UPDATE jobs SET sha256 = ?, bytes = ?, state = ?, stage = ?, done = ?, total = ?, error = ?, document_id = ?, status = ?,
+	res, err := d.write.ExecContext(ctx, `UPDATE jobs SET name = ?, sha256 = ?, bytes = ?, state = ?, stage = ?, done = ?, total = ?, error = ?, document_id = ?, status = ?,
 		attempts = ?, heartbeat = ?, updated_at = ? WHERE id = ?`,
-		j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error, j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(now()), j.ID)
+		j.Name, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error, j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(now()), j.ID)
 	return changed(res, err, "job", j.ID)
 }
 
@@ -124,4 +137,11 @@ func (d *DB) RequeueRunning(ctx context.Context) (int, error) {
 	}
 	n, err := res.RowsAffected()
 	return int(n), err
+}
+
+// JobsIn returns the jobs of a collection in one state, in the order of the queue; of all collections when
+// the name is empty.
+func (d *DB) JobsIn(ctx context.Context, collection, state string) ([]Job, error) {
+	rows, err := d.read.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE state = ?2 AND (?1 = '' OR collection = ?1) ORDER BY seq`, collection, state)
+	return collect(rows, err, scanJob)
 }
