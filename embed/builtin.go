@@ -29,19 +29,36 @@ var BuiltinNotice string
 //go:embed builtin/LICENSE
 var BuiltinLicence string
 
+// New returns the encoder that model names: "" or "builtin" for [Builtin], else the path of a checkpoint
+// folder or .gguf file, as [Load] reads it. With options the built-in model is loaded anew. For an
+// encoder on a server see [NewRemote].
+func New(model string, opts ...Option) (*Encoder, error) {
+	switch {
+	case model != "" && model != "builtin":
+		return Load(model, opts...)
+	case len(opts) == 0:
+		return Builtin()
+	}
+	e, err := loadBuiltin(opts)
+	if err != nil {
+		return nil, fmt.Errorf("load built-in encoder: %w", err)
+	}
+	return e, nil
+}
+
 // Builtin is the encoder compiled into the program: all-MiniLM-L6-v2 with int8 weights, English, 384
 // dimensions, 254 tokens a text. It is loaded on the first call, in some 50 ms, and shared.
 func Builtin() (*Encoder, error) { return builtin() }
 
 var builtin = sync.OnceValues(func() (*Encoder, error) {
-	e, err := loadBuiltin()
+	e, err := loadBuiltin(nil)
 	if err != nil {
 		return nil, fmt.Errorf("load built-in encoder: %w", err)
 	}
 	return e, nil
 })
 
-func loadBuiltin() (*Encoder, error) {
+func loadBuiltin(opts []Option) (*Encoder, error) {
 	dir, err := fs.Sub(builtinFiles, "builtin")
 	if err != nil {
 		return nil, err
@@ -54,7 +71,7 @@ func loadBuiltin() (*Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEncoder(c, nil)
+	e, err := newEncoder(c, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +83,6 @@ func loadBuiltin() (*Encoder, error) {
 	if len(sum) != 64 {
 		return nil, fmt.Errorf("SHA256SUMS does not start with model.safetensors")
 	}
-	e.fingerprint = e.name + "@" + sum[:8]
+	e.setFingerprint(sum[:8])
 	return e, nil
 }

@@ -68,13 +68,17 @@ func load(path string, opts []Option) (*Encoder, error) {
 		c.files.Close()
 		return nil, err
 	}
-	sum := c.files.digest()
-	e.fingerprint = e.name + "@" + sum
-	if e.source == promptsGiven {
-		e.fingerprint = e.name + "@" + mixed(sum, e.prompts.query, e.prompts.document)
-	}
+	e.setFingerprint(c.files.digest())
 	e.model.keep(c.files)
 	return e, nil
+}
+
+// setFingerprint takes the digest of the weights.
+func (e *Encoder) setFingerprint(sum string) {
+	if e.source == promptsGiven {
+		sum = mixed(sum, e.prompts.query, e.prompts.document)
+	}
+	e.fingerprint = e.name + "@" + sum
 }
 
 // newEncoder builds an encoder without a fingerprint.

@@ -270,3 +270,29 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestNew(t *testing.T) {
+	for _, name := range []string{"", "builtin"} {
+		e, err := New(name)
+		if b, _ := Builtin(); err != nil || e != b {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	e, err := New("builtin", Dims(128), Prompts("q: ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Dim() != 128 || b.Dim() != 384 || e.Name() != b.Name()+"-128d" || strings.HasSuffix(e.Fingerprint(), b.Fingerprint()[len(b.Name()):]) {
+		t.Errorf("%+v", e.Info())
+	}
+	if e, err := New("testdata/tiny-albert"); err != nil || e.Name() != "tiny-albert" {
+		t.Error(err)
+	}
+	if _, err := New("testdata/none"); err == nil || !strings.Contains(err.Error(), "testdata/none") {
+		t.Errorf("no such folder: %v", err)
+	}
+}

@@ -5,8 +5,44 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/tmc/langchaingo/embeddings"
+
 	"docent/embed"
 )
+
+// An Encoder is langchaingo's embeddings.Embedder, for its vector stores and chains.
+func ExampleNew() {
+	var enc embeddings.Embedder
+	enc, err := embed.New("builtin")
+	if err != nil {
+		log.Fatal(err)
+	}
+	vectors, err := enc.EmbedDocuments(context.Background(), []string{"The pump is rinsed every week.", "Refunds take five days."})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(vectors), len(vectors[0]))
+	// Output: 2 384
+}
+
+// Any checkpoint of the BERT family will do; these have a few kB, and random weights.
+func ExampleLoad() {
+	for _, path := range []string{"testdata/tiny-modernbert", "testdata/gguf/nomic-f32.gguf"} {
+		enc, err := embed.Load(path, embed.Dims(16))
+		if err != nil {
+			log.Fatal(err)
+		}
+		v, err := enc.EmbedQuery(context.Background(), "hello world")
+		if err != nil {
+			log.Fatal(err)
+		}
+		i := enc.Info()
+		fmt.Printf("%s: %s, %s pooling, %d of %d values\n", i.Name, i.Architecture, i.Pooling, len(v), i.FullDim)
+	}
+	// Output:
+	// tiny-modernbert-16d: ModernBERT, mean pooling, 16 of 32 values
+	// nomic-f32-16d: nomic-bert, mean pooling, 16 of 32 values
+}
 
 func ExampleBuiltin() {
 	enc, err := embed.Builtin()

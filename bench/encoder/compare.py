@@ -76,7 +76,7 @@ def main():
     a.add_argument("--onnx", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "docent-bench-onnx", help="where exported models are kept")
     a.add_argument("--rounds", type=int, default=15)
     a.add_argument("--chunks", type=int, default=1000, help="fewer for a busy machine")
-    a.add_argument("--engines", default="docent-f32,docent-int8,ort-f32,ort-int8,torch,hugot")
+    a.add_argument("--engines", default="docent-f32,docent-bf16,docent-int8,ort-f32,ort-int8,torch,hugot")
     a.add_argument("--workloads", default="query,batch,chunks")
     a.add_argument("--binary", help="docent's part, if built already")
     a.add_argument("--hugot", help="hugot's part, if built already")
@@ -107,6 +107,7 @@ def main():
             subprocess.run(["go", "build", "-o", binary, "./bench/encoder"], cwd=REPO, check=True)
         argv = {
             "docent-f32": [binary, "-texts", texts, "-model", o.model], "docent-int8": [binary, "-texts", texts],
+            "docent-bf16": [binary, "-texts", texts, "-model", o.model, "-bf16"],
             "base-f32": [o.base, "-texts", texts, "-model", o.model], "base-int8": [o.base, "-texts", texts],
         }
         if "hugot" in engines:
@@ -190,7 +191,7 @@ def report(name, got, heads, tokens, texts):
     return {e: m[0] for e, m in med.items()}, {e: flop / m[1] for e, m in med.items()}
 
 
-PAIRS = [("docent-f32", "ort-f32"), ("docent-f32", "torch"), ("docent-f32", "hugot"), ("docent-f32", "base-f32"),
+PAIRS = [("docent-f32", "ort-f32"), ("docent-f32", "torch"), ("docent-f32", "hugot"), ("docent-f32", "base-f32"), ("docent-bf16", "docent-f32"),
          ("docent-int8", "ort-int8"), ("docent-int8", "docent-f32"), ("docent-int8", "base-int8")]
 
 BARS = {  # ratios of medians that docent is to reach

@@ -39,14 +39,15 @@ func main() {
 	log.SetFlags(0)
 	texts := flag.String("texts", "", "JSON file: an object of workloads, each a list of texts")
 	model := flag.String("model", "builtin", "a checkpoint's folder, or builtin")
+	bf16 := flag.Bool("bf16", false, "round a float32 checkpoint to bfloat16")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the runs to this file")
 	flag.Parse()
-	if err := run(*texts, *model, *profile); err != nil {
+	if err := run(*texts, *model, *bf16, *profile); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(texts, model, profile string) error {
+func run(texts, model string, bf16 bool, profile string) error {
 	data, err := os.ReadFile(texts)
 	if err != nil {
 		return err
@@ -55,10 +56,11 @@ func run(texts, model, profile string) error {
 	if err := json.Unmarshal(data, &workloads); err != nil {
 		return fmt.Errorf("%s: %w", texts, err)
 	}
-	enc, err := embed.Builtin()
-	if model != "builtin" {
-		enc, err = embed.Load(model)
+	var opts []embed.Option
+	if bf16 {
+		opts = append(opts, embed.BF16())
 	}
+	enc, err := embed.New(model, opts...)
 	if err != nil {
 		return err
 	}
