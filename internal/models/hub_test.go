@@ -65,8 +65,8 @@ type fakeHub struct {
 
 	mu       sync.Mutex
 	requests []string
-	tokens   map[string]string // by path
-	sent     map[string]int64 // bytes of files by Authorization
+	tokens   map[string]string                                        // by path
+	sent     map[string]int64                                         // bytes of files by Authorization
 	fault    func(n int, w http.ResponseWriter, r *http.Request) bool // true: it has answered
 	list     func(info map[string]any)                                // changes the list of files
 	noRange  bool
