@@ -43,9 +43,10 @@ func settle(t *testing.T, s *scheduler) {
 func TestCallsAreCoalesced(t *testing.T) {
 	const limit, calls = 2, 30
 	hold := make(chan struct{})
-	var groups, texts atomic.Int32
+	var held, groups, texts atomic.Int32
 	s := newScheduler(1, limit, func(string) int { return 4 }, func(_ context.Context, _ *scratch, list []string, out []float32) (int, error) {
 		if list[0] == "hold" {
+			held.Add(1)
 			<-hold
 			return 0, nil
 		}
@@ -80,10 +81,10 @@ func TestCallsAreCoalesced(t *testing.T) {
 		}
 		t.Fatal(what)
 	}
-	for range limit {
-		call("hold")
+	for i := range int32(limit) {
+		call("hold") // one by one: a worker would take both at once
+		wait("workers do not start", func() bool { return held.Load() == i+1 })
 	}
-	wait("workers do not start", func() bool { return s.running == limit && len(s.queue) == 0 })
 	for i := range calls {
 		call("text"[:i%5])
 	}
