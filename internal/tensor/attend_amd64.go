@@ -28,11 +28,15 @@ func attendKernel() *attendKernels {
 func widenF16C(dst *float32, src *uint16, n int) {
 	whole := n &^ 7
 	widenHalvesF16C(dst, src, whole)
-	widenGeneric(at(dst, whole), at(src, whole), n-whole)
+	if whole < n {
+		widenGeneric(at(dst, whole), at(src, whole), n-whole)
+	}
 }
 
 func narrowF16C(dst *uint16, src *float32, n int) {
 	whole := n &^ 7
 	narrowHalvesF16C(dst, src, whole)
-	narrowGeneric(at(dst, whole), at(src, whole), n-whole)
+	if whole < n {
+		narrowGeneric(at(dst, whole), at(src, whole), n-whole)
+	}
 }

@@ -16,6 +16,7 @@ type Options struct {
 	MinTokens int      // the model may not end the answer before
 	Stop      []string // the answer ends before the first of these texts
 	IgnoreEnd bool     // goes on after tokens that end an answer, for measurements
+	NoGuesses bool     // computes one token at a time; guesses do not change an answer
 	Adapter   *Adapter // of this model; nil means the model as it is
 
 	Constraint Constraint // what the answer may be; nil means anything. It serves one call
@@ -29,6 +30,8 @@ type Result struct {
 	Completion int    // tokens, the one that ended it included
 	PromptTime time.Duration
 	Time       time.Duration // after the prompt
+	Guesses    int           // tokens that were guessed
+	Guessed    int           // of those, how many were right
 	LogProbs   []TokenProb   // of the answer's tokens, where Sampling.LogProbs asks for them
 }
 
@@ -90,8 +93,8 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 		limit = min(limit, opts.MaxTokens)
 	}
 	r := m.newRequest(prompt)
-	var logits []float32
-	r.deliver = func(_ int, row []float32) { logits = append(logits[:0], row...) }
+	rows := make([]*[]float32, 1+maxGuess)
+	r.deliver = func(i int, row []float32) { rows[i] = m.rows.copy(row) }
 	if opts.Adapter != nil {
 		r.seq.adapter, r.seq.space = opts.Adapter, opts.Adapter.space
 	}
@@ -105,28 +108,48 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 	start := time.Now()
 	res.Reused, res.PromptTime = r.reused, start.Sub(r.start)
 	defer func() { res.Time = time.Since(start) }()
-	choose := m.sampler(opts)
+	choose, guess := m.sampler(opts), guesser{rate: 0.5}
 	for {
-		r.known = len(r.tokens)
-		id, err := choose.next(logits, r.tokens, limit-res.Completion)
-		if err != nil {
-			return res, err
+		// The tokens after the sure ones are guesses; row i is what follows the first i of them.
+		guessed, right := r.logits-1, 0
+		for more := true; more; {
+			row := rows[right]
+			r.known = r.sure
+			id, err := choose.next(*row, r.tokens[:r.sure], limit-res.Completion)
+			m.rows.Put(row)
+			if err != nil {
+				return res, err
+			}
+			res.LogProbs = choose.probs
+			res.Completion++
+			if more, err = emit(id); err != nil {
+				return res, err
+			}
+			if !more || choose.done() {
+				res.Reason = "stop"
+				return res, nil
+			}
+			if res.Completion >= limit {
+				return res, nil
+			}
+			if more = right < guessed && r.tokens[r.sure] == id; more {
+				right++
+			} else {
+				r.tokens = append(r.tokens[:r.sure], id)
+			}
+			r.sure++
 		}
-		res.LogProbs = choose.probs
-		res.Completion++
-		more, err := emit(id)
-		if err != nil {
-			return res, err
+		for _, row := range rows[right+1 : guessed+1] {
+			m.rows.Put(row)
 		}
-		if !more || choose.done() {
-			res.Reason = "stop"
-			return res, nil
+		res.Guessed, res.Guesses = res.Guessed+right, res.Guesses+guessed
+		if guessed > 0 {
+			guess.learn(right, guessed)
 		}
-		if res.Completion >= limit {
-			return res, nil
+		if !opts.NoGuesses {
+			r.tokens = append(r.tokens, guess.guess(r.tokens, min(limit-res.Completion, stepGuess/r.company)-1)...)
 		}
-		r.tokens = append(r.tokens, id)
-		r.sure = len(r.tokens)
+		r.logits = 1 + len(r.tokens) - r.sure
 		m.sched.advance(r)
 		if err := r.wait(ctx); err != nil {
 			return res, err
@@ -136,7 +159,10 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 
 // newRequest is one that computes a prompt and wants the logits of its last token.
 func (m *Model) newRequest(prompt []int32) *request {
-	return &request{tokens: append(make([]int32, 0, len(prompt)+64), prompt...), sure: len(prompt), known: len(prompt), logits: 1}
+	return &request{
+		tokens: append(make([]int32, 0, len(prompt)+64), prompt...),
+		sure:   len(prompt), known: len(prompt), logits: 1,
+	}
 }
 
 // sampler chooses the tokens of a call.

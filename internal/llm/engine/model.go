@@ -76,6 +76,7 @@ type Model struct {
 	blocks int    // of the cache
 	window int    // the widest of the layers'; 0: one sees all
 	sched  *scheduler
+	rows   rowPool
 	closed sync.Once
 }
 
@@ -193,7 +194,7 @@ func (m *Model) Memory() Memory {
 	}
 	worker := 2 * tensor.PanelWidth() * max(p.dim, ff, p.heads*p.headDim)
 	worker += max(tileRows, p.heads/p.kvHeads)*(2*m.layout.padded()+p.headDim+blockTokens) + 2*blockTokens*m.layout.padded()
-	logits := (logitRows + m.cfg.Parallel) * p.vocab
+	logits := (logitRows + stepGuess + m.cfg.Parallel) * p.vocab
 	values := int64(batch)*int64(width) + int64(m.cfg.Threads)*int64(worker) + int64(logits)
 	return Memory{Weights: m.file.Bytes(), Cache: int64(m.blocks) * m.layout.bytes(), Buffers: 4 * values}
 }

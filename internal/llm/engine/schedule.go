@@ -25,9 +25,10 @@ type request struct {
 	order int       // of admission; 0: not yet
 	since time.Time // it was handed over
 
-	// For the caller, set before the first reply.
-	reused int
-	start  time.Time
+	// For the caller, set before a reply.
+	reused  int
+	start   time.Time
+	company int // requests with memory, this one included
 }
 
 // phase is where a request is.
@@ -42,7 +43,7 @@ const (
 )
 
 const (
-	fewTokens = 16                     // of a request that is past its prompt
+	fewTokens = 1 + maxGuess           // of a request that is past its prompt
 	stepTime  = 100 * time.Millisecond // about how long a step may take while answers are written
 	stallTime = time.Second            // a caller that says nothing for so long loses its memory to others that wait
 )
@@ -366,7 +367,7 @@ func (s *scheduler) add(r *request, rows, prompts *int, mayPreempt bool) {
 		n = min(n, *prompts)
 	}
 	got := s.cache.reserve(&r.seq, n)
-	for got < n && mayPreempt {
+	for mayPreempt && got < min(n, r.sure-r.seq.n) {
 		last := s.active[len(s.active)-1]
 		if last == r {
 			break
@@ -377,6 +378,10 @@ func (s *scheduler) add(r *request, rows, prompts *int, mayPreempt bool) {
 	s.short = s.short || got < n
 	if n = got; n == 0 {
 		return
+	}
+	if end := r.seq.n + n; end >= r.sure { // guesses are not worth others' memory
+		r.logits -= len(r.tokens) - end
+		r.tokens = r.tokens[:end]
 	}
 	*rows -= n
 	if left > fewTokens {
@@ -411,7 +416,7 @@ func (s *scheduler) compute() {
 			s.cache.slide(&r.seq, valid, s.m.window)
 		}
 		if r.seq.n == len(r.tokens) {
-			r.phase, r.since = handed, now
+			r.phase, r.since, r.company = handed, now, len(s.active)
 			r.reply <- struct{}{}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -55,7 +56,9 @@ func TestTogether(t *testing.T) {
 		if i%3 == 2 {
 			j.opts.Sampling = engine.Sampling{Temperature: 1, TopK: 20, Seed: uint64(i)}
 		}
+		j.opts.NoGuesses = true
 		j.want, _ = generate(t, alone, j.prompt, j.opts)
+		j.opts.NoGuesses = i%2 == 0
 		if i%4 == 3 {
 			j.stop = 1 + r.IntN(len(j.want))
 		}
@@ -197,6 +200,108 @@ func TestStalledCaller(t *testing.T) {
 	close(goOn)
 	if ids := <-got; !slices.Equal(ids, want) {
 		t.Errorf("%v, want %v", ids, want)
+	}
+}
+
+// TestGuesses: answers are the same with guesses and without, however they are sampled.
+func TestGuesses(t *testing.T) {
+	m := open(t, tiny, engine.Config{})
+	var guesses, right, steps int
+	for i := range uint64(24) {
+		text := prompt(i, 20)
+		text = slices.Concat(text, text, text[:10])
+		opts := engine.Options{MaxTokens: 60, NoGuesses: true}
+		switch i % 4 {
+		case 1:
+			opts.Sampling = engine.Sampling{Temperature: 0.3, Seed: i}
+		case 2:
+			opts.Sampling = engine.Sampling{Repeat: 1.05, Frequency: 0.1, LogProbs: 2}
+		case 3:
+			opts.Sampling = engine.Sampling{Temperature: 1, Mirostat: 2, MirostatTau: 2, Seed: i}
+		}
+		want, plain := generate(t, m, text, opts)
+		opts.NoGuesses = false
+		before := settle(t, m).Steps
+		got, res := generate(t, m, text, opts)
+		steps += int(settle(t, m).Steps - before)
+		if !slices.Equal(got, want) || len(plain.LogProbs) != len(res.LogProbs) {
+			t.Errorf("%+v: %v, without guesses %v", opts.Sampling, got, want)
+		}
+		if plain.Guesses != 0 || res.Guessed > res.Guesses {
+			t.Errorf("%+v, %+v", plain, res)
+		}
+		guesses, right = guesses+res.Guesses, right+res.Guessed
+	}
+	t.Logf("%d of %d guesses were right; %d steps for %d tokens", right, guesses, steps, 24*60)
+	if right == 0 || steps > 24*60-right/2 {
+		t.Errorf("%d of %d guesses were right; %d steps for %d tokens", right, guesses, steps, 24*60)
+	}
+}
+
+// TestScore compares with the logits of whole texts.
+func TestScore(t *testing.T) {
+	m := open(t, tiny, engine.Config{Cache: engine.CacheF32})
+	given := prompt(1, 70)
+	continuations := [][]int32{prompt(2, 1), prompt(3, 20), prompt(4, 40), {5}}
+	before := settle(t, m).Computed
+	got, err := m.Score(context.Background(), given, continuations...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := settle(t, m).Computed - before; n > 70+20+40+4 {
+		t.Errorf("%d tokens were computed, the prompt has 70", n)
+	}
+	for i, c := range continuations {
+		text := slices.Concat(given, c)
+		logits, err := m.Logits(context.Background(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, id := range c {
+			row, sum := logits[len(given)+j-1], 0.0
+			for _, x := range row {
+				sum += math.Exp(float64(x))
+			}
+			if want := float64(row[id]) - math.Log(sum); math.Abs(got[i][j]-want) > 1e-5 {
+				t.Errorf("continuation %d, token %d: %g, want %g", i, j, got[i][j], want)
+			}
+		}
+	}
+	for _, bad := range [][]int32{{}, {96}, prompt(1, 100)} {
+		if _, err := m.Score(context.Background(), given, bad); err == nil {
+			t.Errorf("a continuation of %d tokens is taken", len(bad))
+		}
+	}
+	settle(t, m)
+}
+
+func TestPerplexity(t *testing.T) {
+	m := open(t, tiny, engine.Config{Context: 65})
+	text := prompt(5, 150)
+	got, err := m.Perplexity(context.Background(), text, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for i := range 2 {
+		piece := slices.Clone(text[i*64 : (i+1)*64])
+		piece[0] = 1
+		scores, err := m.Score(context.Background(), piece[:32], piece[32:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range scores[0] {
+			sum -= x
+		}
+	}
+	if want := math.Exp(sum / 64); got.Tokens != 64 || math.Abs(got.Value-want) > 1e-9*want {
+		t.Errorf("%+v, want %g of 64 tokens", got, want)
+	}
+	if got, err := m.Perplexity(context.Background(), text[:30], -1, nil); err != nil || got.Tokens != 29 {
+		t.Errorf("a short text: %+v, %v", got, err)
+	}
+	if _, err := m.Perplexity(context.Background(), text[:1], -1, nil); !errors.Is(err, engine.ErrContext) {
+		t.Error(err)
 	}
 }
 

@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"docent/internal/tensor"
+)
+
+// Score computes how likely the model finds each of some continuations of a prompt: for each of their tokens the
+// natural logarithm of its probability after the prompt and the tokens before it. The prompt is computed once.
+func (m *Model) Score(ctx context.Context, prompt []int32, continuations ...[]int32) ([][]float64, error) {
+	out := make([][]float64, len(continuations))
+	var waiting []*request
+	defer func() {
+		for _, r := range waiting {
+			m.sched.leave(r)
+		}
+	}()
+	finish := func() error {
+		for len(waiting) > 0 {
+			r := waiting[0]
+			if err := r.wait(ctx); err != nil {
+				return err
+			}
+			m.sched.leave(r)
+			waiting = waiting[1:]
+		}
+		return nil
+	}
+	for i, c := range continuations {
+		if len(prompt) == 0 || len(c) == 0 {
+			return nil, fmt.Errorf("%w: the prompt or a continuation is empty", ErrContext)
+		}
+		text := slices.Concat(prompt, c)
+		if err := m.check(text); err != nil {
+			return nil, err
+		}
+		out[i] = make([]float64, len(c))
+		r := m.newRequest(text[:len(text)-1])
+		r.logits = len(c)
+		r.deliver = func(j int, logits []float32) { out[i][j] = logProb(logits, c[j]) }
+		if err := m.sched.submit(ctx, r); err != nil {
+			return nil, err
+		}
+		waiting = append(waiting, r)
+		if i == 0 { // the others find the prompt computed
+			if err := finish(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, finish()
+}
+
+// logProb is the logarithm of a token's probability. It overwrites the logits.
+func logProb(logits []float32, id int32) float64 {
+	x, top := logits[id], tensor.Max(logits)
+	return float64(x-top) - math.Log(float64(tensor.ExpSum(logits, top, 1)))
+}
+
+// Perplexity is how well a model foretells a text: exp of the mean of -log p of its tokens.
+type Perplexity struct {
+	Value  float64 `json:"perplexity"`
+	Tokens int     `json:"tokens"` // that were foretold
+}
+
+// Perplexity reads tokens in pieces of a context window, each by itself, and looks at the second half of each,
+// as llama.cpp does. A text that is shorter than a window is one piece, foretold from its second token on.
+// first, if not negative, takes the place of each piece's first token: the one that begins texts. progress may
+// be nil.
+func (m *Model) Perplexity(ctx context.Context, tokens []int32, first int32, progress func(done, total int)) (Perplexity, error) {
+	window := min(m.cfg.Context-1, len(tokens))
+	if window < 2 {
+		return Perplexity{}, fmt.Errorf("%w: perplexity is of two tokens at least", ErrContext)
+	}
+	from := window / 2
+	if len(tokens) < m.cfg.Context {
+		from = 1
+	}
+	sum, n := 0.0, 0
+	pieces := len(tokens) / window
+	for i := range pieces {
+		piece := slices.Clone(tokens[i*window : (i+1)*window])
+		if first >= 0 {
+			piece[0] = first
+		}
+		scores, err := m.Score(ctx, piece[:from], piece[from:])
+		if err != nil {
+			return Perplexity{}, err
+		}
+		for _, s := range scores[0] {
+			sum -= s
+			n++
+		}
+		if progress != nil {
+			progress(i+1, pieces)
+		}
+	}
+	return Perplexity{math.Exp(sum / float64(n)), n}, nil
+}
