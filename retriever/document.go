@@ -144,6 +144,9 @@ func (s *Store) embed(ctx context.Context, chunks []chunker.Chunk, progress func
 // writable returns ErrEncoderMismatch unless the store's encoder is the collection's. An empty
 // collection takes the store's encoder.
 func (s *Store) writable(ctx context.Context, collection string) error {
+	if s.readOnly {
+		return ErrReadOnly
+	}
 	x, err := s.locked(collection)
 	if err != nil {
 		return err
@@ -286,6 +289,9 @@ func (s *Store) Put(ctx context.Context, collection string, doc Document, conten
 // to another duplicate, when the other is deleted or gets other bytes. It returns ErrNotFound when the
 // other is gone or has other bytes by now.
 func (s *Store) PutDuplicate(ctx context.Context, collection string, doc Document, notes ...Notes) (Document, error) {
+	if s.readOnly {
+		return Document{}, ErrReadOnly
+	}
 	doc.Collection = collection
 	change, err := s.db.PutDuplicate(ctx, catalog.Document(doc), first(notes))
 	if err != nil {
@@ -372,6 +378,9 @@ func (s *Store) Content(ctx context.Context, id string) (chunker.Document, error
 // DeleteDocument removes a document and, when nothing else refers to it, its file. It returns
 // ErrNotFound when there is none.
 func (s *Store) DeleteDocument(ctx context.Context, id string) error {
+	if s.readOnly {
+		return ErrReadOnly
+	}
 	change, err := s.db.DeleteDocument(ctx, id)
 	if err != nil {
 		return err

@@ -186,6 +186,9 @@ func (c contextReader) Read(p []byte) (int, error) {
 // them. They are durable when it returns, and are kept as long as a document, or a job that is not done
 // or cancelled, names them; for an hour until then. It returns ErrStorageFull when the disk is full.
 func (s *Store) PutFile(ctx context.Context, r io.Reader) (sha256 string, size int64, err error) {
+	if s.readOnly {
+		return "", 0, ErrReadOnly
+	}
 	sha256, size, err = s.files.put(ctx, r)
 	if err != nil {
 		return "", 0, fmt.Errorf("store file: %w", err)

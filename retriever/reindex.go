@@ -58,6 +58,8 @@ func (s *Store) beginReindex(collection string) error {
 	switch {
 	case s.closed:
 		return ErrClosed
+	case s.readOnly:
+		return ErrReadOnly
 	case s.reindexing[collection]:
 		return fmt.Errorf("collection %q: %w", collection, ErrReindexing)
 	}

@@ -216,8 +216,15 @@ func (s *Store) merged(parts []*part, live bitset.Set, what about, save bool) (p
 	return p, to, nil
 }
 
-// removeStrayFiles removes what merges that were interrupted have left.
+// removeStrayFiles removes what merges and backups that were interrupted have left.
 func (s *Store) removeStrayFiles() {
+	stray, _ := filepath.Glob(filepath.Join(s.dir, tempDirPrefix+"*"))
+	for _, dir := range stray {
+		// A backup may be running beside this process; what is old is of one that is not.
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.RemoveAll(dir)
+		}
+	}
 	dir := filepath.Join(s.dir, "index")
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {

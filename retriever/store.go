@@ -54,6 +54,8 @@ type Store struct {
 
 	reindexing map[string]bool // collections that a call of Reindex works on
 
+	readOnly bool // opened by OpenExported, in a directory that goes with it
+
 	ctx        context.Context // of background; ends with Close
 	cancel     context.CancelFunc
 	background sync.WaitGroup
@@ -84,11 +86,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			s.asking[e.Fingerprint()] = e
 		}
 	}
-	if s.db, err = catalog.Open(ctx, filepath.Join(cfg.Dir, "docent.db"), log); err != nil {
+	if s.db, err = catalog.Open(ctx, filepath.Join(cfg.Dir, recordName), log); err != nil {
 		lock.release()
 		return nil, err
 	}
-	if s.files, err = openFiles(ctx, filepath.Join(cfg.Dir, "files"), s.db, log); err != nil {
+	if s.files, err = openFiles(ctx, filepath.Join(cfg.Dir, filesDir), s.db, log); err != nil {
 		s.db.Close()
 		lock.release()
 		return nil, fmt.Errorf("open store: %w", err)
@@ -122,7 +124,11 @@ func (s *Store) Close() error {
 		x.unload()
 		x.mu.Unlock()
 	}
-	return errors.Join(s.db.Close(), s.lock.release())
+	err := errors.Join(s.db.Close(), s.lock.release())
+	if s.readOnly {
+		err = errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return err
 }
 
 // Catalog returns the record, for jobs and conversations. Collections and documents are changed through
@@ -184,6 +190,9 @@ func checkName(name string) error {
 // CreateCollection makes an empty collection for the store's encoder. It returns ErrInvalidName or
 // ErrExists.
 func (s *Store) CreateCollection(ctx context.Context, name string) (Collection, error) {
+	if s.readOnly {
+		return Collection{}, ErrReadOnly
+	}
 	if err := checkName(name); err != nil {
 		return Collection{}, err
 	}
@@ -210,6 +219,9 @@ func (s *Store) Collections(ctx context.Context) ([]Collection, error) {
 // DeleteCollection removes a collection with its documents, jobs and files. It returns ErrNotFound when
 // there is none.
 func (s *Store) DeleteCollection(ctx context.Context, name string) error {
+	if s.readOnly {
+		return ErrReadOnly
+	}
 	change, err := s.db.DeleteCollection(ctx, name)
 	if err != nil {
 		return err

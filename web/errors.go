@@ -69,6 +69,8 @@ func explain(err error) *apiError {
 		return public(http.StatusBadRequest, codeBadRequest)
 	case errors.Is(err, retriever.ErrEncoderMismatch), errors.Is(err, retriever.ErrNoVectors), errors.Is(err, ingest.ErrNotEnded), errors.Is(err, ingest.ErrEnded):
 		return public(http.StatusConflict, codeConflict)
+	case errors.Is(err, retriever.ErrReadOnly):
+		return public(http.StatusForbidden, codeForbidden)
 	case errors.Is(err, retriever.ErrStorageFull):
 		return &apiError{http.StatusInsufficientStorage, codeStorageFull, "the disk is full; nothing of this was kept. Make room and try again", err}
 	case errors.Is(err, agent.ErrNoModel):

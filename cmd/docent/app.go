@@ -97,6 +97,27 @@ func (a *app) openAt(ctx context.Context, dir string) (*library, error) {
 	return l, nil
 }
 
+// openExported opens an exported collection.
+func (a *app) openExported(ctx context.Context, path string) (*library, error) {
+	enc, err := a.encoder(ctx, a.Encoder)
+	if err != nil {
+		return nil, err
+	}
+	reranker, err := a.reranker(a.Reranker)
+	if err != nil {
+		return nil, err
+	}
+	cfg := retriever.Config{Logger: a.log}
+	if enc != nil {
+		cfg.Encoder = enc
+	}
+	store, err := retriever.OpenExported(ctx, os.DirFS(filepath.Dir(path)), filepath.Base(path), cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &library{store: store, encoder: enc, reranker: reranker}, nil
+}
+
 // openRecord opens the data directory for what needs no encoder: to list and to remove.
 func (a *app) openRecord(ctx context.Context) (*library, error) {
 	dir, err := a.dataDir()

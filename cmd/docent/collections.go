@@ -16,6 +16,8 @@ type collectionsCmd struct {
 	Show   collectionsShowCmd   `cmd:"" help:"Show the settings of a collection."`
 	Set    collectionsSetCmd    `cmd:"" help:"Change settings of a collection."`
 	Rm     collectionsRmCmd     `cmd:"" help:"Remove a collection with all it holds."`
+	Export collectionsExportCmd `cmd:"" help:"Write a collection to one file, with its vectors."`
+	Import collectionsImportCmd `cmd:"" help:"Make a collection of an exported one; nothing is embedded again."`
 }
 
 type collectionsListCmd struct{}

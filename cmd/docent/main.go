@@ -47,6 +47,8 @@ type cli struct {
 	Eval        evalCmd        `cmd:"" help:"Measure retrieval on a folder in BEIR layout."`
 	Models      modelsCmd      `cmd:"" help:"List, fetch, check or remove models."`
 	Reindex     reindexCmd     `cmd:"" help:"Give collections the vectors of another encoder."`
+	Backup      backupCmd      `cmd:"" help:"Write everything to one file, also while a server is at work."`
+	Restore     restoreCmd     `cmd:"" help:"Make a data directory of a backup."`
 	Doctor      doctorCmd      `cmd:"" help:"Check what docent needs to run, and say what is missing."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

@@ -575,6 +575,29 @@ func (h *home) serve(args ...string) (url string, stop func() int) {
 	return url, stop
 }
 
+func TestBackupAndExport(t *testing.T) {
+	h := newHome(t)
+	h.write("leave.md", "Employees get thirty days of leave a year.\n")
+	h.ok("ingest", "-c", "house", "leave.md")
+	for _, args := range [][]string{{"backup", "all.zip"}, {"collections", "export", "house", "house.kb"}} {
+		if out := h.ok(args...); !strings.Contains(out, "1 document") {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+	h.fails(1, []string{"all.zip", "--force"}, "backup", "all.zip")
+	other := newHome(t)
+	other.ok("restore", filepath.Join(h.work, "all.zip"))
+	other.ok("collections", "import", filepath.Join(h.work, "house.kb"), "--as", "copy")
+	for _, c := range []string{"house", "copy"} {
+		if out := other.ok("search", "-c", c, "how much leave"); !strings.Contains(out, "thirty days") {
+			t.Errorf("%s: %s", c, out)
+		}
+	}
+	for _, args := range [][]string{{"restore", "leave.md"}, {"collections", "import", "leave.md"}, {"serve", "--addr", "127.0.0.1:0", "--kb", "leave.md"}, {"serve", "--addr", "127.0.0.1:0", "--kb", "all.zip"}} {
+		h.fails(1, []string{args[len(args)-1], "not a docent file"}, args...)
+	}
+}
+
 func TestServe(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no interrupt that one process could send another")

@@ -28,6 +28,7 @@ type serveCmd struct {
 	Addr      string   `default:"127.0.0.1:8420" placeholder:"HOST:PORT" env:"DOCENT_ADDR" config:"serve.addr" help:"Where to listen; ${default} unless told."`
 	Host      []string `placeholder:"NAME" help:"A further name under which browsers may reach the server."`
 	Open      bool     `help:"Open the page in the browser."`
+	KB        string   `name:"kb" placeholder:"FILE" type:"existingfile" help:"Serve an exported collection instead of the data directory; its documents cannot be changed, and conversations last until the end."`
 	Reindex   bool     `help:"Give collections of another encoder the vectors of this one, in the background; the old ones answer meanwhile."`
 	Style     string   `placeholder:"NAME" config:"style" help:"Prompt style of questions that name none: plain, examples, reasoning or examples+reasoning."`
 	WatchRoot []string `placeholder:"DIR" env:"DOCENT_WATCH_ROOTS" config:"serve.watch_roots" help:"Let the page watch folders in this one: files that come, change or go there do so in the collection."`
@@ -49,7 +50,12 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer listener.Close()
 	open := a.open
-	if c.Reindex {
+	switch {
+	case c.KB != "" && c.Reindex:
+		return errors.New("--reindex changes collections, and one served with --kb cannot be changed")
+	case c.KB != "":
+		open = func(ctx context.Context) (*library, error) { return a.openExported(ctx, c.KB) }
+	case c.Reindex:
 		open = a.openForReindex
 	}
 	l, err := open(ctx)
