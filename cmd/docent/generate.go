@@ -83,7 +83,7 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 		if c.System != "" {
 			turns = append(turns, engine.Message{Role: "system", Content: c.System})
 		}
-		ids, err = m.Chat(append(turns, engine.Message{Role: "user", Content: prompt}))
+		ids, err = m.Chat(append(turns, engine.Message{Role: "user", Content: prompt}), engine.ChatOptions{})
 	}
 	if err != nil {
 		return err

@@ -21,8 +21,8 @@ var (
 	ErrBrokenOff = errors.New("model server broke the reply off")
 	// ErrNoModel is wrapped when a server offers no model, or not the one asked for.
 	ErrNoModel = errors.New("no such model")
-	// ErrTools is returned by local models when they are given tools.
-	ErrTools = errors.New("local models do not call tools")
+	// ErrLocalOnly is returned by models on servers when a call's LocalOptions hold the answer to a form.
+	ErrLocalOnly = errors.New("only a local model holds its answer to a schema, grammar or regular expression")
 )
 
 // A StatusError is a reply of the model server that is an error.

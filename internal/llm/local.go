@@ -3,138 +3,32 @@ package llm
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tmc/langchaingo/llms"
+	"golang.org/x/sync/errgroup"
 
 	"docent/internal/llm/engine"
-	"docent/internal/llm/gguf"
+	"docent/internal/llm/grammar"
 )
 
-// isModelFile reports whether a model's name is that of a file.
-func isModelFile(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gguf") }
-
-var laterPart = regexp.MustCompile(`-\d{5}-of-\d{5}\.gguf$`)
-
-// InstalledModels lists the language models of a folder and of the folders in it, as "docent models pull"
-// installs them, the newest first, by path. Of a split model it lists the first part. Encoders and
-// rerankers are left out; a file that cannot be read is not, so that opening it says why. A folder that is
-// not there has none.
-func InstalledModels(dir string) ([]string, error) {
-	if dir == "" {
-		return nil, nil
-	}
-	type installed struct {
-		path string
-		info fs.FileInfo
-	}
-	var found []installed
-	var look func(dir string, deeper bool) error
-	look = func(dir string, deeper bool) error {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			name := e.Name()
-			path := filepath.Join(dir, name)
-			if e.IsDir() && deeper && !strings.HasPrefix(name, ".") { // what is hidden is half fetched
-				if err := look(path, false); err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return err
-				}
-				continue
-			}
-			if !isModelFile(name) || laterPart.MatchString(name) && !strings.Contains(name, "-00001-of-") {
-				continue
-			}
-			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-				if p, err := gguf.PurposeOf(path); err == nil && p != gguf.Language {
-					continue
-				}
-				found = append(found, installed{path, info})
-			}
-		}
-		return nil
-	}
-	if err := look(dir, true); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(found, func(a, b installed) int {
-		return cmp.Or(b.info.ModTime().Compare(a.info.ModTime()), cmp.Compare(a.path, b.path))
-	})
-	var paths []string
-	for _, f := range found {
-		paths = append(paths, f.path)
-	}
-	return paths, nil
-}
-
-// findModel is the file that cfg names: a path, or an installed one by its name with or without .gguf;
-// without a name the newest installed one.
-func findModel(cfg Config) (string, error) {
-	if cfg.Model == "" {
-		installed, err := InstalledModels(cfg.ModelDir)
-		if err != nil {
-			return "", err
-		}
-		if len(installed) == 0 {
-			return "", fmt.Errorf("%w: no .gguf file is in %s: put one there, or name one with --model FILE.gguf", ErrNoModel, cmp.Or(cfg.ModelDir, "the folder of models"))
-		}
-		return installed[0], nil
-	}
-	tried := []string{cfg.Model}
-	if cfg.ModelDir != "" && filepath.Base(cfg.Model) == cfg.Model {
-		tried = append(tried, filepath.Join(cfg.ModelDir, cfg.Model), filepath.Join(cfg.ModelDir, cfg.Model+".gguf"))
-		installed, err := InstalledModels(cfg.ModelDir)
-		if err != nil {
-			return "", err
-		}
-		for _, path := range installed { // in a folder of that name, or by its own
-			if filepath.Dir(path) == filepath.Join(cfg.ModelDir, cfg.Model) || strings.TrimSuffix(filepath.Base(path), ".gguf") == strings.TrimSuffix(cfg.Model, ".gguf") {
-				tried = append(tried, path)
-			}
-		}
-	}
-	for _, path := range tried {
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%w: there is no file %s", ErrNoModel, strings.Join(tried, ", nor "))
-}
-
-func openLocal(cfg Config) (Selected, error) {
-	path, err := findModel(cfg)
-	if err != nil {
-		return Selected{}, err
-	}
-	m, err := OpenFile(path, cfg)
-	if err != nil {
-		return Selected{}, err
-	}
-	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	return Selected{Model: m, Provider: Local, Name: name, URL: path}, nil
-}
-
-// LocalModel is a GGUF file that is computed in this process. Calls queue, first come, first served. It
-// is safe for concurrent use.
+// LocalModel is a GGUF file that is computed in this process. It is safe for concurrent use.
 type LocalModel struct {
 	engine *engine.Model
 	path   string
 	log    *slog.Logger
+
+	mu       sync.Mutex
+	grammars map[string]*grammar.Grammar // by what they were made of, so that their masks are kept
 }
 
-var _ llms.Model = (*LocalModel)(nil)
+var _ llms.ReasoningModel = (*LocalModel)(nil)
 
 // OpenFile opens a GGUF file. Of cfg it takes ContextTokens, MemoryLimit, Threads and Logger.
 func OpenFile(path string, cfg Config) (*LocalModel, error) {
@@ -152,101 +46,386 @@ func OpenFile(path string, cfg Config) (*LocalModel, error) {
 	}
 	info := m.Info()
 	log.Info("model opened", "file", path, "architecture", info.Architecture, "parameters", info.Parameters, "context", m.Context(), "memory", m.Memory().Total())
-	return &LocalModel{engine: m, path: path, log: log}, nil
+	return &LocalModel{engine: m, path: path, log: log, grammars: map[string]*grammar.Grammar{}}, nil
 }
 
-// Close waits for the reply in progress and lets go of the file.
+// Close waits for the replies in progress and lets go of the file.
 func (l *LocalModel) Close() error { return l.engine.Close() }
 
 // Engine is what computes the model.
 func (l *LocalModel) Engine() *engine.Model { return l.engine }
+
+// SupportsReasoning implements llms.ReasoningModel: the model's own template knows of thinking.
+func (l *LocalModel) SupportsReasoning() bool {
+	source, own := l.engine.Template()
+	return own && strings.Contains(source, "<think>")
+}
 
 // Call implements llms.Model.
 func (l *LocalModel) Call(ctx context.Context, prompt string, options ...llms.CallOption) (string, error) {
 	return llms.GenerateFromSinglePrompt(ctx, l, prompt, options...)
 }
 
-// GenerateContent implements llms.Model. It honours the options for temperature, top-k, top-p, seed,
-// repetition penalty, stop words, the number of tokens and streaming. One reply is made; tools are refused
-// with ErrTools. GenerationInfo holds PromptTokens, CompletionTokens, TotalTokens and CachedTokens, the
-// part of the prompt that was known from the call before.
+// GenerateContent implements llms.Model. It honours temperature, top-k, top-p, seed, the three penalties,
+// stop words, MaxTokens, MinLength and MaxLength (in tokens, of the answer), N or CandidateCount, streaming
+// (of the first of several choices), JSON mode, the MIME type application/json, tools and the choice among
+// them, thinking, and [LocalOptions]. A choice's GenerationInfo holds PromptTokens, CompletionTokens,
+// TotalTokens and CachedTokens, the part of the prompt that was known from calls before, and LogProbs,
+// a slice of [TokenProb], where they were asked for. StopReason is "stop", "length" or "tool_calls".
+//
+// A model that can think does so where a StreamingReasoningFunc or a thinking mode asks for it; thoughts
+// go to ReasoningContent and to that function, never into the answer. Calls of tools go to ToolCalls, never
+// into the stream. Their arguments are held to the tools' schemas where ToolChoice asks for a call, and in
+// the ways of calling that have a clear beginning.
 func (l *LocalModel) GenerateContent(ctx context.Context, messages []llms.MessageContent, options ...llms.CallOption) (*llms.ContentResponse, error) {
 	var opts llms.CallOptions
 	for _, o := range options {
 		o(&opts)
 	}
-	if len(opts.Tools) > 0 || len(opts.Functions) > 0 {
-		return nil, ErrTools // who asked can describe the tools in words instead
-	}
-	turns, err := turnsOf(messages)
-	if err != nil {
-		return nil, err
-	}
-	prompt, err := l.engine.Chat(turns)
-	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", l.path, err)
-	}
-	var text strings.Builder
-	res, err := l.engine.Generate(ctx, prompt, engine.Options{
-		Sampling: engine.Sampling{
-			Temperature: opts.Temperature, TopK: opts.TopK, TopP: opts.TopP, Repeat: opts.RepetitionPenalty, Seed: uint64(opts.Seed),
-		},
-		MaxTokens: opts.MaxTokens, Stop: opts.StopWords,
-	}, func(piece string) error {
-		text.WriteString(piece)
-		if opts.StreamingFunc != nil {
-			return opts.StreamingFunc(ctx, []byte(piece))
-		}
-		return nil
-	})
+	resp, err := l.generate(ctx, messages, &opts)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		return nil, fmt.Errorf("model %s: %w", l.path, err)
 	}
-	l.log.Debug("model replied", "prompt", res.Prompt, "reused", res.Reused, "completion", res.Completion, "prompt_time", res.PromptTime, "time", res.Time)
-	return &llms.ContentResponse{Choices: []*llms.ContentChoice{{
-		Content: text.String(), StopReason: res.Reason,
+	return resp, nil
+}
+
+func (l *LocalModel) generate(ctx context.Context, messages []llms.MessageContent, opts *llms.CallOptions) (*llms.ContentResponse, error) {
+	local := localOptions(opts)
+	turns, err := turnsOf(messages)
+	if err != nil {
+		return nil, err
+	}
+	calls, err := l.toolsOf(opts)
+	if err != nil {
+		return nil, err
+	}
+	thinking := llms.GetThinkingConfig(opts)
+	think := opts.StreamingReasoningFunc != nil || thinking != nil && thinking.Mode != llms.ThinkingModeNone
+	form, err := l.formOf(opts, local, calls)
+	if err != nil {
+		return nil, err
+	}
+	think = think && form == nil // a thought has no such form
+	prompt, err := l.prompt(turns, calls, think)
+	if err != nil {
+		return nil, err
+	}
+	sampling := local.sampling()
+	sampling.Temperature, sampling.TopK, sampling.TopP = opts.Temperature, opts.TopK, opts.TopP
+	sampling.Repeat, sampling.Presence, sampling.Frequency = opts.RepetitionPenalty, opts.PresencePenalty, opts.FrequencyPenalty
+	n := max(1, opts.N, opts.CandidateCount)
+	if n > maxChoices {
+		return nil, fmt.Errorf("%w: %d choices, want at most %d", engine.ErrOption, n, maxChoices)
+	}
+	choices := make([]*llms.ContentChoice, n)
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range n {
+		group.Go(func() error {
+			s := sampling
+			s.Seed = uint64(opts.Seed + i)
+			call := engine.Options{Sampling: s, MaxTokens: cmp.Or(opts.MaxTokens, opts.MaxLength), MinTokens: opts.MinLength, Stop: opts.StopWords}
+			if form != nil {
+				var err error
+				if call.Constraint, err = l.engine.Constrain(form); err != nil {
+					return err
+				}
+			}
+			send := func(context.Context, []byte, []byte) error { return nil }
+			if i == 0 {
+				send = streamOf(opts)
+			}
+			choice, err := l.reply(ctx, prompt, call, calls, send)
+			choices[i] = choice
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return &llms.ContentResponse{Choices: choices}, nil
+}
+
+const maxChoices = 64
+
+// streamOf hands out pieces of thoughts and of the answer as the options say.
+func streamOf(opts *llms.CallOptions) func(ctx context.Context, thought, text []byte) error {
+	return func(ctx context.Context, thought, text []byte) error {
+		if opts.StreamingReasoningFunc != nil && len(thought)+len(text) > 0 {
+			if err := opts.StreamingReasoningFunc(ctx, thought, text); err != nil {
+				return err
+			}
+		}
+		if opts.StreamingFunc != nil && len(text) > 0 {
+			return opts.StreamingFunc(ctx, text)
+		}
+		return nil
+	}
+}
+
+// reply makes one choice.
+func (l *LocalModel) reply(ctx context.Context, prompt prompt, opts engine.Options, calls *toolUse, send func(ctx context.Context, thought, text []byte) error) (*llms.ContentChoice, error) {
+	parser := newReplyParser(calls, prompt.thinking)
+	if prompt.begun != "" {
+		parser.add(prompt.begun)
+	}
+	var thoughts, text strings.Builder
+	pass := func(thought, piece string) error {
+		thoughts.WriteString(thought)
+		text.WriteString(piece)
+		return send(ctx, []byte(thought), []byte(piece))
+	}
+	res, err := l.engine.Generate(ctx, prompt.ids, opts, func(piece string) error { return pass(parser.add(piece)) })
+	if err != nil {
+		return nil, err
+	}
+	thought, rest, found := parser.finish()
+	if err := pass(thought, rest); err != nil {
+		return nil, err
+	}
+	l.log.Debug("model replied", "prompt", res.Prompt, "reused", res.Reused, "completion", res.Completion, "tool_calls", len(found),
+		"prompt_time", res.PromptTime, "time", res.Time)
+	choice := &llms.ContentChoice{
+		Content: text.String(), ReasoningContent: strings.TrimSpace(thoughts.String()), StopReason: res.Reason,
 		GenerationInfo: map[string]any{
 			"PromptTokens": res.Prompt, "CompletionTokens": res.Completion, "TotalTokens": res.Prompt + res.Completion,
 			"CachedTokens": res.Reused,
 		},
-	}}}, nil
+	}
+	if opts.LogProbs != 0 {
+		choice.GenerationInfo["LogProbs"] = l.tokenProbs(res.LogProbs)
+	}
+	for _, c := range found {
+		choice.ToolCalls = append(choice.ToolCalls, llms.ToolCall{ID: c.ID, Type: "function", FunctionCall: &llms.FunctionCall{Name: c.Name, Arguments: c.Arguments}})
+	}
+	if len(choice.ToolCalls) > 0 {
+		choice.FuncCall = choice.ToolCalls[0].FunctionCall
+		if res.Reason == "stop" {
+			choice.StopReason = "tool_calls"
+		}
+	}
+	return choice, nil
 }
 
-// turnsOf words messages as turns of text; neighbours of one role become one turn, as templates want.
+// prompt is what the engine continues.
+type prompt struct {
+	ids      []int32
+	begun    string // the beginning of the answer, which the prompt has already
+	thinking bool   // the answer begins within a thought
+}
+
+func (l *LocalModel) prompt(turns []engine.Message, calls *toolUse, think bool) (prompt, error) {
+	opts := engine.ChatOptions{Think: think}
+	if l.engine.TemplateTools() {
+		if calls != nil && !calls.never {
+			opts.Tools = calls.tools
+		}
+	} else {
+		turns = wordTurns(turns, calls)
+	}
+	ids, err := l.engine.Chat(turns, opts)
+	if err != nil {
+		return prompt{}, err
+	}
+	p := prompt{ids: ids}
+	if end := l.engine.Decode(ids[max(0, len(ids)-8):]); strings.HasSuffix(strings.TrimSpace(end), "<think>") {
+		p.thinking = true
+	}
+	if calls != nil && calls.must && calls.style.open != "" {
+		marker, err := l.engine.Marker(calls.style.open)
+		if err != nil {
+			return prompt{}, err
+		}
+		p.ids, p.begun, p.thinking = append(p.ids, marker...), calls.style.open, false
+	}
+	return p, nil
+}
+
+// turnsOf words messages as turns; neighbours of one role become one turn, as templates want.
 func turnsOf(messages []llms.MessageContent) ([]engine.Message, error) {
 	var turns []engine.Message
+	add := func(m engine.Message) {
+		if n := len(turns); n > 0 && turns[n-1].Role == m.Role && m.Role != "tool" {
+			last := &turns[n-1]
+			if last.Content != "" && m.Content != "" {
+				last.Content += "\n\n"
+			}
+			last.Content += m.Content
+			last.ToolCalls = append(last.ToolCalls, m.ToolCalls...)
+			return
+		}
+		turns = append(turns, m)
+	}
 	for _, msg := range messages {
-		role := "user"
+		turn := engine.Message{Role: "user"}
 		switch msg.Role {
 		case llms.ChatMessageTypeSystem:
-			role = "system"
+			turn.Role = "system"
 		case llms.ChatMessageTypeAI:
-			role = "assistant"
+			turn.Role = "assistant"
 		}
-		var parts []string
+		var texts []string
+		var results []engine.Message
 		for _, p := range msg.Parts {
 			switch p := p.(type) {
 			case llms.TextContent:
-				parts = append(parts, p.Text)
+				texts = append(texts, p.Text)
 			case llms.ToolCall:
-				if p.FunctionCall != nil {
-					parts = append(parts, fmt.Sprintf("Call of %s: %s", p.FunctionCall.Name, p.FunctionCall.Arguments))
+				if p.FunctionCall == nil {
+					continue
 				}
+				arguments := strings.TrimSpace(p.FunctionCall.Arguments)
+				if !json.Valid([]byte(arguments)) || !strings.HasPrefix(arguments, "{") {
+					b, _ := json.Marshal(map[string]string{"input": arguments}) // of a tool that takes text
+					arguments = string(b)
+				}
+				turn.ToolCalls = append(turn.ToolCalls, engine.ToolCall{ID: callID(p.ID), Name: p.FunctionCall.Name, Arguments: arguments})
 			case llms.ToolCallResponse:
-				parts = append(parts, fmt.Sprintf("Result of %s: %s", p.Name, p.Content))
+				results = append(results, engine.Message{Role: "tool", CallID: callID(p.ToolCallID), Name: p.Name, Content: p.Content})
 			default:
 				return nil, fmt.Errorf("local models read text only, not %T", p)
 			}
 		}
-		text := strings.Join(parts, "\n\n")
-		if n := len(turns); n > 0 && turns[n-1].Role == role {
-			turns[n-1].Content += "\n\n" + text
-			continue
+		turn.Content = strings.Join(texts, "\n\n")
+		if msg.Role == llms.ChatMessageTypeTool && len(results) == 0 {
+			turn.Role = "tool"
 		}
-		turns = append(turns, engine.Message{Role: role, Content: text})
+		if turn.Content != "" || len(turn.ToolCalls) > 0 || len(results) == 0 {
+			add(turn)
+		}
+		for _, r := range results {
+			add(r)
+		}
 	}
 	return turns, nil
+}
+
+// tokenProbs spells what the engine says of tokens.
+func (l *LocalModel) tokenProbs(of []engine.TokenProb) []TokenProb {
+	var out []TokenProb
+	for _, p := range of {
+		out = append(out, TokenProb{Token: l.engine.Piece(p.ID), LogProb: p.LogProb, Top: l.tokenProbs(p.Top)})
+	}
+	return out
+}
+
+// formOf is the grammar that the answer is held to; nil for none.
+func (l *LocalModel) formOf(opts *llms.CallOptions, local LocalOptions, calls *toolUse) (*grammar.Grammar, error) {
+	type source struct {
+		key   string
+		parse func() (*grammar.Grammar, error)
+	}
+	var of []source
+	if local.Schema != nil {
+		of = append(of, source{"schema " + string(local.Schema), func() (*grammar.Grammar, error) { return grammar.Schema(local.Schema) }})
+	}
+	if local.Grammar != "" {
+		of = append(of, source{"grammar " + local.Grammar, func() (*grammar.Grammar, error) { return grammar.GBNF(local.Grammar) }})
+	}
+	if local.Regex != "" {
+		of = append(of, source{"regex " + local.Regex, func() (*grammar.Grammar, error) { return grammar.Regex(local.Regex) }})
+	}
+	if len(of) == 0 && (opts.JSONMode || opts.ResponseMIMEType == "application/json") && (calls == nil || calls.never) {
+		of = append(of, source{"json " + fmt.Sprint(opts.JSONMode), func() (*grammar.Grammar, error) { return grammar.JSON(opts.JSONMode), nil }})
+	}
+	if len(of) > 1 || len(of) == 1 && calls != nil && calls.must {
+		return nil, fmt.Errorf("%w: an answer has one form: a schema, a grammar, a regular expression or a call of a tool", engine.ErrOption)
+	}
+	if len(of) == 0 && calls != nil && !calls.never {
+		key, parse := calls.form(l.log)
+		if parse != nil {
+			of = append(of, source{key, parse})
+		}
+	}
+	if len(of) == 0 {
+		return nil, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g, ok := l.grammars[of[0].key]; ok {
+		return g, nil
+	}
+	g, err := of[0].parse()
+	if err != nil {
+		kind, _, _ := strings.Cut(of[0].key, " ")
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	if len(l.grammars) >= 16 {
+		clear(l.grammars)
+	}
+	l.grammars[of[0].key] = g
+	return g, nil
+}
+
+var errToolChoice = errors.New("tool choice")
+
+// toolsOf are the tools of a call and how they may be used; nil for none.
+func (l *LocalModel) toolsOf(opts *llms.CallOptions) (*toolUse, error) {
+	u := &toolUse{style: l.style()}
+	functions := slices.Clone(opts.Functions)
+	for _, t := range opts.Tools {
+		if t.Function != nil {
+			functions = append(functions, *t.Function)
+		}
+	}
+	for _, f := range functions {
+		if f.Name == "" {
+			return nil, errors.New("a tool has no name")
+		}
+		parameters := json.RawMessage(`{"type": "object", "properties": {}}`)
+		if f.Parameters != nil {
+			b, err := json.Marshal(f.Parameters)
+			if err != nil {
+				return nil, fmt.Errorf("the parameters of tool %s: %w", f.Name, err)
+			}
+			parameters = b
+		}
+		u.tools = append(u.tools, engine.Tool{Name: f.Name, Description: f.Description, Parameters: parameters})
+	}
+	name := ""
+	switch c := opts.ToolChoice.(type) {
+	case nil:
+		u.never = opts.FunctionCallBehavior == llms.FunctionCallBehaviorNone
+	case string:
+		switch c {
+		case "auto", "":
+		case "none":
+			u.never = true
+		case "required", "any":
+			u.must = true
+		default:
+			name = c
+		}
+	case llms.ToolChoice:
+		if c.Function != nil {
+			name = c.Function.Name
+		}
+	case *llms.ToolChoice:
+		if c != nil && c.Function != nil {
+			name = c.Function.Name
+		}
+	default: // as it comes over HTTP
+		b, err := json.Marshal(c)
+		var choice llms.ToolChoice
+		if err != nil || json.Unmarshal(b, &choice) != nil || choice.Function == nil {
+			return nil, fmt.Errorf("%w: want auto, none, required or a function, not %v", errToolChoice, c)
+		}
+		name = choice.Function.Name
+	}
+	if len(u.tools) == 0 {
+		if u.must || name != "" {
+			return nil, fmt.Errorf("%w: a call is asked for, and there are no tools", errToolChoice)
+		}
+		return nil, nil
+	}
+	if name != "" {
+		i := slices.IndexFunc(u.tools, func(t engine.Tool) bool { return t.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("%w: there is no tool %q", errToolChoice, name)
+		}
+		u.must, u.only = true, name
+	}
+	return u, nil
 }

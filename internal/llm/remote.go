@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"strings"
 
@@ -40,6 +41,13 @@ func (m *remote) GenerateContent(ctx context.Context, messages []llms.MessageCon
 	var opts llms.CallOptions
 	for _, o := range options {
 		o(&opts)
+	}
+	if local, ok := opts.Metadata[localKey]; ok {
+		if o, _ := local.(LocalOptions); o.Schema != nil || o.Grammar != "" || o.Regex != "" {
+			return nil, ErrLocalOnly
+		}
+		opts.Metadata = maps.Clone(opts.Metadata)
+		delete(opts.Metadata, localKey)
 	}
 	if m.legacy {
 		openai.WithLegacyMaxTokensField()(&opts)

@@ -3,9 +3,12 @@ package engine
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nikolalohinski/gonja/v2/builtins"
@@ -16,8 +19,31 @@ import (
 
 // Message is one turn of a conversation.
 type Message struct {
-	Role    string // "system", "user", "assistant" or "tool"
-	Content string
+	Role      string // "system", "user", "assistant" or "tool"
+	Content   string
+	ToolCalls []ToolCall // of an assistant's turn
+	CallID    string     // of a tool's turn: the call that it answers
+	Name      string     // of a tool's turn: the tool
+}
+
+// ToolCall is a model's request to call a function.
+type ToolCall struct {
+	ID        string
+	Name      string
+	Arguments string // a JSON object
+}
+
+// Tool is a function that a model may ask for.
+type Tool struct {
+	Name        string
+	Description string
+	Parameters  json.RawMessage // a JSON schema; none means no parameters
+}
+
+// ChatOptions says what a prompt tells besides the messages.
+type ChatOptions struct {
+	Tools []Tool
+	Think bool // lets models that can think before they answer do so
 }
 
 // ErrTemplate is wrapped when a model's chat template cannot be used or refuses the messages.
@@ -33,7 +59,13 @@ const (
 
 // template turns messages into a prompt, as the file's Jinja source says.
 type template struct {
-	jinja *exec.Template
+	source string
+	own    bool // it is the file's
+	jinja  *exec.Template
+	tools  bool // it tells the model of tools, and shows calls and their results
+
+	mu    sync.Mutex
+	order atomic.Pointer[keyOrder] // of what is being rendered
 }
 
 // chatML is what most models without a template of their own were tuned with.
@@ -55,24 +87,58 @@ func (m *Model) readTemplate() error {
 	if m.vocab == nil {
 		return nil
 	}
-	source, _ := m.file.String("tokenizer.chat_template")
-	if source == "" {
+	source, own := m.file.String("tokenizer.chat_template")
+	if own = own && source != ""; !own {
 		source = plainTurns
 		if _, ok := m.vocab.control["<|im_start|>"]; ok {
 			source = chatML
 		}
 	}
-	t, err := parseTemplate(source)
+	err := m.useTemplate(source, own)
 	if err != nil {
 		// The model can still continue texts.
 		m.cfg.Logger.Warn("the model's chat template cannot be read; a plain one is used", "error", err)
-		if t, err = parseTemplate(plainTurns); err != nil {
-			return err
-		}
+		err = m.useTemplate(plainTurns, false)
 	}
+	return err
+}
+
+// useTemplate makes source the template; own says that it is the file's.
+func (m *Model) useTemplate(source string, own bool) error {
+	t, err := parseTemplate(source)
+	if err != nil {
+		return err
+	}
+	t.own = own
 	m.tmpl = t
+	t.tools = own && strings.Contains(source, "tool") && m.showsTools()
 	return nil
 }
+
+// showsTools tries whether the template writes tools, calls and results.
+func (m *Model) showsTools() bool {
+	const tool, argument, result = "tool_that_is_tried", "argument_that_is_tried", "result_that_is_tried"
+	call := Message{Role: "assistant", ToolCalls: []ToolCall{{ID: "abcdefghi", Name: tool, Arguments: `{"x": "` + argument + `"}`}}}
+	ask := Message{Role: "user", Content: "x"}
+	text, _, err := m.render([]Message{ask, call, {Role: "tool", CallID: "abcdefghi", Name: tool, Content: result}}, ChatOptions{})
+	if err != nil || !strings.Contains(text, argument) || !strings.Contains(text, result) {
+		return false
+	}
+	text, _, err = m.render([]Message{ask}, ChatOptions{Tools: []Tool{{Name: tool, Parameters: json.RawMessage(`{"type": "object", "properties": {}}`)}}})
+	return err == nil && strings.Contains(text, tool)
+}
+
+// Template is the source of the chat template in use, and whether it is the file's own.
+func (m *Model) Template() (source string, own bool) {
+	if m.tmpl == nil {
+		return "", false
+	}
+	return m.tmpl.source, m.tmpl.own
+}
+
+// TemplateTools reports whether the chat template tells the model of tools. Messages with tool calls and
+// results can then be given to [Model.Chat] as they are.
+func (m *Model) TemplateTools() bool { return m.tmpl != nil && m.tmpl.tools }
 
 func parseTemplate(source string) (t *template, err error) {
 	if len(source) > maxTemplate {
@@ -107,16 +173,22 @@ func parseTemplate(source string) (t *template, err error) {
 		}
 		return strftime(time.Now(), layout)
 	})
+	t = &template{source: source}
+	methods := builtins.Methods
+	methods.Dict, methods.Str = exec.NewMethodSet(t.dictMethods()), exec.NewMethodSet(stringMethods())
 	env := &exec.Environment{
-		Context: globals, Filters: builtins.Filters, Tests: builtins.Tests,
-		ControlStructures: builtins.ControlStructures, Methods: builtins.Methods,
+		Context: globals, Filters: exec.NewFilterSet(map[string]exec.FilterFunction{}).Update(builtins.Filters), Tests: builtins.Tests,
+		ControlStructures: builtins.ControlStructures, Methods: methods,
 	}
-	jinja, err := exec.NewTemplate("/chat", cfg, loader, env)
+	if err := errors.Join(env.Filters.Replace("tojson", t.toJSON), env.Filters.Replace("list", listFilter)); err != nil {
+		return nil, err
+	}
+	t.jinja, err = exec.NewTemplate("/chat", cfg, loader, env)
 	if err != nil {
 		// The library puts the whole source into its errors.
 		return nil, fmt.Errorf("%w: %s", ErrTemplate, tail(err.Error(), 300))
 	}
-	return &template{jinja}, nil
+	return t, nil
 }
 
 func tail(s string, n int) string {
@@ -180,7 +252,10 @@ func (w *boundedWriter) Write(b []byte) (int, error) {
 // WriteString implements io.StringWriter.
 func (w *boundedWriter) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
 
-func (t *template) render(values map[string]any) (string, error) {
+func (t *template) render(values map[string]any, order keyOrder) (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.order.Store(&order)
 	type outcome struct {
 		text string
 		err  error
@@ -208,18 +283,28 @@ func (t *template) render(values map[string]any) (string, error) {
 	}
 }
 
-// Chat is the prompt that asks for the next turn of a conversation. What the messages say is only ever
-// text: special tokens written in them are cut like other words, and cannot end a turn.
-func (m *Model) Chat(messages []Message) ([]int32, error) {
+// Chat is the prompt that asks for the next turn of a conversation. What the messages and the tools say is
+// only ever text: special tokens written in them are cut like other words, and cannot end a turn.
+func (m *Model) Chat(messages []Message, opts ChatOptions) ([]int32, error) {
 	if m.vocab == nil {
 		return nil, fmt.Errorf("%w: the file has no tokenizer", ErrUnsupported)
 	}
-	guard, err := m.vocab.newGuard()
+	text, guard, err := m.render(messages, opts)
 	if err != nil {
 		return nil, err
 	}
-	turns := func(fold bool) []any {
-		var out []any
+	return m.encode(text, guard.restore())
+}
+
+// render is the prompt as text, in which the guard hides what is not the template's.
+func (m *Model) render(messages []Message, opts ChatOptions) (string, *guard, error) {
+	guard, err := m.vocab.newGuard()
+	if err != nil {
+		return "", nil, err
+	}
+	order := keyOrder{}
+	turns := func(fold bool) (jinjaList, error) {
+		var out jinjaList
 		for i, msg := range messages {
 			content := guard.hide(msg.Content)
 			if fold && msg.Role == "system" {
@@ -228,26 +313,56 @@ func (m *Model) Chat(messages []Message) ([]int32, error) {
 			if fold && i > 0 && messages[i-1].Role == "system" {
 				content = guard.hide(messages[i-1].Content) + "\n\n" + content
 			}
-			out = append(out, map[string]any{"role": msg.Role, "content": content})
+			turn := map[string]any{"role": msg.Role, "content": content}
+			if msg.Role == "tool" {
+				turn["tool_call_id"], turn["name"] = guard.hide(msg.CallID), guard.hide(msg.Name)
+			}
+			var calls jinjaList
+			for _, c := range msg.ToolCalls {
+				arguments, err := order.read([]byte(c.Arguments), guard.hide)
+				if _, isObject := arguments.(map[string]any); err != nil || !isObject {
+					return nil, fmt.Errorf("%w: the arguments of a call of %s are no JSON object: %s", ErrTemplate, c.Name, tail(c.Arguments, 100))
+				}
+				function := order.object("name", guard.hide(c.Name), "arguments", arguments)
+				calls = append(calls, order.object("id", guard.hide(c.ID), "type", "function", "function", function))
+			}
+			if calls != nil {
+				turn["tool_calls"] = calls
+			}
+			out = append(out, turn)
 		}
-		return out
+		return out, nil
+	}
+	var tools any
+	if len(opts.Tools) > 0 {
+		var list jinjaList
+		for _, t := range opts.Tools {
+			parameters, err := order.read(t.Parameters, guard.hide)
+			if err != nil {
+				return "", nil, fmt.Errorf("%w: the parameters of tool %s: %w", ErrTemplate, t.Name, err)
+			}
+			function := order.object("name", guard.hide(t.Name), "description", guard.hide(t.Description), "parameters", parameters)
+			list = append(list, order.object("type", "function", "function", function))
+		}
+		tools = list
 	}
 	values := map[string]any{
-		"messages": turns(false), "add_generation_prompt": true, "tools": nil, "documents": nil,
-		"bos_token": m.vocab.name(m.vocab.bos), "eos_token": m.vocab.name(m.vocab.eos), "enable_thinking": false,
+		"add_generation_prompt": true, "tools": tools, "documents": nil,
+		"bos_token": m.vocab.name(m.vocab.bos), "eos_token": m.vocab.name(m.vocab.eos), "enable_thinking": opts.Think,
 	}
-	text, err := m.tmpl.render(values)
+	if values["messages"], err = turns(false); err != nil {
+		return "", nil, err
+	}
+	text, err := m.tmpl.render(values, order)
 	if err != nil && len(messages) > 1 && messages[0].Role == "system" {
 		// Some templates (gemma's, early Mistral's) refuse a system turn: it then opens the first question.
-		values["messages"] = turns(true)
-		if folded, again := m.tmpl.render(values); again == nil {
+		folded, _ := turns(true)
+		values["messages"] = folded
+		if folded, again := m.tmpl.render(values, order); again == nil {
 			text, err = folded, nil
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return m.encode(text, guard.restore())
+	return text, guard, err
 }
 
 // guard keeps special tokens' names in untrusted text apart from those that a template writes: it

@@ -38,6 +38,9 @@ type vocabulary struct {
 	sorted *grammar.Vocabulary
 }
 
+// written are control tokens that are part of what a model says: they show where it thinks and calls tools.
+var written = []string{"<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]", "<|python_tag|>"}
+
 // textTokenizer is what is needed of internal/tokenizer.
 type textTokenizer interface {
 	Append(dst []tokenizer.Token, text string, limit int) []tokenizer.Token
@@ -86,10 +89,13 @@ func (m *Model) readVocabulary() error {
 		case tokenControl, tokenUnknown:
 			// Files do not always say which tokens end a turn.
 			switch t {
-			case "<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|end_of_text|>":
+			case "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|end_of_text|>":
 				v.ends[int32(i)] = true
 			}
 			v.addSpecial(t, int32(i))
+			if slices.Contains(written, t) {
+				v.pieces[i] = []byte(t)
+			}
 		case tokenUser:
 			v.addSpecial(t, int32(i))
 			v.pieces[i] = []byte(t)
@@ -262,6 +268,27 @@ func (d *decoder) flush() string {
 	out := strings.ToValidUTF8(string(d.held), "\uFFFD")
 	d.held = nil
 	return out
+}
+
+// Piece is what a token adds to a text, which may be part of a character; the name of one that adds nothing.
+func (m *Model) Piece(id int32) string {
+	if m.vocab == nil || id < 0 || int(id) >= len(m.vocab.pieces) {
+		return ""
+	}
+	if p := m.vocab.pieces[id]; p != nil {
+		return string(p)
+	}
+	return m.vocab.name(id)
+}
+
+// Marker is a text of the program's own as tokens, with special tokens' names in it as those tokens. It
+// must not come from a user.
+func (m *Model) Marker(text string) ([]int32, error) {
+	ids, err := m.encode(text, strings.NewReplacer())
+	if err == nil && len(ids) > 0 && m.vocab.addBOS && ids[0] == m.vocab.bos {
+		ids = ids[1:]
+	}
+	return ids, err
 }
 
 // Decode is the text of ids, without control tokens.

@@ -107,7 +107,7 @@ func TestChat(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := open(t, speaking(t, c.template), engine.Config{})
-			ids, err := m.Chat(c.messages)
+			ids, err := m.Chat(c.messages, engine.ChatOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +131,7 @@ func TestChatBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := open(t, speaking(t, template), engine.Config{})
-			ids, err := m.Chat([]engine.Message{{Role: "user", Content: "in"}})
+			ids, err := m.Chat([]engine.Message{{Role: "user", Content: "in"}}, engine.ChatOptions{})
 			if name == "a file" && err == nil && len(ids) > 0 {
 				// The template is not read, and a plain one used.
 				tokens, _, _ := words()

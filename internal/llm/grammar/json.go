@@ -40,20 +40,39 @@ var (
 
 // JSON is the form of any JSON value, or of objects only.
 func JSON(objectOnly bool) *Grammar {
-	r := newJSONRules()
-	e := Expr{r.any}
-	if objectOnly {
-		e = Expr{r.object}
-	}
-	g, err := Compile(e)
+	g, err := Compile(AnyJSON(objectOnly))
 	if err != nil {
 		panic("grammar: " + err.Error())
 	}
 	return g
 }
 
-// AnyJSON is the form of any JSON value.
-func AnyJSON() Expr { return Expr{newJSONRules().any} }
+// AnyJSON is the form of any JSON value, or of objects only.
+func AnyJSON(objectOnly bool) Expr {
+	r := newJSONRules()
+	if objectOnly {
+		return Expr{r.object}
+	}
+	return Expr{r.any}
+}
+
+// JSONString is a text as a JSON string.
+func JSONString(text string) Expr { return Expr{literal(quote(text))} }
+
+// Blank is what may stand between the parts of a JSON value.
+func Blank() Expr { return Expr{blank} }
+
+// Object is a JSON object of members in this order: names and forms in turn.
+func Object(members ...any) Expr {
+	out := seq{literal("{"), blank}
+	for i := 0; i < len(members); i += 2 {
+		if i > 0 {
+			out = append(out, literal(","), blank)
+		}
+		out = append(out, literal(quote(members[i].(string))), literal(":"), blank, members[i+1].(Expr).n, blank)
+	}
+	return Expr{append(out, literal("}"))}
+}
 
 func newJSONRules() jsonRules {
 	r := jsonRules{&rule{name: "value"}, &rule{name: "object"}, &rule{name: "array"}, &rule{name: "string"}}

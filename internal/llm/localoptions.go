@@ -1,0 +1,64 @@
+package llm
+
+import (
+	"github.com/tmc/langchaingo/llms"
+
+	"docent/internal/llm/engine"
+)
+
+// LocalOptions are options of a local model that langchaingo has no names for. The zero value changes
+// nothing. At most one of Schema, Grammar and Regex may be set: the answer is then held to it, whatever the
+// model would say, and is complete unless MaxTokens ends it (StopReason "length").
+type LocalOptions struct {
+	Schema  []byte // a JSON schema: package grammar says what of it is kept to
+	Grammar string // in llama.cpp's notation (GBNF)
+	Regex   string // in Go's syntax; the whole answer matches
+
+	LogProbs int // how many of the likeliest tokens GenerationInfo["LogProbs"] tells at each place; negative only the chosen one's
+
+	MinP        float64 // see engine.Sampling for these
+	Typical     float64
+	Mirostat    int
+	MirostatTau float64
+	MirostatEta float64
+	RepeatLast  int
+	Bias        map[int32]float32
+}
+
+// TokenProb is a token of an answer with the logarithm of the probability that the model gave it.
+type TokenProb struct {
+	Token   string      `json:"token"` // may be part of a character
+	LogProb float64     `json:"logprob"`
+	Top     []TokenProb `json:"top,omitempty"` // the likeliest at its place, best first
+}
+
+// localKey is where a call's metadata holds the options. Metadata of other models goes to their servers, so
+// the key says whose it is.
+const localKey = "docent_local"
+
+// WithLocal gives a call options that only local models know. Other models refuse the call when the options
+// hold the answer to a form, and pass over the rest.
+func WithLocal(o LocalOptions) llms.CallOption {
+	return func(opts *llms.CallOptions) {
+		m := map[string]any{localKey: o}
+		for k, v := range opts.Metadata {
+			if k != localKey {
+				m[k] = v
+			}
+		}
+		opts.Metadata = m
+	}
+}
+
+func localOptions(opts *llms.CallOptions) LocalOptions {
+	o, _ := opts.Metadata[localKey].(LocalOptions)
+	return o
+}
+
+// sampling are the options that the engine takes as they are.
+func (o LocalOptions) sampling() engine.Sampling {
+	return engine.Sampling{
+		Bias: o.Bias, RepeatLast: o.RepeatLast, Typical: o.Typical, MinP: o.MinP, Mirostat: o.Mirostat, MirostatTau: o.MirostatTau,
+		MirostatEta: o.MirostatEta, LogProbs: o.LogProbs,
+	}
+}
