@@ -1,25 +1,17 @@
-// Command llm measures the language model engine: tokens a second read (prefill) and written (decode),
-// on a file of a real model's shape with random weights, which it makes. With -peer it runs another
-// program on the same file in turn, so that both meet the same machine.
-//
-//	go run ./bench/llm -type Q8_0
-//	npm i --prefix /tmp/peer node-llama-cpp@3.22.1 @node-llama-cpp/linux-x64@3.22.1 --omit=optional --ignore-scripts
-//	cp bench/llm/peer.mjs /tmp/peer && go run ./bench/llm -type Q8_0 -peer "node /tmp/peer/peer.mjs"
-//
-// The peer gets FILE THREADS PREFILL DECODE as arguments and prints a line of JSON like {"prefill": 1.5,
-// "decode": 2.5}, in tokens a second.
+// Command llm measures the language model engine on files of real models' shapes with random weights, which
+// it makes, and with -peer compares it with another program on the same files: tokens a second read (prefill)
+// and written (decode) alone and eight at once, the time to a first token with and without a known prefix,
+// and memory. See README.md for one command that installs llama.cpp as the peer and measures everything.
 package main
 
 import (
+	"bufio"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,214 +20,273 @@ import (
 	"strconv"
 	"strings"
 
-	"docent/internal/llm/engine"
-	"docent/internal/llm/gguf"
 	"docent/internal/tensor"
 )
 
-// shape is that of a llama model.
-type shape struct{ layers, dim, ff, heads, kv, vocab int }
+// contextTokens is the window of both programs.
+const contextTokens = 2304
 
-var shapes = map[string]shape{
-	"smollm2-135m": {30, 576, 1536, 9, 3, 49152},
-	"llama-3.2-1b": {16, 2048, 8192, 32, 8, 128256},
+// measure is one kind of measurement; its command holds SEED where each run is to have another.
+type measure struct {
+	name    string
+	command string
+	tokens  int // that are timed; 0: what counts is the time itself
 }
 
-// speed is in tokens a second.
-type speed struct {
-	Prefill float64 `json:"prefill"`
-	Decode  float64 `json:"decode"`
+var measures = []measure{
+	{"prefill 512", "prefill 512 SEED", 512},
+	{"prefill 2048", "prefill 2048 SEED", 2048},
+	{"decode at 128", "decode 128 TOKENS", 0},
+	{"decode at 2048", "decode 2048 TOKENS", 0},
+	{"first token, 544", "first 512 SEED 32 1", 0},
+	{"first token, 512 known", "first 512 3 32 SEED", 0},
+	{"8 at once", "concurrent 8 TOKENS SEED", 0},
 }
 
 func main() {
 	log.SetFlags(0)
-	name := flag.String("shape", "smollm2-135m", "smollm2-135m or llama-3.2-1b")
-	kind := flag.String("type", "Q8_0", "Q8_0 or Q4_0")
-	dir := flag.String("dir", os.TempDir(), "where the model file is made")
-	prefill := flag.Int("prefill", 512, "tokens of the prompt")
-	decode := flag.Int("decode", 64, "tokens of the answer, which begins after 128")
-	rounds := flag.Int("rounds", 5, "how often")
+	name := flag.String("shape", "smollm2-135m", strings.Join(shapeNames, ", "))
+	kind := flag.String("type", "Q8_0", strings.Join(kinds, ", "))
+	all := flag.Bool("all", false, "all shapes and types")
+	dir := flag.String("dir", os.TempDir(), "where model files are made")
+	keep := flag.Bool("keep", false, "do not remove model files that were made")
+	only := flag.String("only", "", "measure only what has this in its name")
+	tokens := flag.Int("tokens", 32, "tokens of an answer")
+	rounds := flag.Int("rounds", 3, "how often")
 	threads := flag.Int("threads", runtime.GOMAXPROCS(0), "of both programs")
 	peer := flag.String("peer", "", "command to compare with")
+	save := flag.String("save", "", "file that a line of JSON is added to for each shape and type")
+	worker := flag.String("worker", "", "for its own use: the file to serve")
 	flag.Parse()
-
-	path, err := file(*dir, *name, *kind)
-	if err != nil {
-		log.Fatal(err)
-	}
-	ours, theirs := []speed{}, []speed{}
-	for range *rounds {
-		s, err := run(path, *threads, *prefill, *decode)
-		if err != nil {
+	if *worker != "" {
+		if err := serve(*worker, *threads); err != nil {
 			log.Fatal(err)
 		}
-		ours = append(ours, s)
-		fmt.Printf("docent  prefill %7.1f  decode %6.1f tokens/s\n", s.Prefill, s.Decode)
-		if *peer == "" {
-			continue
-		}
-		args := append(strings.Fields(*peer), path, strconv.Itoa(*threads), strconv.Itoa(*prefill), strconv.Itoa(*decode))
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Stderr = os.Stderr
-		out, err := cmd.Output()
-		if err != nil {
+		return
+	}
+	run := runner{*dir, *keep, *only, *tokens, *rounds, *threads, strings.Fields(*peer), *save}
+	if !*all {
+		if err := run.compare(*name, *kind); err != nil {
 			log.Fatal(err)
 		}
-		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &s); err != nil {
-			log.Fatalf("peer: %v: %s", err, out)
-		}
-		theirs = append(theirs, s)
-		fmt.Printf("peer    prefill %7.1f  decode %6.1f tokens/s\n", s.Prefill, s.Decode)
+		return
 	}
-	p, d := median(ours)
-	fmt.Printf("%s %s, %d threads, %s: docent's medians: prefill %.1f, decode %.1f tokens/s", *name, *kind, *threads, tensor.Level(), p, d)
-	if len(theirs) > 0 {
-		pp, dd := median(theirs)
-		fmt.Printf("; peer's: %.1f, %.1f; ratios %.2f, %.2f", pp, dd, p/pp, d/dd)
-	}
-	fmt.Println()
-}
-
-func median(s []speed) (prefill, decode float64) {
-	mid := func(of func(speed) float64) float64 {
-		x := make([]float64, len(s))
-		for i := range s {
-			x[i] = of(s[i])
-		}
-		slices.SortFunc(x, cmp.Compare[float64])
-		return x[len(x)/2]
-	}
-	return mid(func(s speed) float64 { return s.Prefill }), mid(func(s speed) float64 { return s.Decode })
-}
-
-func run(path string, threads, prefill, decode int) (speed, error) {
-	m, err := engine.Open(path, engine.Config{Threads: threads, Context: 2048})
-	if err != nil {
-		return speed{}, err
-	}
-	defer m.Close()
-	prompt := func(n, seed int) []int32 {
-		ids := make([]int32, n)
-		for i := range ids {
-			ids[i] = int32(300 + (i*7919+seed*104729)%10000)
-		}
-		return ids
-	}
-	goOn := func(int32) (bool, error) { return true, nil }
-	var s speed
-	ctx := context.Background()
-	if _, err := m.GenerateIDs(ctx, prompt(16, 1), engine.Options{MaxTokens: 4}, goOn); err != nil { // pages in
-		return s, err
-	}
-	res, err := m.GenerateIDs(ctx, prompt(prefill, 2), engine.Options{MaxTokens: 1}, goOn)
-	if err != nil {
-		return s, err
-	}
-	s.Prefill = float64(prefill) / res.PromptTime.Seconds()
-	// The first token comes with the prompt.
-	res, err = m.GenerateIDs(ctx, prompt(128, 3), engine.Options{MaxTokens: decode + 1}, goOn)
-	if err != nil {
-		return s, err
-	}
-	s.Decode = float64(decode) / res.Time.Seconds()
-	return s, nil
-}
-
-// file makes a model with random weights of a usual size, unless it is there.
-func file(dir, name, kind string) (string, error) {
-	sh, ok := shapes[name]
-	if !ok {
-		return "", fmt.Errorf("shape %q is not known", name)
-	}
-	typ, ok := map[string]gguf.Type{"Q8_0": gguf.Q8_0, "Q4_0": gguf.Q4_0}[kind]
-	if !ok {
-		return "", fmt.Errorf("type %q: want Q8_0 or Q4_0", kind)
-	}
-	path := filepath.Join(dir, "bench-"+name+"-"+kind+".gguf")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	head := sh.dim / sh.heads
-	var tensors []gguf.Tensor
-	add := func(name string, t gguf.Type, shape ...int) {
-		tensors = append(tensors, gguf.Tensor{Name: name, Type: t, Shape: shape})
-	}
-	add("token_embd.weight", gguf.Q8_0, sh.dim, sh.vocab) // as llama.cpp's own Q4_0 files keep it wider
-	add("output_norm.weight", gguf.F32, sh.dim)
-	for i := range sh.layers {
-		b := fmt.Sprintf("blk.%d.", i)
-		add(b+"attn_norm.weight", gguf.F32, sh.dim)
-		add(b+"attn_q.weight", typ, sh.dim, sh.dim)
-		add(b+"attn_k.weight", typ, sh.dim, sh.kv*head)
-		add(b+"attn_v.weight", typ, sh.dim, sh.kv*head)
-		add(b+"attn_output.weight", typ, sh.dim, sh.dim)
-		add(b+"ffn_norm.weight", gguf.F32, sh.dim)
-		add(b+"ffn_gate.weight", typ, sh.dim, sh.ff)
-		add(b+"ffn_up.weight", typ, sh.dim, sh.ff)
-		add(b+"ffn_down.weight", typ, sh.ff, sh.dim)
-	}
-	meta := []gguf.KeyValue{
-		{Key: "general.architecture", Value: "llama"}, {Key: "general.name", Value: name},
-		{Key: "llama.block_count", Value: uint32(sh.layers)}, {Key: "llama.context_length", Value: uint32(8192)},
-		{Key: "llama.embedding_length", Value: uint32(sh.dim)}, {Key: "llama.feed_forward_length", Value: uint32(sh.ff)},
-		{Key: "llama.attention.head_count", Value: uint32(sh.heads)}, {Key: "llama.attention.head_count_kv", Value: uint32(sh.kv)},
-		{Key: "llama.rope.dimension_count", Value: uint32(head)}, {Key: "llama.rope.freq_base", Value: float32(100000)},
-		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)}, {Key: "llama.vocab_size", Value: uint32(sh.vocab)},
-	}
-	meta = append(meta, vocabulary(sh.vocab)...)
-	f, err := os.CreateTemp(dir, "bench-*.tmp")
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(f.Name())
-	rng := rand.New(rand.NewPCG(1, 1))
-	err = gguf.Write(f, meta, tensors, func(w io.Writer, t gguf.Tensor) error { return random(w, t, rng) })
-	if err := errors.Join(err, f.Close()); err != nil {
-		return "", err
-	}
-	return path, os.Rename(f.Name(), path)
-}
-
-// vocabulary is one of made-up words, since other programs want one.
-func vocabulary(n int) []gguf.KeyValue {
-	var tokens []string
-	for r := rune(0x21); len(tokens) < 256; r++ {
-		if r < 0x7f || r >= 0xa1 && r != 0xad && r < 0x144 {
-			tokens = append(tokens, string(r))
+	for _, name := range shapeNames {
+		for _, kind := range kinds {
+			if err := run.compare(name, kind); err != nil {
+				log.Fatal(err)
+			}
 		}
 	}
-	for i := len(tokens); i < n; i++ {
-		tokens = append(tokens, fmt.Sprintf("w%d", i))
-	}
-	tokens[256] = "ab"
-	types := slices.Repeat([]int32{1}, n)
-	types[n-1] = 3
-	return []gguf.KeyValue{
-		{Key: "tokenizer.ggml.model", Value: "gpt2"}, {Key: "tokenizer.ggml.pre", Value: "smollm"}, {Key: "tokenizer.ggml.tokens", Value: tokens},
-		{Key: "tokenizer.ggml.token_type", Value: types}, {Key: "tokenizer.ggml.merges", Value: []string{"a b"}},
-		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(n - 1)}, {Key: "tokenizer.ggml.eos_token_id", Value: uint32(n - 1)},
-	}
 }
 
-func random(w io.Writer, t gguf.Tensor, rng *rand.Rand) error {
-	values, size := t.Type.Block()
-	data := make([]byte, t.Values()/values*size)
-	for b := 0; b < len(data); b += size {
-		block := data[b : b+size]
-		if t.Type == gguf.F32 {
-			copy(block, []byte{0, 0, 0x80, 0x3f}) // 1
+type runner struct {
+	dir            string
+	keep           bool
+	only           string
+	tokens, rounds int
+	threads        int
+	peer           []string
+	save           string
+}
+
+// row is the medians of one measurement.
+type row struct {
+	Name               string
+	Ours, Theirs       float64 // seconds
+	OursCPU, TheirsCPU float64 // seconds of processor time
+	Rate, TheirRate    float64 // tokens a second
+	Ratio, RatioCPU    float64 // of speeds: ours to theirs
+	Fraction           float64 // of the memory bandwidth, of decode
+}
+
+func (r runner) compare(name, kind string) error {
+	path, weights, err := model(r.dir, name, kind)
+	if err != nil {
+		return err
+	}
+	if !r.keep {
+		defer os.Remove(path)
+	}
+	reads := bandwidth(weights, r.threads)
+	fmt.Printf("%s %s, %.0f MB of weights, %d threads, %s, memory read at %.1f GB/s\n", name, kind, float64(weights)/1e6, r.threads, tensor.Level(), reads/1e9)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	ours, err := start(self, "-worker", path, "-threads", strconv.Itoa(r.threads))
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	var theirs *program
+	if len(r.peer) > 0 {
+		if theirs, err = start(r.peer[0], append(r.peer[1:], path, strconv.Itoa(r.threads), strconv.Itoa(contextTokens))...); err != nil {
+			return err
+		}
+		defer theirs.stop()
+	}
+	var rows []row
+	seed := 10
+	var memory [2]float64
+	for _, m := range measures {
+		if !strings.Contains(m.name, r.only) {
 			continue
 		}
-		for i := 2; i < size; i++ {
-			block[i] = byte(rng.Uint32())
+		if m.name == "8 at once" {
+			// llama.cpp makes its memory for this when it is asked to
+			memory = [2]float64{ours.peak(), theirs.peak()}
 		}
-		scale := uint16(0x0a00) // a spread of about 0.02
-		if t.Type == gguf.Q4_0 {
-			scale = 0x1c00
+		var took, cpu [2][]float64
+		for round := range r.rounds + 1 {
+			seed += 8
+			command := strings.NewReplacer("SEED", strconv.Itoa(seed), "TOKENS", strconv.Itoa(r.tokens)).Replace(m.command)
+			if round == 0 && m.tokens > 512 {
+				continue // has been warmed up by another
+			}
+			for i, p := range []*program{ours, theirs} {
+				if p == nil {
+					continue
+				}
+				seconds, processor, err := p.do(command)
+				if err != nil {
+					return err
+				}
+				if round > 0 { // the first warms up
+					took[i], cpu[i] = append(took[i], seconds), append(cpu[i], processor)
+				}
+			}
 		}
-		block[0], block[1] = byte(scale), byte(scale>>8)
+		counted := m.tokens
+		switch {
+		case strings.HasPrefix(m.name, "decode"):
+			counted = r.tokens
+		case m.name == "8 at once":
+			counted = 8 * r.tokens
+		}
+		x := row{Name: m.name, Ours: median(took[0]), Theirs: median(took[1]), OursCPU: median(cpu[0]), TheirsCPU: median(cpu[1])}
+		x.Rate, x.TheirRate = float64(counted)/x.Ours, float64(counted)/x.Theirs
+		x.Ratio, x.RatioCPU = x.Theirs/x.Ours, x.TheirsCPU/x.OursCPU
+		if strings.HasPrefix(m.name, "decode") {
+			x.Fraction = float64(weights) * x.Rate / reads
+		}
+		fmt.Println(x.String(theirs != nil, counted))
+		rows = append(rows, x)
 	}
-	_, err := w.Write(data)
-	return err
+	if memory[0] > 0 {
+		fmt.Printf("  %-24s %8.0f MB", "peak memory, one request", memory[0]/1e6)
+		if theirs != nil {
+			fmt.Printf("    peer %8.0f MB    %.2f times", memory[1]/1e6, memory[0]/memory[1])
+		}
+		fmt.Println()
+	}
+	if r.save == "" {
+		return nil
+	}
+	f, err := os.OpenFile(r.save, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	finite := slices.Clone(rows)
+	if theirs == nil {
+		for i := range finite {
+			finite[i].TheirRate, finite[i].Ratio, finite[i].RatioCPU = 0, 0, 0
+		}
+	}
+	err = json.NewEncoder(f).Encode(map[string]any{"shape": name, "type": kind, "threads": r.threads, "bandwidth": reads, "weights": weights, "rows": finite, "memory": memory})
+	return errors.Join(err, f.Close())
+}
+
+func (x row) String(peer bool, tokens int) string {
+	rate := func(seconds float64) string {
+		if tokens == 0 {
+			return fmt.Sprintf("%8.1f ms", 1000*seconds)
+		}
+		return fmt.Sprintf("%8.1f t/s", float64(tokens)/seconds)
+	}
+	s := fmt.Sprintf("  %-24s %s", x.Name, rate(x.Ours))
+	if peer {
+		s += fmt.Sprintf("   peer %s   %.2f times as fast, %.2f by processor time", rate(x.Theirs), x.Ratio, x.RatioCPU)
+	}
+	if x.Fraction > 0 {
+		s += fmt.Sprintf("   %.2f of the bandwidth", x.Fraction)
+	}
+	return s
+}
+
+func median(x []float64) float64 {
+	if len(x) == 0 {
+		return 0
+	}
+	slices.SortFunc(x, cmp.Compare[float64])
+	return x[len(x)/2]
+}
+
+// program is one of the two that are compared.
+type program struct {
+	cmd *exec.Cmd
+	in  *bufio.Writer
+	out *bufio.Scanner
+}
+
+func start(name string, args ...string) (*program, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	return &program{cmd, bufio.NewWriter(in), bufio.NewScanner(out)}, cmd.Start()
+}
+
+func (p *program) stop() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+// do runs a command and returns what it says it took and the processor time of the whole program.
+func (p *program) do(command string) (seconds, processor float64, err error) {
+	before := p.processor()
+	fmt.Fprintln(p.in, command)
+	if err := p.in.Flush(); err != nil {
+		return 0, 0, err
+	}
+	for p.out.Scan() {
+		var answer struct{ Seconds float64 }
+		if json.Unmarshal(p.out.Bytes(), &answer) == nil && answer.Seconds > 0 {
+			return answer.Seconds, p.processor() - before, nil
+		}
+	}
+	return 0, 0, fmt.Errorf("%s ended at %q: %v", filepath.Base(p.cmd.Path), command, p.out.Err())
+}
+
+// processor is the program's processor time so far, in seconds, from Linux's /proc; 0 elsewhere.
+func (p *program) processor() float64 {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100
+}
+
+// peak is the most memory the program has had, mappings included, in bytes.
+func (p *program) peak() float64 {
+	if p == nil {
+		return 0
+	}
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	for l := range strings.Lines(string(status)) {
+		var kb float64
+		if _, err := fmt.Sscanf(l, "VmHWM: %f kB", &kb); err == nil {
+			return kb * 1024
+		}
+	}
+	return 0
 }
