@@ -5,17 +5,18 @@ import (
 	"unsafe"
 )
 
-// attendKernels are the row operations of attention with a running softmax, and the conversions of keys and
-// values kept in half precision.
+// attendKernels are the row operations of attention with a running softmax, the conversions of keys and
+// values kept in half precision, and the activations of feed-forward networks.
 type attendKernels struct {
 	max    func(x *float32, n int) float32
 	expSum func(x *float32, n int, top, scale float32) float32
 	scale  func(x *float32, n int, a float32)
 	widen  func(dst *float32, src *uint16, n int)
 	narrow func(dst *uint16, src *float32, n int)
+	swish  func(x *float32, n int, a, b float32) // x = x*sigmoid(x*(a+b*x*x))
 }
 
-var attendGeneric = attendKernels{maxGeneric, expSumGeneric, scaleGeneric, widenGeneric, narrowGeneric}
+var attendGeneric = attendKernels{maxGeneric, expSumGeneric, scaleGeneric, widenGeneric, narrowGeneric, swishGeneric}
 
 // Max is the largest of x, -Inf of none.
 func Max(x []float32) float32 { return attendKernel().max(first(x), len(x)) }

@@ -9,8 +9,8 @@ func widenHalvesF16C(dst *float32, src *uint16, n int)
 func narrowHalvesF16C(dst *uint16, src *float32, n int)
 
 var (
-	attendAVX2   = attendKernels{maxOfAVX2, expSumAVX2, scaleByAVX2, widenF16C, narrowF16C}
-	attendAVX512 = attendKernels{maxOfAVX512, expSumAVX512, scaleByAVX512, widenF16C, narrowF16C}
+	attendAVX2   = attendKernels{maxOfAVX2, expSumAVX2, scaleByAVX2, widenF16C, narrowF16C, swishAVX2}
+	attendAVX512 = attendKernels{maxOfAVX512, expSumAVX512, scaleByAVX512, widenF16C, narrowF16C, swishAVX512}
 )
 
 // attendKernel is the implementation that goes with the active one. Every processor with AVX2 and FMA also

@@ -117,3 +117,33 @@ func TestRowsAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestGates compares the activations of feed-forward networks with float64.
+func TestGates(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(11, 12))
+		for n := range 70 {
+			x, up := randoms(r, n), randoms(r, n)
+			for i := range x {
+				x[i] *= 3
+				if i < 6 {
+					x[i] = []float32{0, 200, -200, float32(math.Inf(1)), -1000, 88}[i]
+				}
+			}
+			silu, gelu := append([]float32(nil), x...), append([]float32(nil), x...)
+			SwiGLU(silu, up)
+			GeGLU(gelu, up)
+			for i, v := range x {
+				f := float64(v)
+				want := f / (1 + math.Exp(-f)) * float64(up[i])
+				if d := math.Abs(float64(silu[i]) - want); d > 3e-7*math.Abs(want)+1e-33 {
+					t.Fatalf("n %d: SwiGLU(%v, %v) = %v, want %v", n, v, up[i], silu[i], want)
+				}
+				want = f / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(f+0.044715*f*f*f))) * float64(up[i])
+				if d := math.Abs(float64(gelu[i]) - want); d > 1e-6*math.Abs(want)+1e-6 {
+					t.Fatalf("n %d: GeGLU(%v, %v) = %v, want %v", n, v, up[i], gelu[i], want)
+				}
+			}
+		}
+	})
+}

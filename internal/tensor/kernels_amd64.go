@@ -58,6 +58,12 @@ func expSumAVX2(x *float32, n int, top, scale float32) (sum float32)
 func expSumAVX512(x *float32, n int, top, scale float32) (sum float32)
 
 //go:noescape
+func swishAVX2(x *float32, n int, a, b float32)
+
+//go:noescape
+func swishAVX512(x *float32, n int, a, b float32)
+
+//go:noescape
 func maxOfAVX2(x *float32, n int) (top float32)
 
 //go:noescape

@@ -171,6 +171,15 @@ DATA expMin<>+40(SB)/8, $0xc2ae0000c2ae0000
 DATA expMin<>+48(SB)/8, $0xc2ae0000c2ae0000
 DATA expMin<>+56(SB)/8, $0xc2ae0000c2ae0000
 GLOBL expMin<>(SB), RODATA|NOPTR, $64
+DATA expMax<>+0(SB)/8, $0x42b0000042b00000
+DATA expMax<>+8(SB)/8, $0x42b0000042b00000
+DATA expMax<>+16(SB)/8, $0x42b0000042b00000
+DATA expMax<>+24(SB)/8, $0x42b0000042b00000
+DATA expMax<>+32(SB)/8, $0x42b0000042b00000
+DATA expMax<>+40(SB)/8, $0x42b0000042b00000
+DATA expMax<>+48(SB)/8, $0x42b0000042b00000
+DATA expMax<>+56(SB)/8, $0x42b0000042b00000
+GLOBL expMax<>(SB), RODATA|NOPTR, $64
 DATA log2e<>+0(SB)/8, $0x3fb8aa3b3fb8aa3b
 DATA log2e<>+8(SB)/8, $0x3fb8aa3b3fb8aa3b
 DATA log2e<>+16(SB)/8, $0x3fb8aa3b3fb8aa3b
@@ -2728,6 +2737,90 @@ one:
 end:
 	VZEROUPPER
 	MOVSS X7, sum+24(FP)
+	RET
+
+// func swishAVX2(x *float32, n int, a, b float32)
+//
+// x = x * sigmoid(x*(a + b*x*x)) = x / (1 + exp(-x*(a + b*x*x))), the exponent at most 88. x is kept in
+// v4.
+TEXT ·swishAVX2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+	VBROADCASTSS a+16(FP), Y8
+	VBROADCASTSS b+20(FP), Y9
+	VXORPS Y7, Y7, Y7
+	SUBQ $8, CX
+	JLT small
+	PCALIGN $32
+loop:
+	VMOVUPS (AX), Y4
+	VMULPS Y4, Y4, Y0
+	VMULPS Y9, Y0, Y0
+	VADDPS Y8, Y0, Y0
+	VMULPS Y4, Y0, Y0
+	VSUBPS Y0, Y7, Y0
+	VMINPS expMax<>(SB), Y0, Y0
+	VMAXPS expMin<>(SB), Y0, Y0
+	VMULPS log2e<>(SB), Y0, Y1
+	VCVTPS2DQ Y1, Y2
+	VCVTDQ2PS Y2, Y1
+	VFNMADD231PS ln2hi<>(SB), Y1, Y0
+	VFNMADD231PS ln2lo<>(SB), Y1, Y0
+	VMOVUPS e0<>(SB), Y3
+	VFMADD213PS e1<>(SB), Y0, Y3
+	VFMADD213PS e2<>(SB), Y0, Y3
+	VFMADD213PS e3<>(SB), Y0, Y3
+	VFMADD213PS e4<>(SB), Y0, Y3
+	VFMADD213PS e5<>(SB), Y0, Y3
+	VMULPS Y0, Y3, Y3
+	VFMADD213PS Y0, Y0, Y3
+	VADDPS one<>(SB), Y3, Y3
+	VPADDD bias127<>(SB), Y2, Y2
+	VPSLLD $23, Y2, Y2
+	VMULPS Y2, Y3, Y3
+	VADDPS one<>(SB), Y3, Y3
+	VDIVPS Y3, Y4, Y3
+	VMOVUPS Y3, (AX)
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE loop
+small:
+	ADDQ $8, CX
+	JZ end
+one:
+	VMOVSS (AX), X4
+	VMULPS X4, X4, X0
+	VMULPS X9, X0, X0
+	VADDPS X8, X0, X0
+	VMULPS X4, X0, X0
+	VSUBPS X0, X7, X0
+	VMINPS expMax<>(SB), X0, X0
+	VMAXPS expMin<>(SB), X0, X0
+	VMULPS log2e<>(SB), X0, X1
+	VCVTPS2DQ X1, X2
+	VCVTDQ2PS X2, X1
+	VFNMADD231PS ln2hi<>(SB), X1, X0
+	VFNMADD231PS ln2lo<>(SB), X1, X0
+	VMOVUPS e0<>(SB), X3
+	VFMADD213PS e1<>(SB), X0, X3
+	VFMADD213PS e2<>(SB), X0, X3
+	VFMADD213PS e3<>(SB), X0, X3
+	VFMADD213PS e4<>(SB), X0, X3
+	VFMADD213PS e5<>(SB), X0, X3
+	VMULPS X0, X3, X3
+	VFMADD213PS X0, X0, X3
+	VADDPS one<>(SB), X3, X3
+	VPADDD bias127<>(SB), X2, X2
+	VPSLLD $23, X2, X2
+	VMULPS X2, X3, X3
+	VADDPS one<>(SB), X3, X3
+	VDIVPS X3, X4, X3
+	VMOVSS X3, (AX)
+	ADDQ $4, AX
+	DECQ CX
+	JNZ one
+end:
+	VZEROUPPER
 	RET
 
 // func maxOfAVX2(x *float32, n int) (top float32)
@@ -13753,6 +13846,90 @@ one:
 end:
 	VZEROUPPER
 	MOVSS X7, sum+24(FP)
+	RET
+
+// func swishAVX512(x *float32, n int, a, b float32)
+//
+// x = x * sigmoid(x*(a + b*x*x)) = x / (1 + exp(-x*(a + b*x*x))), the exponent at most 88. x is kept in
+// v4.
+TEXT ·swishAVX512(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+	VBROADCASTSS a+16(FP), Z8
+	VBROADCASTSS b+20(FP), Z9
+	VXORPS Z7, Z7, Z7
+	SUBQ $16, CX
+	JLT small
+	PCALIGN $32
+loop:
+	VMOVUPS (AX), Z4
+	VMULPS Z4, Z4, Z0
+	VMULPS Z9, Z0, Z0
+	VADDPS Z8, Z0, Z0
+	VMULPS Z4, Z0, Z0
+	VSUBPS Z0, Z7, Z0
+	VMINPS expMax<>(SB), Z0, Z0
+	VMAXPS expMin<>(SB), Z0, Z0
+	VMULPS log2e<>(SB), Z0, Z1
+	VCVTPS2DQ Z1, Z2
+	VCVTDQ2PS Z2, Z1
+	VFNMADD231PS ln2hi<>(SB), Z1, Z0
+	VFNMADD231PS ln2lo<>(SB), Z1, Z0
+	VMOVUPS e0<>(SB), Z3
+	VFMADD213PS e1<>(SB), Z0, Z3
+	VFMADD213PS e2<>(SB), Z0, Z3
+	VFMADD213PS e3<>(SB), Z0, Z3
+	VFMADD213PS e4<>(SB), Z0, Z3
+	VFMADD213PS e5<>(SB), Z0, Z3
+	VMULPS Z0, Z3, Z3
+	VFMADD213PS Z0, Z0, Z3
+	VADDPS one<>(SB), Z3, Z3
+	VPADDD bias127<>(SB), Z2, Z2
+	VPSLLD $23, Z2, Z2
+	VMULPS Z2, Z3, Z3
+	VADDPS one<>(SB), Z3, Z3
+	VDIVPS Z3, Z4, Z3
+	VMOVUPS Z3, (AX)
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE loop
+small:
+	ADDQ $16, CX
+	JZ end
+one:
+	VMOVSS (AX), X4
+	VMULPS X4, X4, X0
+	VMULPS X9, X0, X0
+	VADDPS X8, X0, X0
+	VMULPS X4, X0, X0
+	VSUBPS X0, X7, X0
+	VMINPS expMax<>(SB), X0, X0
+	VMAXPS expMin<>(SB), X0, X0
+	VMULPS log2e<>(SB), X0, X1
+	VCVTPS2DQ X1, X2
+	VCVTDQ2PS X2, X1
+	VFNMADD231PS ln2hi<>(SB), X1, X0
+	VFNMADD231PS ln2lo<>(SB), X1, X0
+	VMOVUPS e0<>(SB), X3
+	VFMADD213PS e1<>(SB), X0, X3
+	VFMADD213PS e2<>(SB), X0, X3
+	VFMADD213PS e3<>(SB), X0, X3
+	VFMADD213PS e4<>(SB), X0, X3
+	VFMADD213PS e5<>(SB), X0, X3
+	VMULPS X0, X3, X3
+	VFMADD213PS X0, X0, X3
+	VADDPS one<>(SB), X3, X3
+	VPADDD bias127<>(SB), X2, X2
+	VPSLLD $23, X2, X2
+	VMULPS X2, X3, X3
+	VADDPS one<>(SB), X3, X3
+	VDIVPS X3, X4, X3
+	VMOVSS X3, (AX)
+	ADDQ $4, AX
+	DECQ CX
+	JNZ one
+end:
+	VZEROUPPER
 	RET
 
 // func maxOfAVX512(x *float32, n int) (top float32)

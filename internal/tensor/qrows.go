@@ -10,38 +10,40 @@ func RMSNorm(dst, x, gamma []float32, eps float32) {
 	dst, gamma = dst[:len(x)], gamma[:len(x)]
 	mean := float64(active.dot(first(x), first(x), len(x))) / float64(len(x))
 	scale := float32(1 / math.Sqrt(mean+float64(eps)))
-	for i, v := range x {
-		dst[i] = v * scale * gamma[i]
-	}
+	active.times(first(dst), first(x), first(gamma), len(x))
+	Scale(dst, scale)
 }
 
 // SwiGLU sets gate to gate*sigmoid(gate)*up (Shazeer 2020).
 func SwiGLU(gate, up []float32) {
-	up = up[:len(gate)]
-	for i, g := range gate {
-		gate[i] = g * sigmoid(g) * up[i]
+	if up = up[:len(gate)]; len(gate) > 0 {
+		attendKernel().swish(first(gate), len(gate), 1, 0)
+		active.times(first(gate), first(gate), first(up), len(gate))
 	}
 }
 
 // GeGLU sets gate to GELU(gate)*up with the tanh form of GELU.
 func GeGLU(gate, up []float32) {
-	up = up[:len(gate)]
-	for i, g := range gate {
-		gate[i] = geluTanh(g) * up[i]
+	if up = up[:len(gate)]; len(gate) > 0 {
+		GELUTanh(gate)
+		active.times(first(gate), first(gate), first(up), len(gate))
 	}
 }
 
-// GELUTanh applies the tanh form of GELU to each value.
+// GELUTanh applies the tanh form of GELU to each value: x/2*(1+tanh(u)) with u = c*(x+0.044715*x^3), which
+// is x*sigmoid(2u).
 func GELUTanh(x []float32) {
-	for i, v := range x {
-		x[i] = geluTanh(v)
+	const c = 0.7978845608028654 // sqrt(2/pi)
+	if len(x) > 0 {
+		attendKernel().swish(first(x), len(x), 2*c, 2*c*0.044715)
 	}
 }
 
-// geluTanh is x/2*(1+tanh(u)), which is x*sigmoid(2u).
-func geluTanh(x float32) float32 {
-	const c = 0.7978845608028654 // sqrt(2/pi)
-	return x * sigmoid(2*c*(x+0.044715*x*x*x))
+func swishGeneric(x *float32, n int, a, b float32) {
+	for i := range n {
+		p := at(x, i)
+		*p *= sigmoid(*p * (a + b**p**p))
+	}
 }
 
 func sigmoid(x float32) float32 {

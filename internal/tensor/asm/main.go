@@ -63,7 +63,7 @@ var consts = []struct {
 	{"q0", math.Float32bits(-1.45660718464996e-05)}, {"q1", math.Float32bits(-2.13374055278905e-04)},
 	{"q2", math.Float32bits(-1.68282697438203e-03)}, {"q3", math.Float32bits(-7.37332916720468e-03)},
 	{"q4", math.Float32bits(-1.42647390514189e-02)},
-	{"expMin", math.Float32bits(-87)}, {"log2e", math.Float32bits(math.Log2E)},
+	{"expMin", math.Float32bits(-87)}, {"expMax", math.Float32bits(88)}, {"log2e", math.Float32bits(math.Log2E)},
 	{"ln2hi", math.Float32bits(0.693359375)}, {"ln2lo", math.Float32bits(-2.12194440e-4)},
 	{"e0", math.Float32bits(1.9875691500e-4)}, {"e1", math.Float32bits(1.3981999507e-3)},
 	{"e2", math.Float32bits(8.3334519073e-3)}, {"e3", math.Float32bits(4.1665795894e-2)},
@@ -510,29 +510,33 @@ func (g *gen) gelu() {
 	g.finish()
 }
 
+// exp sets v3 to exp of v0. It takes v0 to v3.
+func (g *gen) exp(r string) {
+	g.ops(r, fmt.Sprintf(`
+		VMAXPS %s, v0, v0
+		VMULPS %s, v0, v1
+		VCVTPS2DQ v1, v2
+		VCVTDQ2PS v2, v1
+		VFNMADD231PS %s, v1, v0
+		VFNMADD231PS %s, v1, v0
+		VMOVUPS %s, v3`, c("expMin"), c("log2e"), c("ln2hi"), c("ln2lo"), c("e0")))
+	for i := 1; i <= 5; i++ {
+		g.op(r, fmt.Sprintf("VFMADD213PS e%d<>(SB), v0, v3", i))
+	}
+	g.ops(r, fmt.Sprintf(`
+		VMULPS v0, v3, v3
+		VFMADD213PS v0, v0, v3
+		VADDPS %s, v3, v3
+		VPADDD %s, v2, v2
+		VPSLLD $23, v2, v2
+		VMULPS v2, v3, v3`, c("one"), c("bias127")))
+}
+
 func (g *gen) expSum() {
 	g.text("expSum", "x *float32, n int, top, scale float32) (sum float32", 28, `x = exp((x-top)*scale), and their sum. x = m*ln 2 + r, exp(x) = 2^m * p(r) (see exp in Go).`)
 	body := func(r string) {
-		g.ops(r, fmt.Sprintf(`
-			VSUBPS v8, v0, v0
-			VMULPS v9, v0, v0
-			VMAXPS %s, v0, v0
-			VMULPS %s, v0, v1
-			VCVTPS2DQ v1, v2
-			VCVTDQ2PS v2, v1
-			VFNMADD231PS %s, v1, v0
-			VFNMADD231PS %s, v1, v0
-			VMOVUPS %s, v3`, c("expMin"), c("log2e"), c("ln2hi"), c("ln2lo"), c("e0")))
-		for i := 1; i <= 5; i++ {
-			g.op(r, fmt.Sprintf("VFMADD213PS e%d<>(SB), v0, v3", i))
-		}
-		g.ops(r, fmt.Sprintf(`
-			VMULPS v0, v3, v3
-			VFMADD213PS v0, v0, v3
-			VADDPS %s, v3, v3
-			VPADDD %s, v2, v2
-			VPSLLD $23, v2, v2
-			VMULPS v2, v3, v3`, c("one"), c("bias127")))
+		g.ops(r, "VSUBPS v8, v0, v0\nVMULPS v9, v0, v0")
+		g.exp(r)
 	}
 	g.ops("", "MOVQ x+0(FP), AX\nMOVQ n+8(FP), CX")
 	g.ops(g.reg, "VBROADCASTSS top+16(FP), v8\nVBROADCASTSS scale+20(FP), v9\nVXORPS v7, v7, v7")
@@ -546,6 +550,34 @@ func (g *gen) expSum() {
 		g.ops("X", "VADDSS v3, v7, v7\nVMOVSS v3, (AX)")
 	})
 	g.finish("MOVSS X7, sum+24(FP)")
+}
+
+func (g *gen) swish() {
+	g.text("swish", "x *float32, n int, a, b float32", 24, `x = x * sigmoid(x*(a + b*x*x)) = x / (1 + exp(-x*(a + b*x*x))), the exponent at most 88. x is kept in
+		v4.`)
+	body := func(r string) {
+		g.ops(r, fmt.Sprintf(`
+			VMULPS v4, v4, v0
+			VMULPS v9, v0, v0
+			VADDPS v8, v0, v0
+			VMULPS v4, v0, v0
+			VSUBPS v0, v7, v0
+			VMINPS %s, v0, v0`, c("expMax")))
+		g.exp(r)
+		g.ops(r, fmt.Sprintf("VADDPS %s, v3, v3\nVDIVPS v3, v4, v3", c("one")))
+	}
+	g.ops("", "MOVQ x+0(FP), AX\nMOVQ n+8(FP), CX")
+	g.ops(g.reg, "VBROADCASTSS a+16(FP), v8\nVBROADCASTSS b+20(FP), v9\nVXORPS v7, v7, v7")
+	g.loop(g.n, map[string]int{"AX": 4}, func() {
+		g.op(g.reg, "VMOVUPS (AX), v4")
+		body(g.reg)
+		g.op(g.reg, "VMOVUPS v3, (AX)")
+	}, nil, func() {
+		g.op("X", "VMOVSS (AX), v4")
+		body("X")
+		g.op("X", "VMOVSS v3, (AX)")
+	})
+	g.finish()
 }
 
 func (g *gen) maxOf() {
@@ -741,7 +773,7 @@ func main() {
 			g.roundBF16()
 		}
 		g.mulInt8(mr)
-		for _, f := range []func(){g.gelu, g.expSum, g.maxOf, g.minMax, g.scaleBy, g.times, g.axpy, g.addSum, g.squares, g.affine, g.quantRow, g.dot, g.dotInt8, g.dequant} {
+		for _, f := range []func(){g.gelu, g.expSum, g.swish, g.maxOf, g.minMax, g.scaleBy, g.times, g.axpy, g.addSum, g.squares, g.affine, g.quantRow, g.dot, g.dotInt8, g.dequant} {
 			f()
 		}
 	}
