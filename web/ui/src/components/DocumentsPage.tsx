@@ -4,6 +4,8 @@ import {
   FolderUp,
   Globe,
   MessageCircle,
+  Pause,
+  Play,
   RotateCcw,
   Trash2,
   TriangleAlert,
@@ -16,6 +18,7 @@ import { Link, useParams } from "react-router";
 import { api, toFailure } from "../lib/api";
 import { baseName, folderOf, formatBytes } from "../lib/format";
 import { isActive, jobProgress, stageState } from "../lib/jobs";
+import { withScheme } from "../lib/place";
 import { fromInput } from "../lib/uploads";
 import { usePreferences } from "../state/preferences";
 import {
@@ -39,8 +42,11 @@ import type { Failure } from "../types/events";
 import { FailureNote, useFailureText } from "./FailureNote";
 import { Confirm } from "./Modal";
 import { NotFound } from "./NotFound";
+import { QueueControls } from "./QueueControls";
 import { useDismissed } from "./useDismissed";
 import { useViewer } from "./useViewer";
+import { WatchedFolders } from "./WatchedFolders";
+import { WebDialog } from "./WebDialog";
 
 const accept = ".pdf,.docx,.md,.markdown,.html,.htm,.txt,.text";
 
@@ -82,6 +88,7 @@ export function DocumentsPage() {
         </div>
         <AddBox collection={collection} />
         <Queue collection={collection} />
+        <WatchedFolders collection={collection} />
         {error && (
           <div className="mt-6">
             <FailureNote failure={toFailure(error)}>
@@ -132,6 +139,7 @@ function AddBox({ collection }: { collection: string }) {
   const [url, setUrl] = useState("");
   const [failure, setFailure] = useState<Failure>();
   const [busy, setBusy] = useState(false);
+  const [asking, setAsking] = useState(false);
   const id = useId();
   const roomy = documents?.length === 0;
 
@@ -146,13 +154,7 @@ function AddBox({ collection }: { collection: string }) {
     setBusy(true);
     setFailure(undefined);
     try {
-      noteJobs(
-        collection,
-        await api.addUrl(
-          collection,
-          /^[a-z]+:\/\//i.test(address) ? address : `https://${address}`,
-        ),
-      );
+      noteJobs(collection, await api.addUrl(collection, withScheme(address)));
       setUrl("");
     } catch (error) {
       setFailure(toFailure(error));
@@ -241,7 +243,20 @@ function AddBox({ collection }: { collection: string }) {
         <button type="submit" className="button" disabled={busy || url.trim() === ""}>
           {t("documents.add")}
         </button>
+        <button type="button" className="button" onClick={() => setAsking(true)}>
+          {t("web.open")}
+        </button>
       </form>
+      {asking && (
+        <WebDialog
+          collection={collection}
+          address={url}
+          onClose={(added) => {
+            setAsking(false);
+            if (added) setUrl("");
+          }}
+        />
+      )}
       {failure && (
         <div className="px-3 pb-3">
           <FailureNote failure={failure} />
@@ -280,10 +295,11 @@ function Queue({ collection }: { collection: string }) {
     <>
       {count > 0 && (
         <section aria-label={t("documents.progress")} className="mt-8">
-          <div className="flex items-center justify-between">
+          <div className="flex flex-wrap items-center justify-between gap-x-3">
             <h2 className="eyebrow">
               {t("documents.progress")} · {count}
             </h2>
+            <QueueControls collection={collection} />
             {count > 1 && (
               <button
                 type="button"
@@ -318,6 +334,18 @@ function Queue({ collection }: { collection: string }) {
             <h2 className="eyebrow">
               {t("documents.problems")} · {failed.length + unsent.length}
             </h2>
+            {failed.filter((job) => job.state === "failed").length > 1 && (
+              <button
+                type="button"
+                className="mr-auto ml-3 rounded px-2 py-1 text-sm text-ink-2 hover:text-ink"
+                onClick={() => {
+                  const again = () => queryClient.invalidateQueries({ queryKey: ["jobs"] });
+                  api.retryFailed(collection).then(again, again);
+                }}
+              >
+                {t("documents.retryAll")}
+              </button>
+            )}
             {failed.length + unsent.length > 1 && (
               <button
                 type="button"
@@ -433,7 +461,11 @@ function JobRow({ job }: { job: Job }) {
       ? `${job.done.toLocaleString(i18n.language)} / ${job.total.toLocaleString(i18n.language)}`
       : "";
   const doing =
-    job.state === "queued" || !job.stage ? t("documents.queued") : t(`documents.${job.stage}`);
+    job.state === "paused"
+      ? t("documents.paused")
+      : job.state === "queued" || !job.stage
+        ? t("documents.queued")
+        : t(`documents.${job.stage}`);
   return (
     <li className="flex items-center gap-3 py-3" data-testid="job">
       <div className="min-w-0 flex-1">
@@ -449,7 +481,7 @@ function JobRow({ job }: { job: Job }) {
             {doing} {counts}
           </span>
           <span className="ml-auto flex gap-2" aria-hidden="true">
-            {shownStages.map(([stage, label]) => {
+            {(job.kind === "site" ? [] : shownStages).map(([stage, label]) => {
               const state = stageState(job, stage);
               return (
                 <span
@@ -470,6 +502,25 @@ function JobRow({ job }: { job: Job }) {
           </span>
         </div>
       </div>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label={
+          job.state === "paused"
+            ? t("documents.resumeJob", { name })
+            : t("documents.pauseJob", { name })
+        }
+        title={job.state === "paused" ? t("documents.resume") : t("documents.pause")}
+        onClick={() =>
+          change(job.state === "paused" ? api.resumeJob(job.id) : api.pauseJob(job.id))
+        }
+      >
+        {job.state === "paused" ? (
+          <Play size={16} aria-hidden="true" />
+        ) : (
+          <Pause size={16} aria-hidden="true" />
+        )}
+      </button>
       <button
         type="button"
         className="icon-button"

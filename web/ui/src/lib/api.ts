@@ -5,9 +5,12 @@ import type {
   Conversation,
   ConversationWithMessages,
   DocumentInfo,
+  Flow,
   Info,
   Job,
+  Site,
   Uploaded,
+  Watching,
 } from "../types/api";
 import { type AnswerEvent, answerEventTypes, type Failure } from "../types/events";
 import { readEvents } from "./sse";
@@ -95,6 +98,19 @@ export const api = {
   addUrl: async (collection: string, url: string) =>
     (await post<{ jobs: Job[] | null }>(`/api/collections/${part(collection)}/urls`, { url }))
       .jobs ?? [],
+  addSite: async (collection: string, site: Site) =>
+    (await post<{ jobs: Job[] | null }>(`/api/collections/${part(collection)}/sites`, site)).jobs ??
+    [],
+  flow: (collection: string) => get<Flow>(`/api/collections/${part(collection)}/queue`),
+  pauseQueue: () => post<{ paused: boolean }>("/api/queue/pause"),
+  resumeQueue: () => post<{ paused: boolean }>("/api/queue/resume"),
+  retryFailed: (collection: string) =>
+    post<{ retried: number }>(`/api/collections/${part(collection)}/retry`),
+  watches: (collection: string) =>
+    get<{ watches: Watching[]; possible: boolean }>(`/api/collections/${part(collection)}/watches`),
+  addWatch: (collection: string, watch: { folder: string; include: string[]; exclude: string[] }) =>
+    post<Watching>(`/api/collections/${part(collection)}/watches`, watch),
+  removeWatch: (id: string) => send(`/api/watches/${part(id)}`, { method: "DELETE" }),
   addSample: (collection: string) =>
     post<{ jobs: Job[] | null; questions?: string[] | null }>(
       `/api/collections/${part(collection)}/sample`,
@@ -102,6 +118,8 @@ export const api = {
   jobs: async (collection: string) =>
     (await get<{ jobs: Job[] | null }>(`/api/collections/${part(collection)}/jobs`)).jobs ?? [],
   cancelJob: (id: string) => post<Job>(`/api/jobs/${part(id)}/cancel`),
+  pauseJob: (id: string) => post<Job>(`/api/jobs/${part(id)}/pause`),
+  resumeJob: (id: string) => post<Job>(`/api/jobs/${part(id)}/resume`),
   retryJob: (id: string) => post<Job>(`/api/jobs/${part(id)}/retry`),
   document: (id: string) => get<DocumentInfo>(`/api/documents/${part(id)}`),
   content: (id: string) => get<Content>(`/api/documents/${part(id)}/content`),

@@ -12,6 +12,17 @@ export function formatBytes(bytes: number, language: string): string {
   return `${value.toLocaleString(language, { maximumFractionDigits: digits })} ${units[unit]}`;
 }
 
+/** A guess of seconds in the largest unit that fits, rounded up: "8 s", "3 min". */
+export function formatSeconds(seconds: number, language: string): string {
+  const [value, unit] =
+    seconds < 60
+      ? [Math.max(1, Math.ceil(seconds)), "second"]
+      : seconds < 3600
+        ? [Math.ceil(seconds / 60), "minute"]
+        : [Math.ceil(seconds / 3600), "hour"];
+  return value.toLocaleString(language, { style: "unit", unit, unitDisplay: "short" });
+}
+
 export type Period = "today" | "yesterday" | "week" | "older";
 
 /** Which heading a conversation of that time stands under. */

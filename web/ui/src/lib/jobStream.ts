@@ -1,4 +1,4 @@
-import type { Job } from "../types/api";
+import type { Flow, Job } from "../types/api";
 import { api } from "./api";
 import { createBatcher } from "./jobs";
 
@@ -7,7 +7,11 @@ import { createBatcher } from "./jobs";
  * list again after each gap, since events are not replayed. A hidden page lets its connection go:
  * browsers allow six to a host, and every tab holds one. Returns a function that stops it.
  */
-export function followJobs(collection: string, onJobs: (jobs: Job[]) => void): () => void {
+export function followJobs(
+  collection: string,
+  onJobs: (jobs: Job[]) => void,
+  onFlow: (flow: Flow) => void,
+): () => void {
   const batcher = createBatcher<Job>(onJobs, 80);
   let source: EventSource | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -31,6 +35,9 @@ export function followJobs(collection: string, onJobs: (jobs: Job[]) => void): (
     };
     opened.addEventListener("job", (event: MessageEvent<string>) => {
       batcher.add(JSON.parse(event.data) as Job);
+    });
+    opened.addEventListener("queue", (event: MessageEvent<string>) => {
+      if (!stopped) onFlow(JSON.parse(event.data) as Flow);
     });
     opened.onerror = () => {
       opened.close();

@@ -2,7 +2,7 @@
 import type { Job, JobStage } from "../types/api";
 
 export function isActive(job: Job): boolean {
-  return job.state === "queued" || job.state === "running";
+  return job.state === "queued" || job.state === "running" || job.state === "paused";
 }
 
 /**
@@ -24,12 +24,21 @@ export function mergeJobs(jobs: readonly Job[], updates: readonly Job[]): readon
   );
 }
 
-const stages: readonly JobStage[] = ["parsing", "chunking", "embedding", "storing"];
+const stages: readonly JobStage[] = [
+  "fetching",
+  "parsing",
+  "cleaning",
+  "chunking",
+  "embedding",
+  "storing",
+];
 
 // Where each stage begins and ends on the bar. Embedding is nearly all of the time.
 const spans: Record<JobStage, readonly [number, number]> = {
+  fetching: [0, 0],
   parsing: [0, 0.15],
-  chunking: [0.15, 0.2],
+  cleaning: [0.15, 0.18],
+  chunking: [0.18, 0.2],
   embedding: [0.2, 0.97],
   storing: [0.97, 1],
 };
@@ -38,7 +47,7 @@ const spans: Record<JobStage, readonly [number, number]> = {
 export function jobProgress(job: Job): number {
   if (job.state === "done") return 1;
   if (job.state === "queued" || !job.stage) return 0;
-  const [from, to] = spans[job.stage];
+  const [from, to] = job.kind === "site" ? [0, 1] : spans[job.stage];
   const share = job.total > 0 ? Math.min(1, job.done / job.total) : 0;
   return from + (to - from) * share;
 }

@@ -58,3 +58,9 @@ export function closeViewerParams(current: URLSearchParams): URLSearchParams {
   params.delete("at");
   return params;
 }
+
+/** A web address as somebody types it, with the scheme that is left out in most. */
+export function withScheme(address: string): string {
+  const typed = address.trim();
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(typed) ? typed : `https://${typed}`;
+}

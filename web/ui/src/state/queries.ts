@@ -30,6 +30,8 @@ export const keys = {
   collections: ["collections"],
   documents: (collection: string) => ["documents", collection],
   jobs: (collection: string) => ["jobs", collection],
+  flow: (collection: string) => ["flow", collection],
+  watches: (collection: string) => ["watches", collection],
   document: (id: string) => ["document", id],
   content: (id: string) => ["content", id],
   conversations: ["conversations"],
@@ -72,6 +74,18 @@ export function useJobs(collection: string): readonly Job[] {
   return data ?? [];
 }
 
+/** How far the batch is; the stream of events keeps it current. */
+export const useFlow = (collection: string) =>
+  useQuery({ queryKey: keys.flow(collection), queryFn: () => api.flow(collection) });
+
+export const useWatches = (collection: string) =>
+  useQuery({
+    queryKey: keys.watches(collection),
+    queryFn: () => api.watches(collection),
+    // How the folders are doing changes without an event.
+    refetchInterval: (query) => (query.state.data?.watches.length ? 5_000 : false),
+  });
+
 export function noteJobs(collection: string, jobs: readonly Job[]) {
   if (jobs.length === 0) return;
   const before = queryClient.getQueryData<readonly Job[]>(keys.jobs(collection)) ?? [];
@@ -94,7 +108,11 @@ export function noteJobs(collection: string, jobs: readonly Job[]) {
 export function useJobStream(collection: string) {
   useEffect(() => {
     if (collection === "") return;
-    return followJobs(collection, (jobs) => noteJobs(collection, jobs));
+    return followJobs(
+      collection,
+      (jobs) => noteJobs(collection, jobs),
+      (flow) => queryClient.setQueryData(keys.flow(collection), flow),
+    );
   }, [collection]);
 }
 

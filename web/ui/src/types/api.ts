@@ -50,12 +50,14 @@ export interface DocumentInfo {
   updated_at: string;
 }
 
-export type JobState = "queued" | "running" | "done" | "failed" | "cancelled";
-export type JobStage = "parsing" | "chunking" | "embedding" | "storing";
+export type JobState = "queued" | "running" | "paused" | "done" | "failed" | "cancelled";
+export type JobStage = "fetching" | "parsing" | "cleaning" | "chunking" | "embedding" | "storing";
 
 export interface Job {
   id: string;
   collection: string;
+  /** A site is gone through; its pages are jobs of their own. */
+  kind?: "file" | "site";
   path: string;
   bytes: number;
   state: JobState;
@@ -64,9 +66,44 @@ export interface Job {
   total: number;
   error?: string;
   document_id?: string;
-  status?: "ingested" | "unchanged" | "failed" | "";
+  status?: "ingested" | "unchanged" | "failed" | "crawled" | "";
   created_at: string;
   updated_at: string;
+}
+
+/** How far the present batch of a collection is. */
+export interface Flow {
+  files: number;
+  files_done: number;
+  bytes: number;
+  bytes_done: number;
+  /** 0 while it is not known. */
+  bytes_per_second: number;
+  seconds_left?: number;
+  stages: Record<string, number>;
+  /** The whole queue is. */
+  paused: boolean;
+}
+
+/** A folder of the server that is kept in step with a collection. */
+export interface Watching {
+  id: string;
+  folder: string;
+  include: string[] | null;
+  exclude: string[] | null;
+  files: number;
+  notices: boolean;
+  checked_at?: string;
+  error?: string;
+  skipped: number;
+}
+
+export interface Site {
+  url: string;
+  depth: number;
+  pages: number;
+  include: string[];
+  exclude: string[];
 }
 
 export type BlockKind = "heading" | "paragraph" | "list_item" | "table" | "code" | "quote";
