@@ -8,7 +8,7 @@ UI          := web/ui
 UI_SOURCES  := $(shell find $(UI) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test-results/*')
 FUZZTIME    ?= 30s
 
-.PHONY: help run build ui test test-go test-ui test-browser lint cross bench fuzz generate clean
+.PHONY: help run build ui test test-go test-ui test-browser lint cross bench fuzz crash generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
 			echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 		done; done
+
+crash: ## kill the process 100 times while it takes in 500 files
+	DOCENT_TEST_KILLS=100 $(GO) test -run '^TestQueueKill$$' -count=1 -v -timeout 20m ./ingest
 
 generate: ## rewrite generated files
 	$(GO) generate ./...

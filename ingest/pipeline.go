@@ -98,7 +98,7 @@ type PipelineConfig struct {
 	// Embedding is how many of them may be in the embedding stage, each holding its chunks and vectors;
 	// 0 means 2.
 	Embedding int
-	// MaxAttempts is how often a job is begun again after the process ended under it; 0 means 3. A job
+	// MaxAttempts is how often a job is begun again after the process ended under it; 0 means 5. A job
 	// begun again has the process to itself, so that the one at fault is told from its neighbours.
 	MaxAttempts int
 	// Heartbeat is the time between two signs of life of a running job; 0 means 5 s.
@@ -120,7 +120,7 @@ func (c PipelineConfig) withDefaults() PipelineConfig {
 		c.Embedding = 2
 	}
 	if c.MaxAttempts <= 0 {
-		c.MaxAttempts = 3
+		c.MaxAttempts = 5
 	}
 	if c.Heartbeat <= 0 {
 		c.Heartbeat = 5 * time.Second

@@ -479,7 +479,7 @@ func TestQueueCrashed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, attempts := range []int{3, 2} { // as a process that was killed leaves them
+	for i, attempts := range []int{5, 2} { // as a process that was killed leaves them
 		j := jobs[i]
 		j.State, j.Attempts, j.Stage = catalog.Running, attempts, ingest.StageParsing
 		if err := b.store.Catalog().UpdateJob(ctx, j); err != nil {
@@ -488,7 +488,7 @@ func TestQueueCrashed(t *testing.T) {
 	}
 	b.start(t)
 	got := b.settle(t, jobs)
-	if j := got[0]; j.State != catalog.Failed || !strings.Contains(j.Error, "3 times") {
+	if j := got[0]; j.State != catalog.Failed || !strings.Contains(j.Error, "5 times") {
 		t.Errorf("poison: %+v", j)
 	}
 	if j := got[1]; j.State != catalog.Done || j.Attempts != 3 {

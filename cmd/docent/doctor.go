@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"docent/examples"
@@ -14,6 +15,7 @@ import (
 )
 
 type doctorCmd struct {
+	Quick bool `help:"Do not read through the collections."`
 	modelFlags
 }
 
@@ -33,8 +35,9 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 		found = append(found, finding{part, err == nil, detail})
 	}
 
-	detail, err := a.checkData(ctx)
+	detail, collections, err := a.checkData(ctx, c.Quick)
 	add("data directory", detail, err)
+	found = append(found, collections...)
 
 	start := time.Now()
 	enc, err := a.encoder(ctx, a.Encoder)
@@ -70,7 +73,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 			if !f.OK {
 				mark = "FAIL"
 			}
-			fmt.Fprintf(a.stdout, "%s  %-14s  %s\n", mark, f.Part, f.Detail)
+			fmt.Fprintf(a.stdout, "%s  %-14s  %s\n", mark, f.Part, strings.ReplaceAll(f.Detail, "\n", "\n        "))
 		}
 	}
 	if a.JSON {
@@ -84,24 +87,47 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-func (a *app) checkData(ctx context.Context) (string, error) {
+// checkData opens the data directory and, unless quick, reads through the collections to see that their
+// record, indexes and files agree.
+func (a *app) checkData(ctx context.Context, quick bool) (string, []finding, error) {
 	dir, err := a.dataDir()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if _, err := os.Stat(dir); os.IsNotExist(err) {
-		return dir + " (not there yet; the first command that needs it makes it)", nil
+		return dir + " (not there yet; the first command that needs it makes it)", nil, nil
 	}
-	l, err := a.open(ctx)
+	l, err := a.openRecord(ctx)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer l.Close()
 	all, err := l.store.Collections(ctx)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return fmt.Sprintf("%s, %s", dir, count(len(all), "collection")), nil
+	var found []finding
+	for _, c := range all {
+		if quick {
+			break
+		}
+		f := finding{Part: "collection " + c.Name, OK: true}
+		v, err := l.store.Verify(ctx, c.Name)
+		if err != nil {
+			f.OK, f.Detail = false, explain(err, a).Error()
+			found = append(found, f)
+			continue
+		}
+		f.Detail = fmt.Sprintf("%s, %s, %s and %s agree", count(v.Documents, "document"), count(v.Chunks, "chunk"), count(v.Vectors, "vector"), count(v.Files, "file"))
+		for _, p := range v.Problems {
+			if f.OK {
+				f.OK, f.Detail = false, fmt.Sprintf("%s found", count(len(v.Problems), "problem"))
+			}
+			f.Detail += "\n" + p.What + "; to mend it: " + p.Fix
+		}
+		found = append(found, f)
+	}
+	return fmt.Sprintf("%s, %s", dir, count(len(all), "collection")), found, nil
 }
 
 // checkParser reads the sample PDF the way every file is read.

@@ -258,3 +258,18 @@ func Open(f *sections.File, n int) (*Part, error) {
 	}
 	return p, nil
 }
+
+// Holds reports whether the passage of a number was added with these terms: for those who check an index
+// against what it was made from.
+func (p *Part) Holds(number uint32, t Terms) bool {
+	if int(number) >= len(p.lengths) || p.lengths[number] != t.length {
+		return false
+	}
+	for term, count := range t.counts {
+		l := p.list(term)
+		if i, ok := slices.BinarySearch(l.docs, number); !ok || l.counts[i] != count {
+			return false
+		}
+	}
+	return true
+}
