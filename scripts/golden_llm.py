@@ -3,6 +3,7 @@
 
     pip install gguf torch transformers
     python scripts/golden_llm.py quants   # internal/tensor/testdata/quants.bin
+    python scripts/golden_llm.py rounded  # internal/tensor/testdata/rounded.bin; GGML=libggml-base.so names ggml's library
     python scripts/golden_llm.py models   # internal/llm/engine/testdata/*.gguf and *.golden; MODELS="a b" only these
 
 Models are tiny and random. A .golden file holds, little-endian: the number of prompt tokens, of
@@ -10,6 +11,7 @@ continuation tokens and of the vocabulary (uint32), the prompt, the greedy conti
 for each place of the prompt the logits (float32). The reference computes in float32 with the weights
 as the .gguf file has them. Seeds are tried until no step of the continuation is close.
 
+Models in f16 are also written as transformers keeps them, for docent's converter: CHECKPOINTS below.
 For two models there is also a LoRA adapter: NAME.lora.gguf with NAME.lora.golden, by peft (pip install peft).
 """
 import os
@@ -48,6 +50,28 @@ def quants():
             values = gguf.quants.dequantize(raw, kind).astype("<f4").reshape(-1)
             assert values.shape == (512,), (kind, values.shape)
             out.write(raw.tobytes() + values.tobytes())
+    print(path, os.path.getsize(path))
+
+
+def rounded():
+    """1,024 values, float32, then the bytes that ggml makes of them in each type that docent writes."""
+    import ctypes
+
+    lib = ctypes.CDLL(os.environ["GGML"])
+    lib.ggml_quantize_chunk.restype = ctypes.c_size_t
+    lib.ggml_quantize_chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64,
+                                        ctypes.c_int64, ctypes.c_void_p]
+    x = np.random.default_rng(7).standard_t(5, 1024).astype("<f4") * 0.02
+    x[512:544] = 0
+    path = os.path.join(ROOT, "internal/tensor/testdata/rounded.bin")
+    with open(path, "wb") as out:
+        out.write(x.tobytes())
+        for kind in (T.F16, T.BF16, T.Q8_0, T.Q4_0, T.Q5_0, T.Q4_K, T.Q5_K, T.Q6_K):
+            values, size = gguf.GGML_QUANT_SIZES[kind]
+            raw = np.zeros(x.size // values * size, dtype=np.uint8)
+            n = lib.ggml_quantize_chunk(int(kind), x.ctypes.data, raw.ctypes.data, 0, 1, x.size, None)
+            assert n == raw.size, (kind, n, raw.size)
+            out.write(raw.tobytes())
     print(path, os.path.getsize(path))
 
 
@@ -278,6 +302,8 @@ def model(name, seed):
         w.write_tensors_to_file()
         w.close()
     margin, distinct = golden(net, rng, out.removesuffix(".gguf") + ".golden")
+    if name in CHECKPOINTS:
+        checkpoint(name, net)
     if name in ADAPTERS:
         adapter(name, net, names, rng)
     return margin, distinct, os.path.getsize(out)
@@ -301,6 +327,39 @@ def golden(net, rng, path):
         f.write(np.array([PROMPT, STEPS, VOCAB], dtype="<u4").tobytes() + prompt.astype("<i4").tobytes())
         f.write(np.array(answer, dtype="<i4").tobytes() + logits.astype("<f4").tobytes())
     return margin, len(set(answer))
+
+
+CHECKPOINTS = ["llama3-f16", "llama-yarn-f16", "mistral-f16", "mixtral-f16", "qwen2-f16", "qwen2moe-f16", "qwen3-f16", "qwen3moe-f16", "gemma-f16",
+               "gemma2-f16", "gemma3-f16", "phi2-f16", "phi3-f16", "gpt2-f16", "chatglm-f16", "glm4-f16", "stablelm-f16", "stablelm2-f16"]
+
+
+def checkpoint(name, net):
+    """Writes internal/llm/convert/testdata/NAME: matrices in half precision, vectors as they are."""
+    import json
+    import shutil
+    import tempfile
+
+    import safetensors.torch
+    import torch
+
+    out = os.path.join(ROOT, "internal/llm/convert/testdata", name)
+    os.makedirs(out, exist_ok=True)
+    with tempfile.TemporaryDirectory() as work:
+        net.save_pretrained(work)
+        tensors = safetensors.torch.load_file(os.path.join(work, "model.safetensors"))
+        shutil.copy(os.path.join(work, "config.json"), out)
+    for key, v in tensors.items():
+        if v.ndim > 1 and "gate.weight" not in key:
+            tensors[key] = v.to(torch.float16)
+    if name.startswith("mistral"):  # in parts, as large checkpoints come
+        keys = sorted(tensors)
+        parts = {f"model-0000{i + 1}-of-00002.safetensors": keys[i::2] for i in range(2)}
+        for file, own in parts.items():
+            safetensors.torch.save_file({k: tensors[k] for k in own}, os.path.join(out, file))
+        with open(os.path.join(out, "model.safetensors.index.json"), "w") as f:
+            json.dump({"weight_map": {k: file for file, own in parts.items() for k in own}}, f, indent=1)
+    else:
+        safetensors.torch.save_file(tensors, os.path.join(out, "model.safetensors"))
 
 
 # The products that adapters change.
@@ -357,4 +416,4 @@ def models():
 
 if __name__ == "__main__":
     for what in sys.argv[1:] or ["quants", "models"]:
-        {"quants": quants, "models": models}[what]()
+        {"quants": quants, "rounded": rounded, "models": models}[what]()

@@ -36,31 +36,32 @@ type UnigramConfig struct {
 	Prefix, Suffix []int32
 }
 
-// preTokenizers are the pre-tokenizers of GGUF files (tokenizer.ggml.pre) that are known.
-var preTokenizers = func() map[string]struct {
+// preTokenizer cuts a text before a byte-level encoding.
+type preTokenizer struct {
 	patterns []string
-	nfc      bool
-	whole    bool
-} {
-	type pre = struct {
-		patterns []string
-		nfc      bool
-		whole    bool
-	}
-	m := map[string]pre{}
-	for _, g := range []struct {
-		names string
-		pre   pre
-	}{
-		{"gpt-2 gpt2 phi-2 jina-es jina-de jina-v1-en jina-v2-es jina-v2-de roberta-bpe mpt olmo", pre{[]string{patternGPT2}, false, false}},
-		{"llama-bpe llama-v3 llama3 falcon3 pixtral lfm2", pre{[]string{patternLlama3}, false, true}},
-		{"dbrx smaug-bpe chatglm-bpe glm4 gpt-4", pre{[]string{patternLlama3}, false, false}},
-		{"qwen2 stablelm2 deepseek-r1-qwen megrez", pre{[]string{patternQwen2}, true, false}},
-		{"qwen35", pre{[]string{patternQwen35}, true, false}},
-		{"gpt-4o o200k llama4", pre{[]string{patternO200K}, false, false}},
-		{"deepseek-v3 hunyuan-dense", pre{[]string{patternDigits3, patternCJK, patternDeepSeek}, false, false}},
-		{"starcoder refact command-r smollm codeshell exaone minerva-7b", pre{[]string{`\p{N}`, patternGPT2}, false, false}},
-	} {
+	nfc      bool // text is brought to this Unicode form first
+	whole    bool // a word that is a token is not looked into
+}
+
+// preTokenizerNames are the pre-tokenizers of GGUF files (tokenizer.ggml.pre) that are known. The first name of
+// each is the one to write.
+var preTokenizerNames = []struct {
+	names string
+	pre   preTokenizer
+}{
+	{"gpt-2 gpt2 phi-2 jina-es jina-de jina-v1-en jina-v2-es jina-v2-de roberta-bpe mpt olmo", preTokenizer{[]string{patternGPT2}, false, false}},
+	{"llama-bpe llama-v3 llama3 falcon3 pixtral lfm2", preTokenizer{[]string{patternLlama3}, false, true}},
+	{"dbrx smaug-bpe chatglm-bpe glm4 gpt-4", preTokenizer{[]string{patternLlama3}, false, false}},
+	{"qwen2 stablelm2 deepseek-r1-qwen megrez", preTokenizer{[]string{patternQwen2}, true, false}},
+	{"qwen35", preTokenizer{[]string{patternQwen35}, true, false}},
+	{"gpt-4o o200k llama4", preTokenizer{[]string{patternO200K}, false, false}},
+	{"deepseek-v3 hunyuan-dense", preTokenizer{[]string{patternDigits3, patternCJK, patternDeepSeek}, false, false}},
+	{"starcoder refact command-r smollm codeshell exaone minerva-7b", preTokenizer{[]string{`\p{N}`, patternGPT2}, false, false}},
+}
+
+var preTokenizers = func() map[string]preTokenizer {
+	m := map[string]preTokenizer{}
+	for _, g := range preTokenizerNames {
 		for name := range strings.FieldsSeq(g.names) {
 			m[name] = g.pre
 		}

@@ -123,6 +123,9 @@ func (o *writer) value(v any) error {
 		for _, s := range v {
 			o.text(s)
 		}
+	case []uint8:
+		list(kindUint8, len(v))
+		o.raw(v)
 	case []float32:
 		list(kindFloat32, len(v))
 		o.put(v)

@@ -203,33 +203,62 @@ func (f *File) Float32(name string, shape ...int) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []float32
-	switch t.DType {
-	case "F32":
-		var ok bool
-		if out, ok = mmap.Float32s(b); !ok {
-			out = make([]float32, len(b)/4)
-			for i := range out {
-				out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-			}
-		}
-	case "F16":
-		out = make([]float32, len(b)/2)
-		for i := range out {
-			out[i] = Float16(binary.LittleEndian.Uint16(b[2*i:]))
-		}
-	case "BF16":
-		out = make([]float32, len(b)/2)
-		for i := range out {
-			out[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16)
+	out, ok := []float32(nil), false
+	if t.DType == "F32" {
+		out, ok = mmap.Float32s(b)
+	}
+	if !ok {
+		out = make([]float32, int64(len(b))/elemSize[t.DType])
+		widen(out, b, t.DType)
+	}
+	return out, finite(out, name, 0)
+}
+
+// Range sets dst to values of an F32, F16 or BF16 tensor from place first on, in the order of the file, so that
+// a large tensor need not be in memory. Infinities and NaNs are refused.
+func (f *File) Range(name string, first int, dst []float32) error {
+	t, ok := f.tensors[name]
+	if !ok {
+		return fmt.Errorf("tensor %q: %w", name, ErrMissing)
+	}
+	if t.DType != "F32" && t.DType != "F16" && t.DType != "BF16" {
+		return fmt.Errorf("tensor %q: element type %s, want F32, F16 or BF16", name, t.DType)
+	}
+	width := elemSize[t.DType]
+	begin, size := int64(first)*width, int64(len(dst))*width
+	if first < 0 || begin > t.size || size > t.size-begin {
+		return fmt.Errorf("tensor %q: values %d to %d of %d", name, first, first+len(dst), t.size/width)
+	}
+	b, err := f.read(name, Tensor{begin: t.begin + begin, size: size})
+	if err != nil {
+		return err
+	}
+	widen(dst, b, t.DType)
+	return finite(dst, name, first)
+}
+
+// widen sets dst to the values in b.
+func widen(dst []float32, b []byte, dtype string) {
+	for i := range dst {
+		switch dtype {
+		case "F32":
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+		case "F16":
+			dst[i] = Float16(binary.LittleEndian.Uint16(b[2*i:]))
+		case "BF16":
+			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16)
 		}
 	}
-	for i, x := range out {
-		if x-x != 0 {
-			return nil, fmt.Errorf("tensor %q: value %d is %v", name, i, x)
+}
+
+// finite names the first of a tensor's values from place first on that is no number.
+func finite(x []float32, name string, first int) error {
+	for i, v := range x {
+		if v-v != 0 {
+			return fmt.Errorf("tensor %q: value %d is %v", name, first+i, v)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // Float16 is the value of an IEEE 754 half.
