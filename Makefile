@@ -8,7 +8,7 @@ UI          := web/ui
 UI_SOURCES  := $(shell find $(UI) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test-results/*')
 FUZZTIME    ?= 30s
 
-.PHONY: help run build ui test test-go test-ui test-browser lint cross bench fuzz crash generate clean
+.PHONY: help run build ui test test-go test-ui test-browser test-arm64 lint cross bench fuzz crash generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,14 @@ cross: ## the builds nobody here runs: no assembly, arm64, Windows, macOS
 	GOARCH=arm64 $(GO) build ./...
 	GOOS=windows $(GO) build ./...
 	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+
+test-arm64: ## the kernels and the encoder for arm64, under qemu's user emulation, with and without dot products
+	@command -v qemu-aarch64-static >/dev/null || { echo "skipped: needs qemu-aarch64-static (Debian's package qemu-user-static)"; exit 0; }; \
+	export GOARCH=arm64; \
+	$(GO) test -exec qemu-aarch64-static -run 'Mul[FIBP]|Quantise|Round|GELU|Softmax|AddNorm|Vectors|Fuzz|Choose|NoAlloc' ./internal/tensor && \
+	for level in neon-dot neon; do \
+		DOCENT_SIMD=$$level $(GO) test -count 1 -exec qemu-aarch64-static -run 'TinyCheckpoints|CrossEncodersAgainst|Int8$$|BF16$$' ./embed || exit 1; \
+	done
 
 bench: ## Go benchmarks; the comparisons with peers are in bench/, a README in each
 	$(GO) test -run '^$$' -bench . -benchmem ./...

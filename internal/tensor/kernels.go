@@ -47,7 +47,7 @@ type rowScale struct{ scale, shift float32 }
 // active is the implementation in use; tests change it.
 var active = choose(os.Getenv("DOCENT_SIMD"))
 
-// Level names the kernels in use: "avx512-bf16", "avx512-vnni", "avx512", "avx2" or "generic".
+// Level names the kernels in use: "avx512-bf16", "avx512-vnni", "avx512", "avx2", "neon-dot", "neon" or "generic".
 func Level() string { return active.name }
 
 // choose picks the best of what the machine supports, or what is named; plain Go where it has no such.

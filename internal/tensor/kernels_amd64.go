@@ -5,7 +5,6 @@ package tensor
 //go:generate go run ./asm
 
 import (
-	"math"
 	"slices"
 
 	"golang.org/x/sys/cpu"
@@ -217,10 +216,6 @@ func roundWide(kernel func(dst, src *float32, n int), lanes int) func(dst, src *
 			roundWideGeneric(at(dst, whole), at(src, whole), n-whole)
 		}
 	}
-}
-
-func inverseDeviation(squares float32, n int, eps float32) float32 {
-	return 1 / float32(math.Sqrt(float64(squares/float32(n)+eps)))
 }
 
 // available lists the implementations this processor can run, best first.

@@ -239,11 +239,15 @@ func normGeneric(dst, x, residual, gamma, beta *float32, n int, eps float32) {
 	for _, x := range d {
 		square += (x - mean) * (x - mean)
 	}
-	inv := 1 / float32(math.Sqrt(float64(square/float32(n)+eps)))
+	inv := inverseDeviation(square, n, eps)
 	g, b := unsafe.Slice(gamma, n), unsafe.Slice(beta, n)
 	for i, x := range d {
 		d[i] = (x-mean)*inv*g[i] + b[i]
 	}
+}
+
+func inverseDeviation(squares float32, n int, eps float32) float32 {
+	return 1 / float32(math.Sqrt(float64(squares/float32(n)+eps)))
 }
 
 func dotGeneric(a, b *float32, n int) float32 {
