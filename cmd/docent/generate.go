@@ -5,46 +5,107 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"docent/internal/llm"
 	"docent/internal/llm/engine"
+	"docent/internal/llm/grammar"
 	"docent/internal/models"
 )
 
 type generateCmd struct {
-	Model       string   `required:"" placeholder:"FILE" help:"A .gguf file, or the name of one in models/ of the data directory."`
-	Prompt      string   `placeholder:"TEXT" help:"What the model is told; by default the standard input."`
-	System      string   `placeholder:"TEXT" help:"What comes before it as the system's turn."`
-	Raw         bool     `help:"Continue the text as it is, without the model's chat template."`
-	N           int      `short:"n" default:"256" placeholder:"TOKENS" help:"The most tokens of the answer; 0 means until the context window is full."`
-	Temperature float64  `default:"0" placeholder:"T" help:"0 takes the likeliest token each time."`
-	TopK        int      `default:"40" placeholder:"K" help:"Choose among the likeliest K; 0 means all."`
-	TopP        float64  `default:"0.95" placeholder:"P" help:"Choose among the likeliest that together reach P."`
-	MinP        float64  `default:"0.05" placeholder:"P" help:"Leave out what is less than P times as likely as the likeliest."`
-	Repeat      float64  `default:"1" placeholder:"R" help:"Penalty for tokens that came lately; 1 means none."`
-	Seed        uint64   `placeholder:"N" help:"With one seed the answer is always the same."`
-	Stop        []string `placeholder:"TEXT" sep:"none" help:"End before this text; may be given several times."`
-	Context     int      `placeholder:"TOKENS" help:"The context window; 0 means 8192, or what the model was trained for where that is less."`
-	Threads     int      `placeholder:"N" help:"0 means one for each processor."`
-	Memory      int64    `placeholder:"MIB" help:"Refuse a model that needs more; 0 means nine tenths of the machine's."`
+	Model   string   `required:"" placeholder:"FILE" help:"A .gguf file, or the name of one in models/ of the data directory."`
+	Prompt  string   `placeholder:"TEXT" help:"What the model is told; by default the standard input."`
+	System  string   `placeholder:"TEXT" help:"What comes before it as the system's turn."`
+	Raw     bool     `help:"Continue the text as it is, without the model's chat template."`
+	N       int      `short:"n" default:"256" placeholder:"TOKENS" help:"The most tokens of the answer; 0 means until the context window is full."`
+	Stop    []string `placeholder:"TEXT" sep:"none" help:"End before this text; may be given several times."`
+	Context int      `placeholder:"TOKENS" help:"The context window; 0 means 8192, or what the model was trained for where that is less."`
+	Threads int      `placeholder:"N" help:"0 means one for each processor."`
+	Memory  int64    `placeholder:"MIB" help:"Refuse a model that needs more; 0 means nine tenths of the machine's."`
+
+	samplingFlags
+	formFlags
+
+	LogProbs int  `name:"logprobs" placeholder:"N" help:"With --json, tell how likely each token was, and the N likeliest at its place."`
+	Stats    bool `help:"Say on the standard error how fast it went."`
+}
+
+// samplingFlags say how tokens are chosen.
+type samplingFlags struct {
+	Temperature float64 `default:"0" placeholder:"T" group:"Sampling" help:"0 takes the likeliest token each time."`
+	TopK        int     `default:"40" placeholder:"K" group:"Sampling" help:"Choose among the likeliest K; 0 means all."`
+	TopP        float64 `default:"0.95" placeholder:"P" group:"Sampling" help:"Choose among the likeliest that together reach P."`
+	MinP        float64 `default:"0.05" placeholder:"P" group:"Sampling" help:"Leave out what is less than P times as likely as the likeliest."`
+	Typical     float64 `default:"1" placeholder:"P" group:"Sampling" help:"Choose among those of nearly the expected surprise that together reach P; 1 means all."`
+	Mirostat    int     `default:"0" placeholder:"N" group:"Sampling" help:"Keep the surprise even, by version 1 or 2 of Mirostat; 0 means not to."`
+	Repeat      float64 `default:"1" placeholder:"R" group:"Sampling" help:"Penalty for tokens that came lately; 1 means none."`
+	Presence    float64 `default:"0" placeholder:"X" group:"Sampling" help:"What tokens that came lately lose; 0 means nothing."`
+	Frequency   float64 `default:"0" placeholder:"X" group:"Sampling" help:"What they lose for each time they came; 0 means nothing."`
+	Seed        uint64  `placeholder:"N" group:"Sampling" help:"With one seed the answer is always the same."`
+}
+
+func (s samplingFlags) sampling() engine.Sampling {
+	return engine.Sampling{Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MinP: s.MinP, Typical: s.Typical, Mirostat: s.Mirostat,
+		Repeat: s.Repeat, Presence: s.Presence, Frequency: s.Frequency, Seed: s.Seed}
+}
+
+// formFlags hold the answer to a form.
+type formFlags struct {
+	AsJSON  bool   `name:"as-json" xor:"form" group:"Form of the answer" help:"Hold the answer to a JSON object."`
+	Schema  string `placeholder:"FILE" type:"existingfile" xor:"form" group:"Form of the answer" help:"Hold the answer to JSON that this schema accepts."`
+	Grammar string `placeholder:"FILE" type:"existingfile" xor:"form" group:"Form of the answer" help:"Hold the answer to this grammar, in llama.cpp's notation (GBNF)."`
+	Regex   string `placeholder:"EXPR" xor:"form" group:"Form of the answer" help:"Hold the answer to this regular expression, in Go's syntax."`
+}
+
+// grammar is the form that the flags ask for; nil for none.
+func (f formFlags) grammar() (g *grammar.Grammar, err error) {
+	path := f.Schema + f.Grammar
+	var source []byte
+	if path != "" {
+		if source, err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case f.AsJSON:
+		return grammar.JSON(true), nil
+	case f.Schema != "":
+		g, err = grammar.Schema(source)
+	case f.Grammar != "":
+		g, err = grammar.GBNF(string(source))
+	case f.Regex != "":
+		if g, err = grammar.Regex(f.Regex); err != nil {
+			return nil, fmt.Errorf("--regex: %w", err)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return g, nil
 }
 
 // generationJSON is what --json prints.
 type generationJSON struct {
-	Model            string  `json:"model"`
-	Text             string  `json:"text"`
-	StopReason       string  `json:"stop_reason"` // "stop" or "length"
-	PromptTokens     int     `json:"prompt_tokens"`
-	CompletionTokens int     `json:"completion_tokens"`
-	LoadSeconds      float64 `json:"load_seconds"`
-	PromptSeconds    float64 `json:"prompt_seconds"`
-	Seconds          float64 `json:"seconds"` // after the prompt
+	Model            string          `json:"model"`
+	Text             string          `json:"text"`
+	StopReason       string          `json:"stop_reason"` // "stop" or "length"
+	PromptTokens     int             `json:"prompt_tokens"`
+	CompletionTokens int             `json:"completion_tokens"`
+	LoadSeconds      float64         `json:"load_seconds"`
+	PromptSeconds    float64         `json:"prompt_seconds"`
+	Seconds          float64         `json:"seconds"` // after the prompt
+	LogProbs         []llm.TokenProb `json:"logprobs,omitempty"`
 }
 
 func (c *generateCmd) Run(ctx context.Context, a *app) error {
+	form, err := c.grammar()
+	if err != nil {
+		return err
+	}
 	prompt := c.Prompt
 	if prompt == "" {
 		data, err := io.ReadAll(io.LimitReader(a.stdin, 16<<20))
@@ -88,11 +149,15 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	opts := engine.Options{Sampling: c.sampling(), MaxTokens: c.N, Stop: c.Stop}
+	opts.LogProbs = c.LogProbs
+	if form != nil {
+		if opts.Constraint, err = m.Constrain(form); err != nil {
+			return err
+		}
+	}
 	var text strings.Builder
-	res, err := m.Generate(ctx, ids, engine.Options{
-		Sampling:  engine.Sampling{Temperature: c.Temperature, TopK: c.TopK, TopP: c.TopP, MinP: c.MinP, Repeat: c.Repeat, Seed: c.Seed},
-		MaxTokens: c.N, Stop: c.Stop,
-	}, func(piece string) error {
+	res, err := m.Generate(ctx, ids, opts, func(piece string) error {
 		text.WriteString(piece)
 		if a.JSON {
 			return nil
@@ -104,15 +169,19 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.printJSON(generationJSON{
+		err = a.printJSON(generationJSON{
 			Model: sel.Name, Text: text.String(), StopReason: res.Reason, PromptTokens: res.Prompt, CompletionTokens: res.Completion,
-			LoadSeconds: load.Seconds(), PromptSeconds: res.PromptTime.Seconds(), Seconds: res.Time.Seconds(),
+			LoadSeconds: load.Seconds(), PromptSeconds: res.PromptTime.Seconds(), Seconds: res.Time.Seconds(), LogProbs: local.TokenProbs(res.LogProbs),
 		})
+	} else {
+		_, err = fmt.Fprintln(a.stdout)
 	}
-	fmt.Fprintln(a.stdout)
-	if a.Verbose {
-		a.notice("%d tokens read at %.1f/s, %d written at %.1f/s", res.Prompt, float64(res.Prompt)/res.PromptTime.Seconds(),
-			res.Completion, float64(res.Completion)/res.Time.Seconds())
+	if form != nil && res.Reason == "length" {
+		a.notice("The answer was ended by -n before its form was complete.")
 	}
-	return nil
+	if c.Stats || a.Verbose {
+		a.notice("%d tokens read at %.1f/s, %d of them known before; %d written at %.1f/s", res.Prompt, float64(res.Prompt-res.Reused)/res.PromptTime.Seconds(),
+			res.Reused, res.Completion, float64(res.Completion)/res.Time.Seconds())
+	}
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -23,8 +24,10 @@ func tinyModel(t *testing.T, path string) {
 	}
 	defer f.Close()
 	tokens, types := []string{"<|im_start|>", "<|im_end|>", "Ġ", "Ċ"}, []int32{3, 3, 1, 1}
-	for c := '!'; c < '}'; c++ {
-		tokens, types = append(tokens, string(c)), append(types, 1)
+	for c := '!'; c <= '~'; c++ {
+		if !strings.ContainsRune("^`", c) { // there is no room for all
+			tokens, types = append(tokens, string(c)), append(types, 1)
+		}
 	}
 	meta := []gguf.KeyValue{
 		{Key: "tokenizer.ggml.model", Value: "gpt2"}, {Key: "tokenizer.ggml.tokens", Value: tokens}, {Key: "tokenizer.ggml.token_type", Value: types},
@@ -72,6 +75,46 @@ func TestGenerate(t *testing.T) {
 	}
 	if code, _, stderr := docent(" ", "generate", "--model", "tiny"); code != exitFailed || !strings.Contains(stderr, "--prompt") {
 		t.Errorf("%d: %s", code, stderr)
+	}
+	// Forms.
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	schema := file("days.json", `{"type": "object", "properties": {"days": {"type": "integer", "minimum": 1, "maximum": 366}}, "required": ["days"]}`)
+	bad := file("bad.json", `{"type": "object", "not": {}}`)
+	gbnf := file("answer.gbnf", "root ::= (\"yes\" | \"no\") \".\"")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--as-json"}, `^\{.*\}\n$`}, {[]string{"--schema", schema}, `^\{\s*"days":\s*\d{1,3}\s*\}\n$`}, {[]string{"--grammar", gbnf}, `^(yes|no)\.\n$`}, {[]string{"--regex", "[a-c]{5}"}, `^[a-c]{5}\n$`},
+	} {
+		args := append([]string{"generate", "--model", "tiny", "--prompt", "Hello", "-n", "40", "--temperature", "1.5", "--stats"}, c.args...)
+		code, out, stderr := docent("", args...)
+		if code != 0 || !regexp.MustCompile("(?s)"+c.want).MatchString(out) || !strings.Contains(stderr, "tokens read") {
+			t.Errorf("%v: %d, %q, %s", c.args, code, out, stderr)
+		}
+	}
+	if code, _, stderr := docent("", "generate", "--model", "tiny", "--prompt", "Hello", "--schema", bad); code != exitFailed || !strings.Contains(stderr, `bad.json`) || !strings.Contains(stderr, `"not"`) {
+		t.Errorf("%d: %s", code, stderr)
+	}
+	if code, _, _ := docent("", "generate", "--model", "tiny", "--prompt", "Hello", "--schema", schema, "--regex", "a"); code != exitUsage {
+		t.Errorf("two forms: %d", code)
+	}
+	_, out, _ = docent("", "--json", "generate", "--model", "tiny", "--prompt", "Hello", "-n", "3", "--logprobs", "2")
+	if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.LogProbs) != 3 || len(got.LogProbs[0].Top) != 2 || got.LogProbs[0].LogProb >= 0 {
+		t.Errorf("%q, %v", out, err)
+	}
+	code, out, stderr = docent("", "models", "info", "tiny")
+	for _, want := range []string{"llama, 2 layers", "chat template", "without tools", "for 128 tokens of context", "runs"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%q is not in %s %s", want, out, stderr)
+		}
 	}
 	// An installed model is what answers questions.
 	a := newApp(globals{Data: data}, strings.NewReader(""), io.Discard, io.Discard)

@@ -36,6 +36,7 @@ type cli struct {
 	Watch       watchCmd       `cmd:"" help:"Keep folders in step with a collection until stopped."`
 	Ask         askCmd         `cmd:"" help:"Answer a question from the documents, with citations."`
 	Generate    generateCmd    `cmd:"" help:"Let a model file write, without documents."`
+	Chat        chatCmd        `cmd:"" help:"Talk with a language model in the terminal, without documents."`
 	Search      searchCmd      `cmd:"" help:"List the passages that fit a question best."`
 	Agent       agentCmd       `cmd:"" help:"Work towards a goal in steps: search, calculate, answer. Needs a language model."`
 	Collections collectionsCmd `cmd:"" help:"List, create or remove collections."`

@@ -193,7 +193,7 @@ func (a *app) installed(m models.Model) error {
 	if licence != "" {
 		a.notice("Its licence is %s.", licence)
 	}
-	switch _, why := tryModel(m.Path, info); {
+	switch _, _, why := tryModel(m.Path, info); {
 	case why != "":
 		a.notice("This release does not run it: %s.", why)
 	case info.Kind == models.EncoderModel:
@@ -204,9 +204,34 @@ func (a *app) installed(m models.Model) error {
 	return nil
 }
 
-// tryModel loads a model, and says why docent does not run it by itself; that is empty when it does. An
-// encoder or a reranker describes itself.
-func tryModel(path string, info models.Info) (about *embed.Info, why string) {
+// languageInfo is what a language model that runs says of itself.
+type languageInfo struct {
+	Template string `json:"template"` // "own", or "none": a plain one is used
+	Tools    bool   `json:"tools"`    // the template tells the model of tools
+	Thinks   bool   `json:"thinks"`   // the template knows of thoughts before the answer
+
+	WeightBytes int64 `json:"weight_bytes"`
+	// CacheBytes is what the keys and values of CacheTokens take, beside the weights.
+	CacheBytes  int64 `json:"cache_bytes"`
+	CacheTokens int   `json:"cache_tokens"`
+	BufferBytes int64 `json:"buffer_bytes"`
+}
+
+func describeLanguage(m *llm.LocalModel, train int) *languageInfo {
+	e := m.Engine()
+	_, own := e.Template()
+	i := &languageInfo{Template: "none", Tools: e.TemplateTools(), Thinks: m.SupportsReasoning(), CacheTokens: min(train, 8192)}
+	if own {
+		i.Template = "own"
+	}
+	memory := e.Memory()
+	i.WeightBytes, i.BufferBytes, i.CacheBytes = memory.Weights, memory.Buffers, e.CacheSize(i.CacheTokens)
+	return i
+}
+
+// tryModel loads a model, and says why docent does not run it by itself; that is empty when it does. The
+// model describes itself.
+func tryModel(path string, info models.Info) (about *embed.Info, language *languageInfo, why string) {
 	var err error
 	switch {
 	case info.Format == "gguf" && info.Kind == models.ChatModel:
@@ -214,11 +239,12 @@ func tryModel(path string, info models.Info) (about *embed.Info, why string) {
 			var m *llm.LocalModel
 			// Its memory is the business of whoever uses it.
 			if m, err = llm.OpenFile(path, llm.Config{ContextTokens: 64, MemoryLimit: -1}); err == nil {
+				language = describeLanguage(m, info.MaxTokens)
 				err = m.Close()
 			}
 		}
 	case info.Kind == models.ChatModel:
-		return nil, "language models are run from .gguf files, or by a server (--model-url)"
+		return nil, nil, "language models are run from .gguf files, or by a server (--model-url)"
 	case info.Kind == models.RerankerModel:
 		var c *embed.CrossEncoder
 		if c, err = embed.LoadCrossEncoder(path); err == nil {
@@ -233,9 +259,9 @@ func tryModel(path string, info models.Info) (about *embed.Info, why string) {
 		}
 	}
 	if err != nil {
-		return nil, err.Error()
+		return nil, nil, err.Error()
 	}
-	return about, ""
+	return about, language, ""
 }
 
 // ggufFile is the file of a model: its only one, or the first part.
@@ -302,8 +328,9 @@ type modelInfo struct {
 	Name string `json:"name"`
 	models.Info
 	Runs     bool             `json:"runs"`
-	Why      string           `json:"why"`     // it does not run; empty where it does
-	Encoder  *embed.Info      `json:"encoder"` // what an encoder or a reranker that runs says of itself, or null
+	Why      string           `json:"why"`      // it does not run; empty where it does
+	Encoder  *embed.Info      `json:"encoder"`  // what an encoder or a reranker that runs says of itself, or null
+	Language *languageInfo    `json:"language"` // what a language model that runs says of itself, or null
 	Manifest *models.Manifest `json:"manifest"`
 }
 
@@ -347,8 +374,8 @@ func (c *modelsInfoCmd) Run(a *app) error {
 	if out.Manifest != nil && out.Licence == "" {
 		out.Licence = out.Manifest.Licence // the card says nothing, the hub did
 	}
-	about, why := tryModel(path, out.Info)
-	out.Runs, out.Why = why == "", why
+	about, language, why := tryModel(path, out.Info)
+	out.Runs, out.Why, out.Language = why == "", why, language
 	if about != nil {
 		out.describe(about)
 	}
@@ -377,6 +404,20 @@ func (c *modelsInfoCmd) Run(a *app) error {
 	}
 	row("languages", languages(i.Languages, "not said"))
 	row("size", bytesText(i.Bytes))
+	if y := out.Language; y != nil {
+		template := map[string]string{"own": "its own", "none": "none; a plain one is used"}[y.Template]
+		if y.Tools {
+			template += ", with tools"
+		} else {
+			template += ", without tools: they are described in words"
+		}
+		if y.Thinks {
+			template += ", with thoughts"
+		}
+		row("chat template", template)
+		row("memory", fmt.Sprintf("%s: weights %s (mapped), %s for %d tokens of context, buffers %s", bytesText(y.WeightBytes+y.CacheBytes+y.BufferBytes),
+			bytesText(y.WeightBytes), bytesText(y.CacheBytes), y.CacheTokens, bytesText(y.BufferBytes)))
+	}
 	row("licence", strings.TrimSpace(dash(i.Licence)+" "+i.LicenceFile))
 	if f := out.Manifest; f != nil {
 		source := f.Source

@@ -195,7 +195,7 @@ func (l *LocalModel) reply(ctx context.Context, prompt prompt, opts engine.Optio
 		},
 	}
 	if opts.LogProbs != 0 {
-		choice.GenerationInfo["LogProbs"] = l.tokenProbs(res.LogProbs)
+		choice.GenerationInfo["LogProbs"] = l.TokenProbs(res.LogProbs)
 	}
 	for _, c := range found {
 		choice.ToolCalls = append(choice.ToolCalls, llms.ToolCall{ID: c.ID, Type: "function", FunctionCall: &llms.FunctionCall{Name: c.Name, Arguments: c.Arguments}})
@@ -302,11 +302,11 @@ func turnsOf(messages []llms.MessageContent) ([]engine.Message, error) {
 	return turns, nil
 }
 
-// tokenProbs spells what the engine says of tokens.
-func (l *LocalModel) tokenProbs(of []engine.TokenProb) []TokenProb {
+// TokenProbs spells what the engine says of tokens.
+func (l *LocalModel) TokenProbs(of []engine.TokenProb) []TokenProb {
 	var out []TokenProb
 	for _, p := range of {
-		out = append(out, TokenProb{Token: l.engine.Piece(p.ID), LogProb: p.LogProb, Top: l.tokenProbs(p.Top)})
+		out = append(out, TokenProb{Token: l.engine.Piece(p.ID), LogProb: p.LogProb, Top: l.TokenProbs(p.Top)})
 	}
 	return out
 }

@@ -199,6 +199,11 @@ func (m *Model) Memory() Memory {
 	return Memory{Weights: m.file.Bytes(), Cache: int64(m.blocks) * m.layout.bytes(), Buffers: 4 * values}
 }
 
+// CacheSize is what the keys and values of so many tokens take, in bytes.
+func (m *Model) CacheSize(tokens int) int64 {
+	return int64((tokens+blockTokens-1)/blockTokens) * m.layout.bytes()
+}
+
 // Info describes a model.
 type Info struct {
 	Architecture string

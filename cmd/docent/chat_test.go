@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestChat(t *testing.T) {
+	data := t.TempDir()
+	t.Setenv("OLLAMA_HOST", "127.0.0.1:1")
+	docent := func(stdin string, args ...string) (int, string, string) {
+		var stdout, stderr bytes.Buffer
+		code := run(append([]string{"--data", data}, args...), strings.NewReader(stdin), &stdout, &stderr)
+		return code, stdout.String(), stderr.String()
+	}
+	if code, _, stderr := docent("Hello\n", "chat"); code != exitFailed || !strings.Contains(stderr, "--model") {
+		t.Errorf("without a model: %d, %s", code, stderr)
+	}
+	model := filepath.Join(data, "tiny.gguf")
+	tinyModel(t, model)
+	saved := filepath.Join(data, "chat.json")
+	script := strings.Join([]string{"/help", "/system Be brief.", "Hello \\", "there", "/nonesuch", `"""`, "two", "lines", `"""`, "/save " + saved, "/save", "/reset", "/system", "Again", "/save " + saved + ".md", "/quit", "never"}, "\n")
+	code, out, stderr := docent(script, "chat", "--model", model, "-n", "4", "--temperature", "0")
+	if code != 0 || !strings.Contains(out, "/save FILE") || !strings.Contains(stderr, "no /nonesuch") || !strings.Contains(stderr, "Saved in") || !strings.Contains(stderr, "forgotten") {
+		t.Fatalf("%d: %s\n%s", code, out, stderr)
+	}
+	var turns []struct{ Role, Content string }
+	b, err := os.ReadFile(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &turns); err != nil || len(turns) != 5 {
+		t.Fatalf("%s, %v", b, err)
+	}
+	for i, want := range []string{"Be brief.", "Hello \nthere", "", "two\nlines", ""} {
+		if got := turns[i]; want != "" && got.Content != want || want == "" && (got.Role != "assistant" || !strings.Contains(out, got.Content)) {
+			t.Errorf("turn %d: %+v, want %q", i, got, want)
+		}
+	}
+	if b, err = os.ReadFile(saved + ".md"); err != nil || !strings.HasPrefix(string(b), "## user\n\nAgain\n\n## assistant\n\n") {
+		t.Errorf("%s, %v", b, err)
+	}
+	code, out, _ = docent("Hello\n", "--json", "chat", "--model", model, "-n", "3")
+	var reply map[string]string
+	if err := json.Unmarshal([]byte(out), &reply); code != 0 || err != nil || reply["role"] != "assistant" || reply["content"] == "" {
+		t.Errorf("%d: %q, %v", code, out, err)
+	}
+	// A conversation that outgrows the window goes on without its beginning.
+	long := strings.Repeat("word word word\n", 12)
+	if code, _, stderr := docent(long, "chat", "--model", model, "-n", "8"); code != 0 || !strings.Contains(stderr, "its beginning is left out") {
+		t.Errorf("%d: %s", code, stderr)
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	if got := printable("a\x1b[2J\tb\n\u009b\a"); got != "a[2J\tb\n" {
+		t.Errorf("%q", got)
+	}
+}
