@@ -22,9 +22,12 @@ type input struct {
 	name     string
 	password string
 	careful  bool
-	cfg      parserConfig
-	depth    int      // how many files it lies within
-	nested   *nesting // shared by all files within the outermost one
+	whole    bool // of web pages everything is wanted
+	// recognize says that the caller reads the pages that are left without text, in pictures of them.
+	recognize bool
+	cfg       parserConfig
+	depth     int      // how many files it lies within
+	nested    *nesting // shared by all files within the outermost one
 }
 
 // head returns up to n bytes from the start of the file.
@@ -98,12 +101,18 @@ func init() {
 		"text":     parseText,
 		"csv":      parseCSV,
 		"code":     parseText,
+		"png":      parsePicture,
+		"jpeg":     parsePicture,
+		"gif":      parsePicture,
+		"tiff":     parsePicture,
+		"webp":     parsePicture,
+		"bmp":      parsePicture,
 	}
 }
 
 const supportedFormats = "PDF, DOCX, PPTX, XLSX, OpenDocument (ODT, ODS, ODP), the older DOC, PPT and XLS, RTF, EPUB, mail (EML, MBOX, MSG), " +
 	"web pages (HTML, MHTML), Markdown, reStructuredText, AsciiDoc, LaTeX, plain text in any encoding, CSV and TSV, JSON, JSON lines, YAML, XML, " +
-	"Jupyter notebooks, subtitles (SRT, VTT), source code, and ZIP, TAR, GZIP and BZIP2 archives of these"
+	"Jupyter notebooks, subtitles (SRT, VTT), source code, pictures with text in them, and ZIP, TAR, GZIP and BZIP2 archives of these"
 
 const sniffBytes = 64 << 10
 
@@ -126,6 +135,9 @@ func detect(in *input) (form, error) {
 		return detectOLE(in, head)
 	case bytes.HasPrefix(head, []byte(`{\rtf`)):
 		return form{format: "rtf", what: "RTF document"}, nil
+	}
+	if f, ok := detectPicture(head); ok {
+		return f, nil
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte("\x1f\x8b\x08")):

@@ -23,6 +23,8 @@ type Document struct {
 	// and RecognizedBy is what recognised it.
 	RecognizedPages []int  `json:"recognized_pages,omitempty"`
 	RecognizedBy    string `json:"recognized_by,omitempty"`
+
+	unread []int // the pages, from 1, that are to be recognised: without text, or with a wrong one
 }
 
 // docBuilder puts a document together block by block, cleaning what it is given.

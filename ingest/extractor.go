@@ -45,10 +45,22 @@ type ExtractorConfig struct {
 	// MemoryMiB is how much memory a child process may use beyond what it starts with, in MiB;
 	// 0 means 512. It has no effect without Worker.
 	MemoryMiB int
-	// Password opens files that ask for one.
+	// Password opens files that ask for one, unless File has its own.
 	Password string
+	// Recognizer reads pictures and the pages of scans; nil leaves them without text, and says so.
+	Recognizer Recognizer
+	// OCRDPI is how finely PDF pages are drawn for it, in dots an inch; 0 means 300.
+	OCRDPI int
 	// Logger gets one record for a child process that had to be ended; nil discards.
 	Logger *slog.Logger
+}
+
+// recognizerName is empty without one.
+func (c ExtractorConfig) recognizerName() string {
+	if c.Recognizer == nil {
+		return ""
+	}
+	return c.Recognizer.Name()
 }
 
 func (c ExtractorConfig) withDefaults() ExtractorConfig {
@@ -70,6 +82,9 @@ func (c ExtractorConfig) withDefaults() ExtractorConfig {
 	if c.MemoryMiB <= 0 {
 		c.MemoryMiB = defaultMemoryMiB
 	}
+	if c.OCRDPI <= 0 {
+		c.OCRDPI = defaultOCRDPI
+	}
 	if c.CacheDir == "" {
 		if dir, err := os.UserCacheDir(); err == nil {
 			c.CacheDir = filepath.Join(dir, "docent")
@@ -86,6 +101,14 @@ type File struct {
 	Path string // where the bytes are
 	// Name is shown in errors and hints at the format by its extension; empty means the base of Path.
 	Name string
+	// Password opens the file if it asks for one; empty means ExtractorConfig.Password.
+	Password string
+	// OCR says which pages go to the Recognizer: OCRAuto, OCROff or OCRAll.
+	OCR string
+	// KeepBoilerplate keeps all of a web page, not only its article.
+	KeepBoilerplate bool
+	// OnOCR, unless nil, is called before the first page that does and after each, one call at a time.
+	OnOCR func(done, total int)
 }
 
 // An Extractor reads files. It is safe for concurrent use; calls beyond ExtractorConfig.Workers wait.
@@ -146,12 +169,10 @@ func (e *Extractor) Extract(ctx context.Context, f File) (*Document, error) {
 	case st.Size() > e.cfg.MaxBytes:
 		return nil, &FileError{Name: f.Name, Err: ErrTooLarge, Detail: fmt.Sprintf("it has %s, the limit is %s", byteSize(st.Size()), byteSize(e.cfg.MaxBytes))}
 	}
-	var doc *Document
-	if e.pool != nil {
-		doc, err = e.pool.extract(ctx, f)
-	} else {
-		doc, err = e.extractHere(ctx, f)
+	if f.Password == "" {
+		f.Password = e.cfg.Password
 	}
+	doc, err := e.read(ctx, f)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -161,34 +182,75 @@ func (e *Extractor) Extract(ctx context.Context, f File) (*Document, error) {
 	return doc, nil
 }
 
-// extractHere reads in this process. A parser that ignores the deadline is left behind, holding its
-// slot until it ends.
-func (e *Extractor) extractHere(ctx context.Context, f File) (*Document, error) {
+// read parses a file and has what it left unread recognised.
+func (e *Extractor) read(ctx context.Context, f File) (*Document, error) {
+	req := parseRequest{Path: f.Path, Name: f.Name, Password: f.Password, KeepBoilerplate: f.KeepBoilerplate, Recognize: e.cfg.Recognizer != nil && f.OCR != OCROff}
+	reply, err := e.do(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	doc := reply.Document
+	doc.unread = reply.Unread
+	if req.Recognize {
+		if err := e.recognize(ctx, f, doc); err != nil {
+			return nil, err
+		}
+		if doc.Text == "" {
+			why := "nothing was recognised on its pages"
+			if n := len(doc.Warnings); n > 0 {
+				why = doc.Warnings[n-1]
+			}
+			return nil, parseError(ErrNoText, "%s", why)
+		}
+	}
+	if note := unreadNote(doc, req.Recognize); note != "" {
+		doc.Warnings = append(doc.Warnings, note)
+	}
+	return doc, nil
+}
+
+// render returns a picture of a page; nil when nothing is to be seen on it.
+func (e *Extractor) render(ctx context.Context, f File, page int) ([]byte, error) {
+	reply, err := e.do(ctx, parseRequest{Path: f.Path, Name: f.Name, Password: f.Password, Render: page, DPI: e.cfg.OCRDPI})
+	return reply.Picture, err
+}
+
+// do has a request answered, in a child process or here.
+func (e *Extractor) do(ctx context.Context, req parseRequest) (workerReply, error) {
+	if e.pool != nil {
+		return e.pool.do(ctx, req)
+	}
+	return e.doHere(ctx, req)
+}
+
+// doHere answers in this process. A parser that ignores the deadline is left behind, holding its slot
+// until it ends.
+func (e *Extractor) doHere(ctx context.Context, req parseRequest) (workerReply, error) {
 	select {
 	case e.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return workerReply{}, ctx.Err()
 	}
 	type result struct {
-		doc *Document
-		err error
+		reply workerReply
+		err   error
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, e.cfg.Timeout, parseError(ErrTimeout, "the limit is %v", e.cfg.Timeout))
 	defer cancel()
 	done := make(chan result, 1)
 	go func() {
 		defer func() { <-e.slots }()
-		doc, err := e.local.parse(ctx, parseRequest{Path: f.Path, Name: f.Name, Password: e.cfg.Password})
-		done <- result{doc, err}
+		reply, err := e.local.answer(ctx, req)
+		done <- result{reply, err}
 	}()
 	select {
 	case r := <-done:
 		if r.err != nil && ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return workerReply{}, context.Cause(ctx)
 		}
-		return r.doc, r.err
+		return r.reply, r.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return workerReply{}, context.Cause(ctx)
 	}
 }
 
@@ -207,6 +269,13 @@ type parseRequest struct {
 	Password string `json:"password,omitempty"`
 	// Careful asks for the engines that cannot take the process down, after it was lost once.
 	Careful bool `json:"careful,omitempty"`
+	// KeepBoilerplate asks for all of a web page.
+	KeepBoilerplate bool `json:"keep_boilerplate,omitempty"`
+	// Recognize says that the pages left without text will be asked for as pictures.
+	Recognize bool `json:"recognize,omitempty"`
+	// Render asks for a picture of a page, from 1, at DPI dots an inch, and not for the text.
+	Render int `json:"render,omitempty"`
+	DPI    int `json:"dpi,omitempty"`
 }
 
 // A parser reads files in this process.
@@ -222,25 +291,46 @@ func newParser(cfg parserConfig) *parser {
 
 func (p *parser) close() error { return p.pdfium.close() }
 
+// answer does what a request asks for.
+func (p *parser) answer(ctx context.Context, req parseRequest) (reply workerReply, err error) {
+	if req.Render > 0 {
+		reply.Picture, err = p.render(ctx, req)
+		return reply, err
+	}
+	if reply.Document, err = p.parse(ctx, req); err == nil {
+		reply.Unread = reply.Document.unread
+	}
+	return reply, err
+}
+
 func (p *parser) parse(ctx context.Context, req parseRequest) (doc *Document, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			doc, err = nil, parseError(ErrCrashed, "%v (%s)", r, panicPlace())
 		}
 	}()
+	in, closeFile, err := p.open(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	defer closeFile()
+	return p.parseInput(in)
+}
+
+func (p *parser) open(ctx context.Context, req parseRequest) (in *input, closeFile func() error, err error) {
 	f, err := os.Open(req.Path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
-		return nil, err
+		f.Close()
+		return nil, nil, err
 	}
-	return p.parseInput(&input{
-		ctx: ctx, file: f, size: st.Size(), name: req.Name, password: req.Password, careful: req.Careful,
+	return &input{
+		ctx: ctx, file: f, size: st.Size(), name: req.Name, password: req.Password, careful: req.Careful, whole: req.KeepBoilerplate, recognize: req.Recognize,
 		cfg: p.cfg, nested: newNesting(p.cfg),
-	})
+	}, f.Close, nil
 }
 
 // parseInput tells what a file is and reads it.
@@ -257,7 +347,7 @@ func (p *parser) parseInput(in *input) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	if doc.Text == "" {
+	if doc.Text == "" && len(doc.unread) == 0 {
 		return nil, parseError(ErrNoText, "the %s holds no text", form.what)
 	}
 	return doc, nil

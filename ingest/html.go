@@ -42,8 +42,11 @@ func parseHTML(p *parser, in *input, f form) (*Document, error) {
 		return b.finish(in.name, "")
 	}
 	title := htmlMeta(b, root)
-	content := htmlMain(root)
-	w := &htmlWalker{b: b}
+	content := root
+	if !in.whole {
+		content = htmlMain(root)
+	}
+	w := &htmlWalker{b: b, everything: in.whole}
 	w.block(content, htmlState{})
 	w.flush()
 	if len(b.doc.Blocks) == 0 {

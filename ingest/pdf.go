@@ -44,6 +44,7 @@ type pdfSheet struct {
 	label         string
 	engine        string
 	width, height float64
+	quality       float64
 	segs          []pdfSeg
 	across        []pdfRule // the lines that run across it
 	err           error
@@ -75,7 +76,7 @@ func parsePDF(p *parser, in *input, f form) (*Document, error) {
 				firstErr = err
 			}
 		} else {
-			sh.engine, sh.width, sh.height = pg.engine, pg.width, pg.height
+			sh.engine, sh.width, sh.height, sh.quality = pg.engine, pg.width, pg.height, pdfQuality(pg)
 			across, down := pdfJoinRules(pg.rules)
 			sh.across = pdfFreeRules(across, down)
 			sh.segs = pdfSegments(pg, pdfTableGrids(pg, across, down))
@@ -108,11 +109,15 @@ func parsePDF(p *parser, in *input, f form) (*Document, error) {
 		}
 		b.warn(fmt.Sprintf("%d of %d pages are damaged and were left out", damaged, len(sheets)))
 	}
-	if len(b.doc.Blocks) == 0 {
-		return nil, parseError(ErrNoText, "none of its %d pages holds text; it seems to be scanned or to hold pictures only", len(sheets))
+	if len(b.doc.Blocks) == 0 && !in.recognize {
+		return nil, parseError(ErrNoText, "none of its %d pages holds text; it seems to be scanned or to hold pictures only; %s", len(sheets), howToRecognize)
 	}
-	if n := len(b.doc.PagesWithoutText); n > 0 {
-		b.warn(fmt.Sprintf("%d of %d pages have no text (scanned?)", n, len(sheets)))
+	if in.recognize {
+		for i, s := range sheets {
+			if slices.Contains(b.doc.PagesWithoutText, i+1) || s.err == nil && s.quality < pdfGarbled {
+				b.doc.unread = append(b.doc.unread, i+1)
+			}
+		}
 	}
 	return b.finish(in.name, info["Title"])
 }

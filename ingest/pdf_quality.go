@@ -102,3 +102,6 @@ func countLines(pg *pdfPage) int {
 
 // pdfGood is the quality from which text is taken as it is.
 const pdfGood = 0.9
+
+// pdfGarbled is the quality below which text is plainly wrong.
+const pdfGarbled = 0.7

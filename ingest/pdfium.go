@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"math"
 	"os"
@@ -263,6 +264,38 @@ func (d *pdfiumDoc) pageWithin(ctx context.Context, index int) (*pdfPage, error)
 		return nil, parseError(ErrTimeout, "page %d took more than %v", index+1, pdfiumPageTime)
 	}
 	return pg, err
+}
+
+// picture draws a page in shades of grey at dpi dots an inch, fewer where that would be too many for the
+// engine's memory.
+func (d *pdfiumDoc) picture(index, dpi int) (img image.Image, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			img, err = nil, pdfiumFault(r)
+		}
+	}()
+	if size, err := d.inst.FPDF_GetPageSizeByIndex(&requests.FPDF_GetPageSizeByIndex{Document: d.doc, Index: index}); err == nil {
+		if most := math.Sqrt(maxPixels/max(size.Width*size.Height, 1)) * 72; float64(dpi) > most {
+			dpi = max(int(most), 1)
+		}
+	}
+	resp, err := d.inst.RenderPageInDPI(&requests.RenderPageInDPI{
+		Page: requests.Page{ByIndex: &requests.PageByIndex{Document: d.doc, Index: index}},
+		DPI:  dpi, ImageFormat: requests.RenderImageFormatGrayscale, RenderFlags: enums.FPDF_RENDER_FLAG_ANNOT,
+	})
+	if err != nil {
+		return nil, pdfiumFault(err)
+	}
+	defer resp.Cleanup()
+	gray, ok := resp.Result.RenderedImage.(*image.Gray)
+	if !ok {
+		return nil, errNoPicture
+	}
+	own := image.NewGray(image.Rect(0, 0, gray.Rect.Dx(), gray.Rect.Dy())) // the engine's memory goes with it
+	for y := range own.Rect.Dy() {
+		copy(own.Pix[y*own.Stride:(y+1)*own.Stride], gray.Pix[y*gray.Stride:])
+	}
+	return own, nil
 }
 
 // page reads a page's characters. A page that cannot be loaded is an error; the document goes on.

@@ -37,6 +37,7 @@ const (
 const (
 	StageFetching  = "fetching" // from the web
 	StageParsing   = "parsing"
+	StageOCR       = "recognizing" // text in pictures, page by page
 	StageCleaning  = "cleaning"
 	StageChunking  = "chunking"
 	StageEmbedding = "embedding"
@@ -66,6 +67,11 @@ type Item struct {
 	Bytes int64
 	// Temporary says that File is removed once it has been read (see Fetch).
 	Temporary bool
+	// OCR says which pages go through text recognition: OCRAuto, OCROff or OCRAll. The collection's
+	// settings can forbid it.
+	OCR string
+	// Password opens the file, if it asks for one. It is not kept with the job.
+	Password string
 	// Again has the file read anew although its bytes and settings are those of the stored document.
 	Again bool
 	// Err, when set, is why the file cannot be read: Ingest reports it as the file's failure.
@@ -143,6 +149,7 @@ type Pipeline struct {
 	paths     pathLocks
 	queue     queue
 	watchers  watchers
+	passwords sync.Map // collection, zero byte and path to the password of a file that waits
 }
 
 // NewPipeline returns a pipeline from ex by way of split into store. It owns none of them: the caller
@@ -161,6 +168,9 @@ func NewPipeline(store *retriever.Store, ex *Extractor, split chunker.Splitter, 
 	p.queue.init()
 	return p
 }
+
+// Recognizes tells whether there is something to read pictures with.
+func (p *Pipeline) Recognizes() bool { return p.extractor.cfg.Recognizer != nil }
 
 // Ingest brings one file into a collection and returns when it is durable and searchable, or has
 // failed. The Result is complete in either case; the error is nil unless its Status is Failed, and

@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -104,7 +105,7 @@ func (p *Pipeline) Enqueue(ctx context.Context, collection string, items []Item)
 		if last[it.Path] != i {
 			continue
 		}
-		job := catalog.Job{Collection: collection, Path: it.Path, Name: it.Name, SHA256: it.SHA256, Bytes: it.Bytes, State: catalog.Queued}
+		job := catalog.Job{Collection: collection, Path: it.Path, Name: it.Name, SHA256: it.SHA256, Bytes: it.Bytes, State: catalog.Queued, Options: it.options()}
 		err := it.Err
 		if err == nil && it.SHA256 == "" && !it.toFetch() {
 			job.SHA256, job.Bytes, err = p.take(ctx, it)
@@ -115,9 +116,45 @@ func (p *Pipeline) Enqueue(ctx context.Context, collection string, items []Item)
 			}
 			job.State, job.Status, job.Error = catalog.Failed, Failed, plainError(err)
 		}
+		if it.Password != "" {
+			p.passwords.Store(collection+"\x00"+it.Path, it.Password)
+		}
 		jobs = append(jobs, job)
 	}
 	return jobs, p.addJobs(ctx, jobs)
+}
+
+// itemOptions are what a job keeps of an item besides what it is.
+type itemOptions struct {
+	OCR   string `json:"ocr,omitempty"`
+	Again bool   `json:"again,omitempty"`
+}
+
+func (it Item) options() string {
+	if it.OCR == "" && !it.Again {
+		return ""
+	}
+	data, err := json.Marshal(itemOptions{it.OCR, it.Again})
+	if err != nil {
+		panic("ingest: " + err.Error()) // a string and a boolean
+	}
+	return string(data)
+}
+
+// itemOf is what a job works on. A password is gone after a restart: it is not put into the record.
+func (p *Pipeline) itemOf(j catalog.Job) (Item, error) {
+	it := Item{Path: j.Path, Name: j.Name, SHA256: j.SHA256, Bytes: j.Bytes}
+	if j.Options != "" && j.Options != "{}" {
+		var o itemOptions
+		if err := json.Unmarshal([]byte(j.Options), &o); err != nil {
+			return it, fmt.Errorf("options of the job: %w", err)
+		}
+		it.OCR, it.Again = o.OCR, o.Again
+	}
+	if password, ok := p.passwords.LoadAndDelete(j.Collection + "\x00" + j.Path); ok {
+		it.Password, _ = password.(string)
+	}
+	return it, nil
 }
 
 // addJobs puts jobs into the record and at the end of the queue.
@@ -415,7 +452,10 @@ func (p *Pipeline) ingestSafely(ctx context.Context, r *run) (res Result, err er
 	if r.job.Kind == catalog.SiteJob {
 		return p.ingestSite(ctx, r.job, report)
 	}
-	it := Item{Path: r.job.Path, Name: r.job.Name, SHA256: r.job.SHA256, Bytes: r.job.Bytes}
+	it, err := p.itemOf(r.job)
+	if err != nil {
+		return Result{}, err
+	}
 	if it.toFetch() {
 		var remember func()
 		if it, remember, err = p.fetchItem(ctx, r.job.Collection, it, report); err != nil {

@@ -17,6 +17,8 @@ import (
 type ListOptions struct {
 	Hidden bool // also files and folders whose name begins with a dot
 	All    bool // also files whose extension tells that no text is to be had from them
+	// Pictures also lists the pictures that a [Recognizer] can be shown.
+	Pictures bool
 	// Ignored also lists what .gitignore and .docentignore tell to pass over.
 	Ignored bool
 	// Include and Exclude are patterns of paths below the folder; see [Patterns].
@@ -148,7 +150,7 @@ func List(name string, opts ListOptions) (Listing, error) {
 			skip(shown, "a symbolic link to a folder")
 		case !info.Mode().IsRegular():
 			skip(shown, "not a regular file")
-		case !opts.All && textless(base) != "":
+		case !opts.All && textless(base) != "" && !(opts.Pictures && isPicture(base)):
 			skip(shown, textless(base))
 		default:
 			l.Items = append(l.Items, Item{Path: shown, File: at, Bytes: info.Size()})
@@ -173,6 +175,14 @@ var furnitureFolders = map[string]bool{
 
 // textless says why a file of that name holds no text that docent reads; "" when it may.
 func textless(base string) string { return textlessKinds[strings.ToLower(filepath.Ext(base))] }
+
+func isPicture(base string) bool {
+	switch strings.ToLower(filepath.Ext(base)) {
+	case ".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".tif", ".tiff", ".webp":
+		return true
+	}
+	return false
+}
 
 var textlessKinds = func() map[string]string {
 	m := make(map[string]string)

@@ -189,7 +189,14 @@ func (w *work) read(ctx context.Context) (*Document, error) {
 	if name == "" {
 		name = nameOf(w.item.Path)
 	}
-	doc, err := w.parse(ctx, File{Path: stored, Name: name})
+	ocr := w.item.OCR
+	if w.settings.OCR == "off" {
+		ocr = OCROff
+	}
+	doc, err := w.parse(ctx, File{Path: stored, Name: name, Password: w.item.Password, OCR: ocr, KeepBoilerplate: w.settings.Boilerplate == "keep", OnOCR: func(done, total int) {
+		w.report.enter(StageOCR)
+		w.progress(Progress{Stage: StageOCR, Done: done, Total: total})
+	}})
 	if err != nil {
 		return nil, err
 	}

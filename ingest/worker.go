@@ -22,6 +22,9 @@ import (
 
 type workerReply struct {
 	Document *Document `json:"document,omitempty"`
+	Unread   []int     `json:"unread,omitempty"`  // Document.unread
+	Picture  []byte    `json:"picture,omitempty"` // PNG, for parseRequest.Render
+	Failed   bool      `json:"failed,omitempty"`
 	Kind     string    `json:"kind,omitempty"` // of fileErrorKinds
 	Error    string    `json:"error,omitempty"`
 	// Retire says that the process is not clean any more (a parser was abandoned in a loop, or memory
@@ -102,12 +105,12 @@ func Worker(ctx context.Context, in io.Reader, out io.Writer) error {
 		select {
 		case req := <-requests:
 			go func() {
-				var reply workerReply
-				doc, err := p.parse(ctx, req)
+				reply, err := p.answer(ctx, req)
 				if err != nil {
+					reply.Failed = true
 					reply.Kind, reply.Error = wireError(err)
 				}
-				reply.Document, reply.Retire = doc, p.unclean.Load()
+				reply.Retire = p.unclean.Load()
 				replies <- reply
 			}()
 			// The parent's end is noticed while a file is being read too: whoever called Worker then
@@ -224,33 +227,32 @@ func (p *workerPool) put(w *workerProcess, good bool) {
 	w.kill()
 }
 
-func (p *workerPool) extract(ctx context.Context, f File) (*Document, error) {
+func (p *workerPool) do(ctx context.Context, req parseRequest) (workerReply, error) {
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return workerReply{}, ctx.Err()
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.Timeout, parseError(ErrTimeout, "the limit is %v", p.cfg.Timeout))
 	defer cancel()
-	req := parseRequest{Path: f.Path, Name: f.Name, Password: p.cfg.Password}
-	doc, err := p.once(ctx, req)
+	reply, err := p.once(ctx, req)
 	if errors.Is(err, ErrCrashed) && ctx.Err() == nil {
 		// Either the file is bad for one of two engines, or the process was lost for another reason.
-		p.cfg.Logger.Warn("parse worker lost", "file", f.Name, "error", err)
+		p.cfg.Logger.Warn("parse worker lost", "file", req.Name, "error", err)
 		req.Careful = true
-		doc, err = p.once(ctx, req)
+		reply, err = p.once(ctx, req)
 	}
 	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return workerReply{}, context.Cause(ctx)
 	}
-	return doc, err
+	return reply, err
 }
 
-func (p *workerPool) once(ctx context.Context, req parseRequest) (*Document, error) {
+func (p *workerPool) once(ctx context.Context, req parseRequest) (workerReply, error) {
 	w, err := p.take()
 	if err != nil {
-		return nil, err
+		return workerReply{}, err
 	}
 	type result struct {
 		reply workerReply
@@ -270,23 +272,23 @@ func (p *workerPool) once(ctx context.Context, req parseRequest) (*Document, err
 	case <-ctx.Done():
 		p.put(w, false)
 		<-done
-		return nil, context.Cause(ctx)
+		return workerReply{}, context.Cause(ctx)
 	case res := <-done:
 		if res.err != nil {
 			p.put(w, false)
 			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
+				return workerReply{}, context.Cause(ctx)
 			}
-			return nil, parseError(ErrCrashed, "%s", w.obituary(p.cfg.MemoryMiB))
+			return workerReply{}, parseError(ErrCrashed, "%s", w.obituary(p.cfg.MemoryMiB))
 		}
 		p.put(w, !res.reply.Retire)
-		if res.reply.Document == nil {
+		if res.reply.Failed {
 			if sentinel, ok := fileErrorKinds[res.reply.Kind]; ok {
-				return nil, &FileError{Err: sentinel, Detail: res.reply.Error}
+				return workerReply{}, &FileError{Err: sentinel, Detail: res.reply.Error}
 			}
-			return nil, errors.New(res.reply.Error)
+			return workerReply{}, errors.New(res.reply.Error)
 		}
-		return res.reply.Document, nil
+		return res.reply, nil
 	}
 }
 

@@ -37,3 +37,13 @@ func limitOwnMemory(mib int) {
 func isolateProcess(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 func residentMemory(int) int64 { return 0 }
+
+// killProcess ends a process that isolateProcess was called for, and those it started.
+func killProcess(cmd *exec.Cmd) error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+
+// limitMemory bounds the address space of another process, which has just begun.
+func limitMemory(pid, mib int) {
+	limit := uint64(mib) << 20
+	_ = unix.Prlimit(pid, unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: limit}, nil)
+	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+}

@@ -15,6 +15,10 @@ func limitOwnMemory(int) {}
 
 func isolateProcess(*exec.Cmd) {}
 
+func killProcess(cmd *exec.Cmd) error { return cmd.Process.Kill() }
+
+func limitMemory(pid, mib int) {}
+
 // residentMemory is how much memory a process holds, or 0 when the system does not say.
 func residentMemory(pid int) int64 {
 	if runtime.GOOS == "windows" {

@@ -21,6 +21,7 @@ func (s *Server) documentRoutes(r gin.IRoutes) {
 	r.GET("/documents/:id", s.document)
 	r.GET("/documents/:id/content", s.content)
 	r.GET("/documents/:id/original", s.original)
+	r.POST("/documents/:id/reingest", s.reingest)
 	r.DELETE("/documents/:id", s.deleteDocument)
 }
 
@@ -127,6 +128,32 @@ func (s *Server) original(c *gin.Context) {
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("ETag", `"`+d.SHA256+`"`)
 	http.ServeContent(c.Writer, c.Request, "", time.Time{}, f)
+}
+
+// reingest reads the kept original anew: with the settings of now, and where it is asked for with text
+// recognition of every page.
+func (s *Server) reingest(c *gin.Context) {
+	var in struct {
+		OCR      string `json:"ocr"`
+		Password string `json:"password"`
+	}
+	if !s.decode(c, &in) {
+		return
+	}
+	if in.OCR != ingest.OCRAuto && in.OCR != ingest.OCROff && in.OCR != ingest.OCRAll {
+		s.fail(c, badRequest(`ocr should be "", "off" or "all"`))
+		return
+	}
+	d, err := s.cfg.Store.Document(c.Request.Context(), c.Param("id"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	if d.SHA256 == "" {
+		s.fail(c, &apiError{http.StatusNotFound, codeNotFound, fmt.Sprintf("the original file of %q is not kept", d.Path), nil})
+		return
+	}
+	s.enqueue(c, d.Collection, []ingest.Item{{Path: d.Path, SHA256: d.SHA256, Bytes: d.Bytes, OCR: in.OCR, Password: in.Password, Again: true}}, nil)
 }
 
 func (s *Server) deleteDocument(c *gin.Context) {

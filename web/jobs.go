@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -25,6 +26,7 @@ func (s *Server) jobRoutes(r gin.IRoutes) {
 	r.POST("/jobs/:id/pause", s.changeJob(s.cfg.Pipeline.Pause))
 	r.POST("/jobs/:id/resume", s.changeJob(s.cfg.Pipeline.Resume))
 	r.POST("/jobs/:id/retry", s.changeJob(s.cfg.Pipeline.Retry))
+	r.POST("/jobs/:id/password", s.unlock)
 	r.GET("/collections/:name/queue", s.flow)
 	r.POST("/collections/:name/retry", s.retryFailed)
 	r.POST("/queue/pause", s.changeQueue(s.cfg.Pipeline.PauseQueue))
@@ -230,3 +232,27 @@ func (s *Server) enqueue(c *gin.Context, collection string, items []ingest.Item,
 // discard reads what is left of r, up to n bytes, so that a client that is still sending gets to read
 // the reply.
 func discard(r io.Reader, n int64) { _, _ = io.CopyN(io.Discard, r, n) }
+
+// unlock queues the file of a job that failed once more, with the password it asked for.
+func (s *Server) unlock(c *gin.Context) {
+	var in struct {
+		Password string `json:"password"`
+	}
+	if !s.decode(c, &in) {
+		return
+	}
+	if in.Password == "" {
+		s.fail(c, badRequest("the password is missing"))
+		return
+	}
+	j, err := s.cfg.Store.Catalog().Job(c.Request.Context(), c.Param("id"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	if j.State != catalog.Failed || j.SHA256 == "" {
+		s.fail(c, fmt.Errorf("job %s is %s: %w", j.ID, j.State, ingest.ErrNotEnded))
+		return
+	}
+	s.enqueue(c, j.Collection, []ingest.Item{{Path: j.Path, Name: j.Name, SHA256: j.SHA256, Bytes: j.Bytes, Password: in.Password}}, nil)
+}

@@ -159,15 +159,6 @@ func (l *library) collection(ctx context.Context, name string) (retriever.Collec
 	return c, fmt.Errorf("collection %q is not there; there are: %s", name, strings.Join(names, ", "))
 }
 
-// extractor reads files in child processes of this binary. The caller closes it.
-func (a *app) extractor(password string) (*ingest.Extractor, error) {
-	cfg := ingest.ExtractorConfig{Password: password, Logger: a.log}
-	if self, err := os.Executable(); err == nil {
-		cfg.Worker = []string{self, parseWorker}
-	}
-	return ingest.NewExtractor(cfg)
-}
-
 // splitter cuts documents into chunks for enc; nil means an encoder that is not known.
 func splitter(enc encoder) (chunker.Splitter, error) {
 	var t chunker.Tokenizer
@@ -178,8 +169,8 @@ func splitter(enc encoder) (chunker.Splitter, error) {
 }
 
 // pipeline fills l's store. The caller closes the extractor.
-func (a *app) pipeline(l *library, password string, fetch fetchFlags) (*ingest.Pipeline, *ingest.Extractor, error) {
-	ex, err := a.extractor(password)
+func (a *app) pipeline(ctx context.Context, l *library, password string, fetch fetchFlags) (*ingest.Pipeline, *ingest.Extractor, error) {
+	ex, err := a.extractor(ctx, password)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -146,7 +146,7 @@ func (a *app) checkParser(ctx context.Context) (string, error) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return "", err
 	}
-	ex, err := a.extractor("")
+	ex, err := a.extractor(ctx, "")
 	if err != nil {
 		return "", err
 	}

@@ -143,7 +143,7 @@ func (c *chunkCmd) Run(ctx context.Context, a *app) error {
 
 // read extracts one file.
 func (a *app) read(ctx context.Context, file, password string) (*ingest.Document, error) {
-	ex, err := a.extractor(password)
+	ex, err := a.extractor(ctx, password)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,8 @@ type ingestCmd struct {
 	Collection string   `short:"c" default:"default" placeholder:"NAME" help:"The collection; made if it is not there."`
 	Prune      bool     `help:"Remove documents of the given folders whose files are gone."`
 	Password   string   `placeholder:"TEXT" env:"DOCENT_FILE_PASSWORD" help:"Opens encrypted files."`
+	Again      bool     `help:"Read files anew although neither they nor the settings have changed."`
+	OCRAll     bool     `name:"ocr-all" help:"Put every page of PDFs through text recognition, whatever text it comes with; implies --again."`
 	Crawl      bool     `group:"Web sites" help:"Take in the sites of the given addresses, not the one page alone."`
 	Depth      int      `group:"Web sites" default:"2" help:"How many links away from the first page to go."`
 	Pages      int      `group:"Web sites" default:"200" help:"How many pages of a site to fetch at most."`
@@ -62,7 +64,10 @@ func (c *ingestCmd) Run(ctx context.Context, a *app) error {
 	defer l.Close()
 	// JSON lines are for whatever reads the output; a person at a terminal gets words.
 	run := &ingestRun{app: a, collection: c.Collection, prune: c.Prune, lines: a.JSON || !isTerminal(a.stdout), password: c.Password, fetch: c.fetchFlags,
-		include: c.Include, exclude: c.Exclude}
+		include: c.Include, exclude: c.Exclude, again: c.Again || c.OCRAll}
+	if c.OCRAll {
+		run.ocr = ingest.OCRAll
+	}
 	if c.Crawl {
 		run.site = &ingest.SiteOptions{Depth: c.Depth, Pages: c.Pages, Include: c.Include, Exclude: c.Exclude}
 		if err := run.site.Check(); err != nil {
@@ -89,8 +94,10 @@ type ingestRun struct {
 	site       *ingest.SiteOptions // how to go through sites; nil: one page an address
 	include    []string
 	exclude    []string
-	lines      bool // a JSON line a file on the standard output
-	quiet      bool // nothing on the standard output; failures still go to the standard error
+	again      bool   // also files that have not changed
+	ocr        string // see ingest.Item
+	lines      bool   // a JSON line a file on the standard output
+	quiet      bool   // nothing on the standard output; failures still go to the standard error
 
 	mu     sync.Mutex // of what follows, and of the output
 	counts map[string]int
@@ -107,7 +114,7 @@ func (r *ingestRun) prepare(ctx context.Context, l *library) (p *ingest.Pipeline
 	} else if err != nil {
 		return nil, nil, err
 	}
-	p, ex, err := r.pipeline(l, r.password, r.fetch)
+	p, ex, err := r.pipeline(ctx, l, r.password, r.fetch)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,7 +145,7 @@ func (r *ingestRun) do(ctx context.Context, l *library, sources []string) error 
 			}
 			continue
 		}
-		found, err := ingest.List(s, ingest.ListOptions{Include: r.include, Exclude: r.exclude})
+		found, err := ingest.List(s, ingest.ListOptions{Include: r.include, Exclude: r.exclude, Pictures: p.Recognizes()})
 		if err != nil {
 			r.report(fileResult{Path: s, Status: ingest.Failed, Error: walkError(s, err)})
 			continue
@@ -234,6 +241,7 @@ func (r *ingestRun) crawl(ctx context.Context, p *ingest.Pipeline, address strin
 }
 
 func (r *ingestRun) one(ctx context.Context, p *ingest.Pipeline, it ingest.Item) error {
+	it.Again, it.OCR = r.again, r.ocr
 	res, err := p.Ingest(ctx, r.collection, it, func(pr ingest.Progress) {
 		r.describe(it, pr)
 	})

@@ -61,6 +61,7 @@ type globals struct {
 	JSON   bool   `name:"json" help:"Print JSON for machines on the standard output."`
 	encoderFlags
 	rerankerFlags
+	ocrFlags
 	Verbose     bool        `short:"v" help:"Log what happens, on the standard error."`
 	ShowVersion versionFlag `name:"version" help:"Print the version and quit."`
 }
@@ -138,11 +139,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// withoutSecrets returns the arguments with the values of --model-key, --encoder-key and --password taken out.
+// withoutSecrets returns the arguments with the values of keys and passwords taken out.
 func withoutSecrets(args []string) []string {
 	out := slices.Clone(args)
 	for i, arg := range out {
-		for _, flag := range []string{"--model-key", "--encoder-key", "--password"} {
+		for _, flag := range []string{"--model-key", "--encoder-key", "--vision-key", "--password"} {
 			if strings.HasPrefix(arg, flag+"=") {
 				out[i] = flag + "=…"
 			} else if arg == flag && i+1 < len(out) {

@@ -67,7 +67,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	p, ex, err := a.pipeline(l, "", c.fetchFlags)
+	p, ex, err := a.pipeline(ctx, l, "", c.fetchFlags)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,5 @@
 import {
+  ClipboardList,
   Download,
   FileText,
   FolderUp,
@@ -7,6 +8,7 @@ import {
   Pause,
   Play,
   RotateCcw,
+  Settings2,
   Trash2,
   TriangleAlert,
   Upload,
@@ -43,6 +45,8 @@ import { FailureNote, useFailureText } from "./FailureNote";
 import { Confirm } from "./Modal";
 import { NotFound } from "./NotFound";
 import { QueueControls } from "./QueueControls";
+import { ReportDrawer } from "./ReportDrawer";
+import { SettingsDrawer } from "./SettingsDrawer";
 import { useDismissed } from "./useDismissed";
 import { useViewer } from "./useViewer";
 import { WatchedFolders } from "./WatchedFolders";
@@ -60,6 +64,7 @@ export function DocumentsPage() {
   const { data: documents, error, refetch } = useDocuments(collection);
   const setLast = usePreferences((state) => state.setLastCollection);
   const [filter, setFilter] = useState("");
+  const [settings, setSettings] = useState(false);
   const exists = collections?.some((item) => item.name === collection);
   useEffect(() => {
     if (exists) setLast(collection);
@@ -82,10 +87,22 @@ export function DocumentsPage() {
               {collection}
             </h1>
           </div>
-          <Link to={`/c/${encodeURIComponent(collection)}`} className="button shrink-0">
-            <MessageCircle size={16} aria-hidden="true" /> {t("documents.back")}
-          </Link>
+          <div className="flex shrink-0 gap-2">
+            <button
+              type="button"
+              className="icon-button"
+              aria-label={t("collectionSettings.title")}
+              title={t("collectionSettings.title")}
+              onClick={() => setSettings(true)}
+            >
+              <Settings2 size={18} aria-hidden="true" />
+            </button>
+            <Link to={`/c/${encodeURIComponent(collection)}`} className="button shrink-0">
+              <MessageCircle size={16} aria-hidden="true" /> {t("documents.back")}
+            </Link>
+          </div>
         </div>
+        {settings && <SettingsDrawer collection={collection} onClose={() => setSettings(false)} />}
         <AddBox collection={collection} />
         <Queue collection={collection} />
         <WatchedFolders collection={collection} />
@@ -380,6 +397,7 @@ function Queue({ collection }: { collection: string }) {
                       ? t("documents.unchanged")
                       : job.error
                 }
+                job={job.state === "failed" ? job : undefined}
                 quiet={job.state !== "failed"}
                 onRetry={job.state === "done" ? undefined : () => change(api.retryJob(job.id))}
                 onDismiss={() => dismiss([job.id])}
@@ -566,6 +584,8 @@ function UploadRow({ item }: { item: UploadItem }) {
 }
 
 interface ProblemProps {
+  /** The job that failed; absent for what never was one. */
+  job?: Job;
   name: string;
   message?: string;
   failure?: Failure;
@@ -574,8 +594,56 @@ interface ProblemProps {
   onDismiss: () => void;
 }
 
-function ProblemRow({ name, message, failure, quiet = false, onRetry, onDismiss }: ProblemProps) {
+/** Asks for the password of an encrypted file. */
+function PasswordForm({ job }: { job: Job }) {
   const { t } = useTranslation();
+  const [password, setPassword] = useState("");
+  const [failure, setFailure] = useState<Failure>();
+  const id = useId();
+
+  async function unlock(event: FormEvent) {
+    event.preventDefault();
+    setFailure(undefined);
+    try {
+      noteJobs(job.collection, await api.unlockJob(job.id, password));
+    } catch (error) {
+      setFailure(toFailure(error));
+    }
+  }
+
+  return (
+    <form onSubmit={unlock} className="mt-1.5 flex flex-wrap items-center gap-2">
+      <label htmlFor={id} className="sr-only">
+        {t("documents.password", { name: baseName(job.path) })}
+      </label>
+      <input
+        id={id}
+        type="password"
+        autoComplete="off"
+        className="field !w-48"
+        placeholder={t("documents.passwordShort")}
+        value={password}
+        onChange={(event) => setPassword(event.target.value)}
+      />
+      <button type="submit" className="button" disabled={password === ""}>
+        {t("documents.unlock")}
+      </button>
+      {failure && <FailureNote failure={failure} />}
+    </form>
+  );
+}
+
+function ProblemRow({
+  name,
+  message,
+  failure,
+  job,
+  quiet = false,
+  onRetry,
+  onDismiss,
+}: ProblemProps) {
+  const { t } = useTranslation();
+  const [reporting, setReporting] = useState(false);
   const failureText = useFailureText();
   const short = baseName(name);
   const text = failure ? failureText(failure) : undefined;
@@ -591,7 +659,26 @@ function ProblemRow({ name, message, failure, quiet = false, onRetry, onDismiss 
         <p className={`text-sm ${quiet ? "text-ink-3" : "text-danger"}`}>
           {text ? `${text.title} ${text.message}` : message || t("documents.failed")}
         </p>
+        {job?.error?.startsWith("a password is needed") && <PasswordForm job={job} />}
       </div>
+      {job && (
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={t("report.of", { name: short })}
+          title={t("report.title")}
+          onClick={() => setReporting(true)}
+        >
+          <ClipboardList size={16} aria-hidden="true" />
+        </button>
+      )}
+      {job && reporting && (
+        <ReportDrawer
+          collection={job.collection}
+          path={job.path}
+          onClose={() => setReporting(false)}
+        />
+      )}
       {onRetry && (
         <button
           type="button"
@@ -619,12 +706,13 @@ function DocumentRow({ item }: { item: DocumentInfo }) {
   const { t, i18n } = useTranslation();
   const { openDocument, place } = useViewer();
   const [deleting, setDeleting] = useState(false);
+  const [reporting, setReporting] = useState(false);
   const name = item.title || baseName(item.path);
   const warnings = item.warnings ?? [];
   const facts = [
     item.title && item.title !== item.path ? item.path : "",
     item.pages > 0 ? t("documents.pageCount", { count: item.pages }) : "",
-    t("documents.passages", { count: item.chunks }),
+    item.duplicate_of ? t("documents.duplicate") : t("documents.passages", { count: item.chunks }),
     formatBytes(item.bytes, i18n.language),
     t("documents.added", {
       date: new Date(item.updated_at || item.added_at).toLocaleDateString(i18n.language, {
@@ -654,6 +742,15 @@ function DocumentRow({ item }: { item: DocumentInfo }) {
         >
           <span className="block truncate font-medium hover:underline">{name}</span>
           <span className="block text-xs text-ink-3">{facts.join(" · ")}</span>
+        </button>
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={t("report.of", { name })}
+          title={t("report.title")}
+          onClick={() => setReporting(true)}
+        >
+          <ClipboardList size={17} aria-hidden="true" />
         </button>
         <a
           className="icon-button"
@@ -690,6 +787,14 @@ function DocumentRow({ item }: { item: DocumentInfo }) {
             </ul>
           )}
         </details>
+      )}
+      {reporting && (
+        <ReportDrawer
+          collection={item.collection}
+          path={item.path}
+          documentId={item.id}
+          onClose={() => setReporting(false)}
+        />
       )}
       <Confirm
         open={deleting}

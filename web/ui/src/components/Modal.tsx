@@ -1,3 +1,4 @@
+import { X } from "lucide-react";
 import { Dialog } from "radix-ui";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -27,6 +28,37 @@ export function Modal({ open, onOpenChange, title, description, children }: Moda
             <Dialog.Description className="mt-1.5 text-ink-2">{description}</Dialog.Description>
           )}
           {children}
+        </Dialog.Content>
+      </Dialog.Portal>
+    </Dialog.Root>
+  );
+}
+
+/** A panel over the right of the page, the whole of a narrow one. */
+export function Drawer({ open, onOpenChange, title, description, children }: ModalProps) {
+  const { t } = useTranslation();
+  return (
+    <Dialog.Root open={open} onOpenChange={onOpenChange}>
+      <Dialog.Portal>
+        <Dialog.Overlay className="fixed inset-0 z-50 animate-fade bg-shade" />
+        <Dialog.Content
+          {...(description ? {} : { "aria-describedby": undefined })}
+          className="fixed inset-y-0 right-0 z-50 flex w-full flex-col border-l bg-card shadow-float sm:w-[30rem]"
+        >
+          <div className="flex items-start gap-3 border-b px-5 py-4">
+            <div className="min-w-0 flex-1">
+              <Dialog.Title className="font-serif text-lg font-bold">{title}</Dialog.Title>
+              {description && (
+                <Dialog.Description className="truncate text-sm text-ink-3" title={description}>
+                  {description}
+                </Dialog.Description>
+              )}
+            </div>
+            <Dialog.Close className="icon-button" aria-label={t("app.close")}>
+              <X size={17} aria-hidden="true" />
+            </Dialog.Close>
+          </div>
+          <div className="min-h-0 flex-1 overflow-y-auto px-5 py-4">{children}</div>
         </Dialog.Content>
       </Dialog.Portal>
     </Dialog.Root>

@@ -8,6 +8,8 @@ import type {
   Flow,
   Info,
   Job,
+  Report,
+  Setting,
   Site,
   Uploaded,
   Watching,
@@ -121,6 +123,20 @@ export const api = {
   pauseJob: (id: string) => post<Job>(`/api/jobs/${part(id)}/pause`),
   resumeJob: (id: string) => post<Job>(`/api/jobs/${part(id)}/resume`),
   retryJob: (id: string) => post<Job>(`/api/jobs/${part(id)}/retry`),
+  unlockJob: async (id: string, password: string) =>
+    (await post<{ jobs: Job[] | null }>(`/api/jobs/${part(id)}/password`, { password })).jobs ?? [],
+  report: (collection: string, path: string) =>
+    get<Report>(`/api/collections/${part(collection)}/report?path=${part(path)}`),
+  settings: async (collection: string) =>
+    (await get<{ fields: Setting[] }>(`/api/collections/${part(collection)}/settings`)).fields,
+  changeSettings: async (collection: string, patch: unknown): Promise<Setting[]> =>
+    (
+      await (
+        await send(`/api/collections/${part(collection)}/settings`, withBody("PATCH", patch))
+      ).json()
+    ).fields,
+  reingest: async (id: string, ocr: "" | "all") =>
+    (await post<{ jobs: Job[] | null }>(`/api/documents/${part(id)}/reingest`, { ocr })).jobs ?? [],
   document: (id: string) => get<DocumentInfo>(`/api/documents/${part(id)}`),
   content: (id: string) => get<Content>(`/api/documents/${part(id)}/content`),
   originalUrl: (id: string) => `/api/documents/${part(id)}/original`,

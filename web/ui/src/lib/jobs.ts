@@ -27,6 +27,7 @@ export function mergeJobs(jobs: readonly Job[], updates: readonly Job[]): readon
 const stages: readonly JobStage[] = [
   "fetching",
   "parsing",
+  "recognizing",
   "cleaning",
   "chunking",
   "embedding",
@@ -37,6 +38,7 @@ const stages: readonly JobStage[] = [
 const spans: Record<JobStage, readonly [number, number]> = {
   fetching: [0, 0],
   parsing: [0, 0.15],
+  recognizing: [0.05, 0.15],
   cleaning: [0.15, 0.18],
   chunking: [0.18, 0.2],
   embedding: [0.2, 0.97],

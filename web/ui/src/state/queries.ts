@@ -34,6 +34,8 @@ export const keys = {
   watches: (collection: string) => ["watches", collection],
   document: (id: string) => ["document", id],
   content: (id: string) => ["content", id],
+  report: (collection: string, path: string) => ["report", collection, path],
+  settings: (collection: string) => ["settings", collection],
   conversations: ["conversations"],
 } as const;
 
@@ -51,6 +53,15 @@ export const useDocument = (id: string) =>
 
 export const useContent = (id: string) =>
   useQuery({ queryKey: keys.content(id), queryFn: () => api.content(id), staleTime: 60_000 });
+
+export const useReport = (collection: string, path: string) =>
+  useQuery({
+    queryKey: keys.report(collection, path),
+    queryFn: () => api.report(collection, path),
+  });
+
+export const useSettings = (collection: string) =>
+  useQuery({ queryKey: keys.settings(collection), queryFn: () => api.settings(collection) });
 
 const pageSize = 50;
 
@@ -100,6 +111,7 @@ export function noteJobs(collection: string, jobs: readonly Job[]) {
     // A file that was read anew has new text, under the same or another id.
     queryClient.invalidateQueries({ queryKey: ["content"] });
     queryClient.invalidateQueries({ queryKey: ["document"] });
+    queryClient.invalidateQueries({ queryKey: ["report"] });
   }
   if (ended || begun) queryClient.invalidateQueries({ queryKey: keys.collections });
 }

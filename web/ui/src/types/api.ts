@@ -48,10 +48,66 @@ export interface DocumentInfo {
   warnings?: string[] | null;
   added_at: string;
   updated_at: string;
+  /** The id of a document with the same bytes, whose passages stand for this one too. */
+  duplicate_of?: string;
+}
+
+/** A part of a document that cleaning judged. */
+export interface Passage {
+  reason: "gibberish" | "noise" | "links" | "repeated line";
+  text: string;
+  page?: number;
+  bytes: number;
+  count?: number;
+}
+
+export type PrivateKind = "email" | "phone" | "id_card" | "bank_card" | "ip" | "secret";
+
+/** What became of a file, which may have failed. */
+export interface Report {
+  path: string;
+  status: "ingested" | "duplicate" | "failed";
+  error?: string;
+  format?: string;
+  bytes: number;
+  pages?: number;
+  characters: number;
+  language?: string;
+  chunks: number;
+  warnings?: string[] | null;
+  pages_without_text?: number[];
+  recognized_pages?: number[];
+  recognized_by?: string;
+  cleaning: {
+    normalized?: number;
+    dropped?: Passage[];
+    doubtful?: Passage[];
+    private?: { kind: PrivateKind; count: number; action: "leave" | "mask" | "refuse" }[];
+  };
+  duplicate_of?: string;
+  near_duplicates?: { document_id: string; path: string; similarity: number }[];
+  stages: { stage: string; seconds: number }[] | null;
+  at: string;
+}
+
+/** One setting of a collection; its key has a dot for each level of the settings object. */
+export interface Setting {
+  key: string;
+  value: string | number | boolean;
+  default: string | number | boolean;
+  values?: string[];
+  help: string;
 }
 
 export type JobState = "queued" | "running" | "paused" | "done" | "failed" | "cancelled";
-export type JobStage = "fetching" | "parsing" | "cleaning" | "chunking" | "embedding" | "storing";
+export type JobStage =
+  | "fetching"
+  | "parsing"
+  | "recognizing"
+  | "cleaning"
+  | "chunking"
+  | "embedding"
+  | "storing";
 
 export interface Job {
   id: string;
@@ -66,7 +122,7 @@ export interface Job {
   total: number;
   error?: string;
   document_id?: string;
-  status?: "ingested" | "unchanged" | "failed" | "crawled" | "";
+  status?: "ingested" | "duplicate" | "unchanged" | "failed" | "crawled" | "";
   created_at: string;
   updated_at: string;
 }
