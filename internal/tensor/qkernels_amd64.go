@@ -94,10 +94,22 @@ func unpackIQ4_XSAVX2(dst *qblock, w *byte, stride, blocks int)
 func roundAVX2(dst *qrow, src *float32, blocks int)
 
 //go:noescape
-func qdotF16AVX2(dst *float32, w *byte, rows, stride, n int, x *float32)
+func qdotF32AVX512(dst *float32, ldd int, w *byte, rows, stride, n int, x *float32, ldx, m int)
 
 //go:noescape
-func qdotBF16AVX2(dst *float32, w *byte, rows, stride, n int, x *float32)
+func qdotF16AVX512(dst *float32, ldd int, w *byte, rows, stride, n int, x *float32, ldx, m int)
+
+//go:noescape
+func qdotBF16AVX512(dst *float32, ldd int, w *byte, rows, stride, n int, x *float32, ldx, m int)
+
+//go:noescape
+func qdotF32AVX2(dst *float32, ldd int, w *byte, rows, stride, n int, x *float32, ldx, m int)
+
+//go:noescape
+func qdotF16AVX2(dst *float32, ldd int, w *byte, rows, stride, n int, x *float32, ldx, m int)
+
+//go:noescape
+func qdotBF16AVX2(dst *float32, ldd int, w *byte, rows, stride, n int, x *float32, ldx, m int)
 
 var qvnni = qkernels{
 	rows: 12, bias128: true, tile: [2]qtile{qtile32VNNI, qtile16VNNI}, round: roundAVX2,
@@ -135,18 +147,19 @@ func quantKernels() *qkernels {
 	return &qavx2
 }
 
-// qdotFor finds the kernel that multiplies rows of a float type without turning them into float32
-// first, if there is one. Every processor with AVX2 and FMA also converts halves (F16C, since Haswell
-// and Excavator).
-func qdotFor(t QType, k int) qdot {
-	simd := active.name != "generic" && k%32 == 0
-	switch {
-	case t == QF32:
-		return qdotF32
-	case t == QF16 && simd:
-		return qdotF16AVX2
-	case t == QBF16 && simd:
-		return qdotBF16AVX2
+var (
+	qdotsAVX512 = qdots{4, map[QType]qdot{QF32: qdotF32AVX512, QF16: qdotF16AVX512, QBF16: qdotBF16AVX512}}
+	qdotsAVX2   = qdots{3, map[QType]qdot{QF32: qdotF32AVX2, QF16: qdotF16AVX2, QBF16: qdotBF16AVX2}}
+)
+
+// floatKernels multiply rows of a multiple of 32 values. Every processor with AVX2 and FMA also converts
+// halves (F16C, since Haswell and Excavator).
+func floatKernels() *qdots {
+	switch active.nrF32 {
+	case avx512.nrF32:
+		return &qdotsAVX512
+	case avx2.nrF32:
+		return &qdotsAVX2
 	}
-	return nil
+	return &qdotsGeneric
 }

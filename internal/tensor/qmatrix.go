@@ -1,6 +1,9 @@
 package tensor
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // QMatrix is a weight matrix of N outputs by K inputs, kept as a model file has it. It is read-only and
 // safe for concurrent use; the data stays the caller's and must outlive it.
@@ -68,10 +71,8 @@ func (m *QMatrix) Mul(dst []float32, ldd int, a *QRows, from, to int, s *QScratc
 		m.mulRounded(dst, ldd, a, from, to, s)
 		return
 	}
-	if dot := qdotFor(m.Type, m.K); dot != nil && !a.exact {
-		for i := range a.n {
-			dot(first(dst[i*ldd+from:]), first(m.data[from*m.rowBytes:]), to-from, m.rowBytes, m.K, first(a.x[i*m.K:]))
-		}
+	if !a.exact && qformats[m.Type].group == 0 {
+		m.mulDots(dst, ldd, a, from, to)
 		return
 	}
 	m.mulFloats(dst, ldd, a, from, to, s)
@@ -90,12 +91,37 @@ func (m *QMatrix) mulFloats(dst []float32, ldd int, a *QRows, from, to int, s *Q
 	}
 }
 
-// qdot multiplies rows of weights, stride bytes apart, with n values.
-type qdot func(dst *float32, w *byte, rows, stride, n int, x *float32)
+// qdots are the kernels for float weights.
+type qdots struct {
+	rows int // most rows of a call
+	dot  map[QType]qdot
+}
 
-// qdotF32 needs weights on a border of 4 bytes, as GGUF lays them.
-func qdotF32(dst *float32, w *byte, rows, stride, n int, x *float32) {
-	for i := range rows {
-		*at(dst, i) = active.dot((*float32)(ptr(at(w, i*stride))), x, n)
+// qdot multiplies rows of weights, stride bytes apart, with m rows of n values.
+type qdot func(dst *float32, ldd int, w *byte, rows, stride, n int, x *float32, ldx, m int)
+
+var qdotsGeneric = qdots{rows: 1}
+
+// mulDots multiplies float weights as they are kept. A row's results are the same alone and among others.
+func (m *QMatrix) mulDots(dst []float32, ldd int, a *QRows, from, to int) {
+	k := floatKernels()
+	dot := k.dot[m.Type]
+	if dot == nil || m.K%32 != 0 {
+		dot = m.dotRows
+	}
+	for i := 0; i < a.n; i += k.rows {
+		dot(first(dst[i*ldd+from:]), ldd, first(m.data[from*m.rowBytes:]), to-from, m.rowBytes, m.K,
+			first(a.x[i*m.K:]), m.K, min(k.rows, a.n-i))
+	}
+}
+
+// dotRows is a qdot for what has no kernel: a row of weights at a time is turned into float32.
+func (m *QMatrix) dotRows(dst *float32, ldd int, w *byte, rows, stride, n int, x *float32, ldx, count int) {
+	row := make([]float32, n)
+	for j := range rows {
+		DequantiseBlocks(m.Type, row, unsafe.Slice(at(w, j*stride), stride))
+		for i := range count {
+			*at(dst, i*ldd+j) = active.dot(first(row), at(x, i*ldx), n)
+		}
 	}
 }

@@ -165,10 +165,7 @@ func maxAbs(x []float32) float64 {
 // processor's kernels.
 func TestQMatrixMulAlone(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for _, typ := range goldenTypes {
-		if qformats[typ].group == 0 {
-			continue
-		}
+	for _, typ := range append([]QType{QF32}, goldenTypes...) {
 		const m, n, k = 29, 300, 1280
 		w, err := NewQMatrix(typ, n, k, randomBlocks(rng, typ, n*k))
 		if err != nil {

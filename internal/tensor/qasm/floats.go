@@ -1,57 +1,121 @@
 package main
 
-// fold adds the lanes of Y<r> up and stores the sum at addr.
-func (g *gen) fold(r int, addr string) {
-	g.p(`
-		VEXTRACTF128 $1, Y%[1]d, X13
-		VADDPS X13, X%[1]d, X%[1]d
-		VPERMILPS $0x4e, X%[1]d, X13
-		VADDPS X13, X%[1]d, X%[1]d
-		VPERMILPS $0xb1, X%[1]d, X13
-		VADDPS X13, X%[1]d, X%[1]d
-		VMOVSS X%[1]d, %[2]s`, r, addr)
-}
+import "fmt"
 
-func (g *gen) floats(name, doc string, load func(off int, r int)) {
-	g.text(name, "dst *float32, w *byte, rows, stride, n int, x *float32", 48, doc)
+// floats multiplies rows of float weights with up to most rows of values; a sum has 32 lanes, each of
+// every 32nd product, so the result is the same whatever the number of rows and the width of vectors. The
+// two rows of weights that AVX-512 has registers for are the last one twice where their number is odd.
+//
+// SI, BX: rows of weights; R9: their stride; AX, CX, DX: x and one and three times its stride; DI, R12:
+// results; R10: theirs; R8: rows left; R13: 32nds left.
+func (g *gen) floats(typ string, size int, load func(addr string, r int)) {
+	w, most := g.lanes/2, 2+g.lanes/2
+	each := 8 / g.lanes // vectors of a sum
+	g.text("qdot"+typ, "dst *float32, ldd int, w *byte, rows, stride, n int, x *float32, ldx, m int", 72,
+		fmt.Sprintf("n is a multiple of 32, m at most %d.", most))
 	g.p(`
 		MOVQ dst+0(FP), DI
-		MOVQ w+8(FP), SI
-		MOVQ rows+16(FP), R8
-		MOVQ stride+24(FP), R9
-		MOVQ n+32(FP), R10
-		MOVQ x+40(FP), R11
+		MOVQ ldd+8(FP), R10
+		MOVQ w+16(FP), SI
+		MOVQ rows+24(FP), R8
+		MOVQ stride+32(FP), R9
+		MOVQ ldx+56(FP), CX
+		SHLQ $2, R10
+		SHLQ $2, CX
+		LEAQ (CX)(CX*2), DX
 		row:
-		LEAQ (SI)(R9*1), R13
-		VXORPS v0, v0, v0
-		VXORPS v1, v1, v1
-		VXORPS v2, v2, v2
-		VXORPS v3, v3, v3
-		MOVQ R11, AX
-		MOVQ R10, R15
-		SHRQ $5, R15
-		PCALIGN $32
-		block:`)
-	for i := range 4 {
-		load(16*i, 4+i)
-		g.p("VFMADD231PS %d(AX), v%d, v%d", 32*i, 4+i, i)
+		MOVQ x+48(FP), AX
+		MOVQ n+40(FP), R13
+		SHRQ $5, R13
+		MOVQ m+64(FP), R11
+		MOVQ SI, BX
+		MOVQ DI, R12`)
+	if w == 2 {
+		g.p("CMPQ R8, $1\nJEQ both\nADDQ R9, BX\nADDQ $4, R12\nboth:")
+	}
+	for m := most; m > 1; m-- {
+		g.p("CMPQ R11, $%d\nJEQ m%d", m, m)
+	}
+	for m := 1; m <= most; m++ {
+		g.p("m%d:", m)
+		sum := func(r, i, v int) int { return (r*w+i)*each + v }
+		for r := range m * w * each {
+			g.p("VXORPS v%[1]d, v%[1]d, v%[1]d", r)
+		}
+		g.p("PCALIGN $32\nblock%d:", m)
+		weights := m * w * each
+		for i, base := range []string{"SI", "BX"}[:w] {
+			for v := range each {
+				load(fmt.Sprintf("%d(%s)", v*size*4*g.lanes, base), weights+i*each+v)
+			}
+			g.p("PREFETCHT0 2048(%s)\nADDQ $%d, %s", base, 32*size, base)
+		}
+		for r := range m {
+			for v := range each {
+				x := fmt.Sprintf("%d(AX)%s", 16*g.lanes*v, []string{"", "(CX*1)", "(CX*2)", "(DX*1)"}[r])
+				if w == 2 {
+					g.p("VMOVUPS %s, v31", x)
+					x = "v31"
+				}
+				for i := range w {
+					g.p("VFMADD231PS %s, v%d, v%d", x, weights+i*each+v, sum(r, i, v))
+				}
+			}
+		}
+		g.p("ADDQ $128, AX\nDECQ R13\nJNZ block%d", m)
+		for r := range m {
+			for i, dst := range []string{"DI", "R12"}[:w] {
+				a := sum(r, i, 0)
+				if each == 2 {
+					g.p(`
+						VEXTRACTF64X4 $1, Z%[1]d, Y30
+						VADDPS Y30, Y%[1]d, Y%[1]d
+						VEXTRACTF64X4 $1, Z%[2]d, Y30
+						VADDPS Y30, Y%[2]d, Y%[2]d
+						VADDPS Y%[2]d, Y%[1]d, Y%[1]d`, a, a+1)
+				} else {
+					g.p("VADDPS Y%[2]d, Y%[1]d, Y%[1]d\nVADDPS Y%[4]d, Y%[3]d, Y%[3]d\nVADDPS Y%[3]d, Y%[1]d, Y%[1]d", a, a+1, a+2, a+3)
+				}
+				scratch := map[int]int{2: 15, 4: 30}[g.lanes]
+				g.p(`
+					VEXTRACTF%[4]s $1, Y%[1]d, X%[2]d
+					VADDPS X%[2]d, X%[1]d, X%[1]d
+					VPERMILPS $0x4e, X%[1]d, X%[2]d
+					VADDPS X%[2]d, X%[1]d, X%[1]d
+					VPERMILPS $0xb1, X%[1]d, X%[2]d
+					VADDPS X%[2]d, X%[1]d, X%[1]d
+					VMOVSS X%[1]d, (%[3]s)
+					ADDQ R10, %[3]s`, a, scratch, dst, map[int]string{2: "128", 4: "32X4"}[g.lanes])
+			}
+		}
+		g.p("MOVQ $%d, R11\nJMP next", m)
 	}
 	g.p(`
-		ADDQ $64, SI
-		ADDQ $128, AX
-		DECQ R15
-		JNZ block
-		VADDPS v1, v0, v0
-		VADDPS v3, v2, v2
-		VADDPS v2, v0, v0`)
-	g.fold(0, "(DI)")
+		next:
+		IMULQ R10, R11
+		SUBQ R11, DI
+		LEAQ (SI)(R9*1), SI`)
 	g.p(`
-		MOVQ R13, SI
-		ADDQ $4, DI
-		DECQ R8
-		JNZ row
+		MOVQ n+40(FP), R13
+		IMULQ $%d, R13
+		SUBQ R13, SI`, size)
+	if w == 2 {
+		g.p("ADDQ R9, SI")
+	}
+	g.p(`
+		ADDQ $%d, DI
+		SUBQ $%d, R8
+		JGT row
 		VZEROUPPER
-		RET`)
+		RET`, 4*w, w)
+}
+
+func (g *gen) allFloats() {
+	g.floats("F32", 4, func(addr string, r int) { g.p("VMOVUPS %s, v%d", addr, r) })
+	g.floats("F16", 2, func(addr string, r int) { g.p("VCVTPH2PS %s, v%d", addr, r) })
+	g.floats("BF16", 2, func(addr string, r int) {
+		g.p("VPMOVZXWD %s, v%d\nVPSLLD $16, v%d, v%d", addr, r, r, r)
+	})
 }
 
 // round: see qrow.set for what it does.

@@ -115,17 +115,14 @@ func main() {
 	g.tileVNNI("qtile32", 1)
 	g.tileVNNI("qtile16", 2)
 	g.unpacks()
+	g.isa = "AVX512"
+	g.allFloats()
 	g.isa, g.lanes = "AVX2", 2
 	g.tileAVX2("qtile32", 1)
 	g.tileAVX2("qtile16", 2)
 	g.unpacks()
 	g.round()
-	g.floats("qdotF16", "n is a multiple of 32. SI: weights; AX: values; sums in Y0 to Y3.", func(off, r int) {
-		g.p("VCVTPH2PS %d(SI), v%d", off, r)
-	})
-	g.floats("qdotBF16", "As qdotF16; a bfloat16 is the upper half of a float32.", func(off, r int) {
-		g.p("VPMOVZXWD %d(SI), v%d\nVPSLLD $16, v%d, v%d", off, r, r, r)
-	})
+	g.allFloats()
 	if err := os.WriteFile("q_amd64.s", g.Bytes(), 0o644); err != nil {
 		log.Fatal(err)
 	}
