@@ -184,12 +184,13 @@ func (a *app) pipeline(ctx context.Context, l *library, password string, fetch f
 
 // modelFlags choose the language model.
 type modelFlags struct {
-	ModelProvider string `enum:"auto,local,openai,ollama,extractive" default:"auto" env:"DOCENT_MODEL_PROVIDER" config:"model.provider" group:"Language model" help:"${enum}. 'auto' takes what is configured, else an installed .gguf file, else a running Ollama, else quotes sentences without a model."`
-	ModelURL      string `name:"model-url" placeholder:"URL" env:"DOCENT_MODEL_URL" config:"model.url" group:"Language model" help:"Address of the model server, such as http://localhost:8000/v1."`
-	Model         string `placeholder:"NAME" env:"DOCENT_MODEL" config:"model.name" group:"Language model" help:"Name of the model, or a .gguf file, which is then run here; by default the newest installed one, or the first that the server offers."`
-	ModelKey      string `placeholder:"KEY" env:"DOCENT_MODEL_KEY" config:"model.key" group:"Language model" help:"Key for the model server. With --model-provider openai, OPENAI_API_KEY counts too."`
-	ModelContext  int    `placeholder:"TOKENS" env:"DOCENT_MODEL_CONTEXT" config:"model.context" group:"Language model" help:"The model's context window; 0 means 8192."`
-	PromptDir     string `placeholder:"DIR" env:"DOCENT_PROMPT_DIR" config:"prompts" group:"Language model" help:"Folder with prompt files that add to the built-in ones or replace them."`
+	ModelProvider string   `enum:"auto,local,openai,ollama,extractive" default:"auto" env:"DOCENT_MODEL_PROVIDER" config:"model.provider" group:"Language model" help:"${enum}. 'auto' takes what is configured, else an installed .gguf file, else a running Ollama, else quotes sentences without a model."`
+	ModelURL      string   `name:"model-url" placeholder:"URL" env:"DOCENT_MODEL_URL" config:"model.url" group:"Language model" help:"Address of the model server, such as http://localhost:8000/v1."`
+	Model         string   `placeholder:"NAME" env:"DOCENT_MODEL" config:"model.name" group:"Language model" help:"Name of the model, or a .gguf file, which is then run here; by default the newest installed one, or the first that the server offers."`
+	ModelKey      string   `placeholder:"KEY" env:"DOCENT_MODEL_KEY" config:"model.key" group:"Language model" help:"Key for the model server. With --model-provider openai, OPENAI_API_KEY counts too."`
+	ModelContext  int      `placeholder:"TOKENS" env:"DOCENT_MODEL_CONTEXT" config:"model.context" group:"Language model" help:"The model's context window; 0 means 8192."`
+	Lora          []string `placeholder:"FILE[=SCALE]" sep:"none" config:"model.lora" group:"Language model" help:"A LoRA adapter (.gguf) for a model that is run here; may be given several times, the first is used."`
+	PromptDir     string   `placeholder:"DIR" env:"DOCENT_PROMPT_DIR" config:"prompts" group:"Language model" help:"Folder with prompt files that add to the built-in ones or replace them."`
 }
 
 // llmConfig is how the flags are put to llm.Open, with the models that are installed.
@@ -207,7 +208,7 @@ func (a *app) llmConfig(m modelFlags, enc encoder) llm.Config {
 func (m modelFlags) llmConfig(enc encoder, log *slog.Logger) llm.Config {
 	cfg := llm.Config{
 		Provider: m.ModelProvider, BaseURL: m.ModelURL, Model: m.Model, APIKey: m.ModelKey,
-		ContextTokens: m.ModelContext, Logger: log,
+		ContextTokens: m.ModelContext, Adapters: m.Lora, Logger: log,
 	}
 	if cfg.APIKey == "" {
 		u, err := url.Parse(m.ModelURL)

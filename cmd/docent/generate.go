@@ -23,6 +23,7 @@ type generateCmd struct {
 	Raw     bool     `help:"Continue the text as it is, without the model's chat template."`
 	N       int      `short:"n" default:"256" placeholder:"TOKENS" help:"The most tokens of the answer; 0 means until the context window is full."`
 	Stop    []string `placeholder:"TEXT" sep:"none" help:"End before this text; may be given several times."`
+	Lora    []string `placeholder:"FILE[=SCALE]" sep:"none" help:"A LoRA adapter for the model; of several the first is used."`
 	Context int      `placeholder:"TOKENS" help:"The context window; 0 means 8192, or what the model was trained for where that is less."`
 	Threads int      `placeholder:"N" help:"0 means one for each processor."`
 	Memory  int64    `placeholder:"MIB" help:"Refuse a model that needs more; 0 means nine tenths of the machine's."`
@@ -118,7 +119,7 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 		return errors.New("there is no prompt: give one with --prompt or on the standard input")
 	}
 	cfg := llm.Config{
-		Provider: llm.Local, Model: c.Model, ContextTokens: c.Context, Threads: c.Threads, MemoryLimit: c.Memory << 20, Logger: a.log,
+		Provider: llm.Local, Model: c.Model, ContextTokens: c.Context, Threads: c.Threads, MemoryLimit: c.Memory << 20, Adapters: c.Lora, Logger: a.log,
 	}
 	if dir, err := a.dataDir(); err == nil {
 		cfg.ModelDir = filepath.Join(dir, models.Folder)
@@ -151,6 +152,9 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 	}
 	opts := engine.Options{Sampling: c.sampling(), MaxTokens: c.N, Stop: c.Stop}
 	opts.LogProbs = c.LogProbs
+	if opts.Adapter, err = local.Adapter(""); err != nil {
+		return err
+	}
 	if form != nil {
 		if opts.Constraint, err = m.Constrain(form); err != nil {
 			return err

@@ -24,6 +24,8 @@ type modelsCmd struct {
 	Rm     modelsRmCmd     `cmd:"" help:"Remove installed models."`
 	Info   modelsInfoCmd   `cmd:"" help:"Describe a model."`
 	Verify modelsVerifyCmd `cmd:"" help:"Compare installed models with their checksums."`
+
+	Convert modelsConvertCmd `cmd:"" help:"Make a .gguf file of a transformers checkpoint."`
 }
 
 // models opens the store of installed models.

@@ -53,6 +53,10 @@ type Config struct {
 	MemoryLimit int64  // bytes that a local model may need; 0 means nine tenths of the machine's, negative none
 	Threads     int    // of a local model; 0 means one for each processor
 
+	// Adapters are LoRA files for a local model, FILE or FILE=SCALE. The first is used unless a request
+	// chooses otherwise, by LocalOptions.
+	Adapters []string
+
 	// ContextTokens is the window of a local model and what is asked of Ollama, which otherwise cuts long
 	// prompts silently; 0 means 8192.
 	ContextTokens int

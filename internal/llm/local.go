@@ -26,11 +26,13 @@ type LocalModel struct {
 
 	mu       sync.Mutex
 	grammars map[string]*grammar.Grammar // by what they were made of, so that their masks are kept
+
+	adapters []namedAdapter
 }
 
 var _ llms.ReasoningModel = (*LocalModel)(nil)
 
-// OpenFile opens a GGUF file. Of cfg it takes ContextTokens, MemoryLimit, Threads and Logger.
+// OpenFile opens a GGUF file. Of cfg it takes ContextTokens, MemoryLimit, Threads, Adapters and Logger.
 func OpenFile(path string, cfg Config) (*LocalModel, error) {
 	log := cfg.Logger
 	if log == nil {
@@ -46,7 +48,11 @@ func OpenFile(path string, cfg Config) (*LocalModel, error) {
 	}
 	info := m.Info()
 	log.Info("model opened", "file", path, "architecture", info.Architecture, "parameters", info.Parameters, "context", m.Context(), "memory", m.Memory().Total())
-	return &LocalModel{engine: m, path: path, log: log, grammars: map[string]*grammar.Grammar{}}, nil
+	l := &LocalModel{engine: m, path: path, log: log, grammars: map[string]*grammar.Grammar{}}
+	if err := l.loadAdapters(cfg.Adapters); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
 // Close waits for the replies in progress and lets go of the file.
@@ -113,6 +119,10 @@ func (l *LocalModel) generate(ctx context.Context, messages []llms.MessageConten
 	if err != nil {
 		return nil, err
 	}
+	adapter, err := l.Adapter(local.Adapter)
+	if err != nil {
+		return nil, err
+	}
 	sampling := local.sampling()
 	sampling.Temperature, sampling.TopK, sampling.TopP = opts.Temperature, opts.TopK, opts.TopP
 	sampling.Repeat, sampling.Presence, sampling.Frequency = opts.RepetitionPenalty, opts.PresencePenalty, opts.FrequencyPenalty
@@ -126,7 +136,7 @@ func (l *LocalModel) generate(ctx context.Context, messages []llms.MessageConten
 		group.Go(func() error {
 			s := sampling
 			s.Seed = uint64(opts.Seed + i)
-			call := engine.Options{Sampling: s, MaxTokens: cmp.Or(opts.MaxTokens, opts.MaxLength), MinTokens: opts.MinLength, Stop: opts.StopWords}
+			call := engine.Options{Sampling: s, Adapter: adapter, MaxTokens: cmp.Or(opts.MaxTokens, opts.MaxLength), MinTokens: opts.MinLength, Stop: opts.StopWords}
 			if form != nil {
 				var err error
 				if call.Constraint, err = l.engine.Constrain(form); err != nil {

@@ -14,6 +14,8 @@ type LocalOptions struct {
 	Grammar string // in llama.cpp's notation (GBNF)
 	Regex   string // in Go's syntax; the whole answer matches
 
+	Adapter string // the name of one of Config.Adapters, its file's without .gguf, or "none"; empty means the first
+
 	LogProbs int // how many of the likeliest tokens GenerationInfo["LogProbs"] tells at each place; negative only the chosen one's
 
 	MinP        float64 // see engine.Sampling for these

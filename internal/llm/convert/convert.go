@@ -61,7 +61,7 @@ func Folder(ctx context.Context, dir, out string, opts Options) (err error) {
 	}
 	if !opts.Overwrite {
 		if _, err := os.Lstat(out); err == nil {
-			return fmt.Errorf("convert %s: %s is there already", dir, out)
+			return fmt.Errorf("convert %s: %s: %w", dir, out, fs.ErrExist)
 		}
 	}
 	c, err := open(dir)
