@@ -51,16 +51,16 @@ func Judge(text string) string {
 	switch {
 	case c.bad*20 > c.shown, c.misread*5 > c.shown:
 		return "gibberish"
-	case c.marks*2 > c.shown && c.digits*4 < c.shown && c.letters > 0:
-		return "noise" // figures with marks between them are not
+	case c.marks*10 > c.shown*7 && c.digits*4 < c.shown && c.letters > 0:
+		return "noise" // of a formula two thirds are marks, at most
 	case c.han >= 12 && c.han*2 >= c.letters:
 		if c.rare*3 > c.han {
 			return "gibberish"
 		}
 	case c.words >= 8 && c.latin*10 >= c.letters*9:
 		switch {
-		case c.single*10 >= c.words*7 && c.digits*3 < c.shown && c.marks*5 >= c.letters:
-			return "noise"
+		case c.single*10 >= c.words*7 && c.marks*5 >= c.letters*4 && c.digits*3 < c.shown && c.spaces*2 >= c.shown:
+			return "noise" // apart, as no formula is set
 		case c.pairs >= 30 && c.rarePairs*20 >= c.pairs*9 && c.accented*50 < c.latin:
 			return "gibberish"
 		}
@@ -95,8 +95,9 @@ func linkFarm(text string) bool {
 // counts are what Judge goes by.
 type counts struct {
 	shown    int // characters that are neither white space nor part of a rule, a row of one mark
+	spaces   int
 	letters  int
-	latin    int // of them
+	latin    int // of letters
 	accented int // of latin: not in ASCII
 	han      int // of letters
 	rare     int // of han: in neither Chinese standard's list of common characters
@@ -153,6 +154,7 @@ func (c *counts) count(text string) {
 			continue
 		}
 		if unicode.IsSpace(r) {
+			c.spaces++
 			flush()
 			continue
 		}

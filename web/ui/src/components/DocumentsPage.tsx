@@ -52,8 +52,6 @@ import { useViewer } from "./useViewer";
 import { WatchedFolders } from "./WatchedFolders";
 import { WebDialog } from "./WebDialog";
 
-const accept = ".pdf,.docx,.md,.markdown,.html,.htm,.txt,.text";
-
 // More rows than these say nothing more, and a folder of thousands would stall the page.
 const maxRows = 40;
 
@@ -216,7 +214,6 @@ function AddBox({ collection }: { collection: string }) {
           ref={files}
           type="file"
           multiple
-          accept={accept}
           className="hidden"
           data-testid="files"
           onChange={(event) => {
