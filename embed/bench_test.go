@@ -53,6 +53,9 @@ func benchEncoders(tb testing.TB) map[string]*Encoder {
 		if out["float32"], err = Load(dir); err != nil {
 			tb.Fatal(err)
 		}
+		if out["bf16"], err = Load(dir, BF16()); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	return out
 }

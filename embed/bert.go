@@ -297,6 +297,7 @@ type scratch struct {
 	wide   []float32 // a block of rows of the feed-forward part
 	normed []float32 // a block of rows after a norm that comes first
 	pooled []float32
+	dense  [2][]float32 // what layers after the pooling give, in turns
 	q      tensor.Quantised
 	b      tensor.RowsBF16
 	team   *team // helps with linear layers, or nil

@@ -132,7 +132,7 @@ func (m *model) vector(s *scratch, dst, rows []float32) error {
 	pool(m.cfg.pooling, v, rows)
 	for i := range m.cfg.dense {
 		d := &m.cfg.dense[i]
-		out := make([]float32, d.out)
+		out := grow(&s.dense[i%2], d.out)
 		d.apply(out, v)
 		v = out
 	}

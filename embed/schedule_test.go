@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -270,7 +271,22 @@ func TestEmbedAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	e, ctx := builtinEncoder(t), context.Background()
+	e := builtinEncoder(t)
+	checkAllocations(t, e)
+	for dir, option := range map[string]Option{"tiny-f32-mean": BF16(), "tiny-modernbert": Int8(), "tiny-distilbert": Dims(0), "tiny-nomic": Dims(0)} {
+		checkAllocations(t, mustLoad(t, filepath.Join("testdata", dir), option))
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a short slice was not refused")
+		}
+	}()
+	_ = e.EmbedInto(context.Background(), make([]float32, 383), []string{"a"})
+}
+
+func checkAllocations(t *testing.T, e *Encoder) {
+	t.Helper()
+	ctx := context.Background()
 	for name, texts := range map[string][]string{"query": {"how do I get my money back?"}, "batch": english(40, 30)} {
 		dst := make([]float32, len(texts)*e.Dim())
 		n := 1.0
@@ -282,22 +298,16 @@ func TestEmbedAllocatesNothing(t *testing.T) {
 			})
 		}
 		if n > 0 {
-			t.Errorf("%s: %v allocations a call", name, n)
+			t.Errorf("%s, %s: %v allocations a call", e.Name(), name, n)
 		}
 		want, err := e.EmbedDocuments(ctx, texts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(dst, slices.Concat(want...)) {
-			t.Errorf("%s: other vectors than EmbedDocuments", name)
+			t.Errorf("%s, %s: other vectors than EmbedDocuments", e.Name(), name)
 		}
 	}
-	defer func() {
-		if recover() == nil {
-			t.Error("a short slice was not refused")
-		}
-	}()
-	_ = e.EmbedInto(ctx, make([]float32, 383), []string{"a"})
 }
 
 // BenchmarkQueriesOfManyCallers embeds short texts from 16 goroutines a core.

@@ -15,6 +15,9 @@ func Softmax(x []float32, scale float32) {
 	}
 }
 
+// zeros stand in for a residual that there is none of.
+var zeros [8192]float32
+
 // AddNorm sets dst to the layer norm of x+residual: to mean 0 and variance 1, then times gamma plus
 // beta. residual may be nil, dst may be x or residual.
 func AddNorm(dst, x, residual, gamma, beta []float32, eps float32) {
@@ -23,8 +26,11 @@ func AddNorm(dst, x, residual, gamma, beta []float32, eps float32) {
 		return
 	}
 	x, gamma, beta = x[:n], gamma[:n], beta[:n]
-	if residual != nil {
+	switch {
+	case residual != nil:
 		residual = residual[:n]
+	case n <= len(zeros): // the kernels add while they sum, and are ten times as fast as plain Go
+		residual = zeros[:n]
 	}
 	active.norm(first(dst), first(x), first(residual), first(gamma), first(beta), n, eps)
 }
