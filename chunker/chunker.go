@@ -6,6 +6,8 @@
 // will embed them, by way of a [Tokenizer].
 package chunker
 
+import "context"
+
 // Kind says what a block of a document is.
 type Kind string
 
@@ -59,6 +61,13 @@ type Chunk struct {
 	// Context is what a reader of the chunk alone would miss: the document's title, the heading path,
 	// the header row of a table that was split. It is indexed before Text and not part of the range.
 	Context string `json:"context,omitempty"`
+	// ReadStart and ReadEnd are the part of the document, at least the chunk, that a reader is shown when
+	// the chunk is found; both 0 for the chunk itself.
+	ReadStart int `json:"read_start,omitempty"`
+	ReadEnd   int `json:"read_end,omitempty"`
+	// Labels name the tables and figures in the chunk: as their captions do ("Table 2", "图 3"), or else a
+	// table by its place in the document ("table 1").
+	Labels []string `json:"labels,omitempty"`
 }
 
 // IndexText is what the encoder embeds and the keyword index reads for the chunk.
@@ -71,7 +80,7 @@ func (c Chunk) IndexText() string {
 
 // A Splitter cuts a document into chunks, ascending by Start. It is safe for concurrent use.
 type Splitter interface {
-	Split(doc Document) ([]Chunk, error)
+	Split(ctx context.Context, doc Document) ([]Chunk, error)
 }
 
 // A Tokenizer tells how an encoder cuts text into tokens. It is safe for concurrent use.

@@ -44,6 +44,11 @@ func (f *finisher) context(s span, start, end int, path []heading) string {
 			parts = append(parts, part{strings.TrimSpace(row), len(path) + 1})
 		}
 	}
+	if a := f.atoms[s.lap]; a.kind == codeLine {
+		if in := enclosing(f.doc.Text, f.units[a.block], start); len(in) > 0 {
+			parts = append(parts, part{strings.Join(in, " > "), len(path) + 1})
+		}
+	}
 	title := strings.Join(strings.Fields(f.doc.Title), " ")
 	titled := title == ""
 	for i := len(path) - 1; i >= 0; i-- {

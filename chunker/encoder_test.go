@@ -98,7 +98,7 @@ func BenchmarkRecursiveBuiltinEncoder(b *testing.B) {
 			r := newRecursive(b, enc, chunker.RecursiveConfig{})
 			b.SetBytes(int64(len(doc.Text)))
 			for b.Loop() {
-				if _, err := r.Split(doc); err != nil {
+				if _, err := r.Split(b.Context(), doc); err != nil {
 					b.Fatal(err)
 				}
 			}

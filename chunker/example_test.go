@@ -1,6 +1,7 @@
 package chunker_test
 
 import (
+	"context"
 	"fmt"
 
 	"docent/chunker"
@@ -19,7 +20,7 @@ func ExampleNewRecursive() {
 		fmt.Println(err)
 		return
 	}
-	chunks, _ := split.Split(doc)
+	chunks, _ := split.Split(context.Background(), doc)
 	for _, c := range chunks {
 		fmt.Printf("%d-%d %v %q: %q\n", c.Start, c.End, c.Headings, c.Context, c.Text)
 	}

@@ -1,8 +1,10 @@
 package chunker
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -24,7 +26,7 @@ type RecursiveConfig struct {
 }
 
 // recursiveVersion changes with every change of the code that makes other chunks.
-const recursiveVersion = 1
+const recursiveVersion = 2
 
 // The defaults of RecursiveConfig. 200 + 48 tokens and the special ones fit the 256 that
 // sentence-transformers gives MiniLM.
@@ -44,13 +46,15 @@ const (
 //
 // A heading stays with the text after it. Small sibling sections share a chunk; sections of the
 // document's outermost level hardly ever do. A table that must be cut is cut between rows, and its
-// header row is repeated in the Context of the later pieces. Code is cut between lines.
+// header row is repeated in the Context of the later pieces. Code is cut between functions and classes, else
+// between lines; the lines that declare what encloses a piece are in its Context.
 //
 // No chunk holds more than MaxTokens tokens: Tokens is what the tokenizer counts for Text itself.
 // Every byte of the document that is not white space is in some chunk.
 type Recursive struct {
-	tok Tokenizer
-	cfg RecursiveConfig
+	tok   Tokenizer
+	cfg   RecursiveConfig
+	group int // up to how many tokens atoms share a chunk; 0 means MaxTokens
 }
 
 var _ Splitter = (*Recursive)(nil)
@@ -105,10 +109,16 @@ func (r *Recursive) Config() RecursiveConfig { return r.cfg }
 
 // Split implements [Splitter]. A document without Blocks is read as paragraphs between blank lines.
 // It does not fail.
-func (r *Recursive) Split(doc Document) ([]Chunk, error) {
+func (r *Recursive) Split(ctx context.Context, doc Document) ([]Chunk, error) {
+	return r.split(ctx, doc, func(context.Context, *builder) error { return nil })
+}
+
+// split is Split with costs that shape has changed.
+func (r *Recursive) split(ctx context.Context, doc Document, shape func(context.Context, *builder) error) ([]Chunk, error) {
 	b := &builder{
 		doc:   doc,
 		max:   r.cfg.MaxTokens,
+		group: r.cfg.MaxTokens,
 		lap:   r.cfg.Overlap,
 		meter: meter{tok: r.tok},
 	}
@@ -116,7 +126,14 @@ func (r *Recursive) Split(doc Document) ([]Chunk, error) {
 	if len(b.atoms) == 0 {
 		return nil, nil
 	}
+	if err := shape(ctx, b); err != nil {
+		return nil, err
+	}
 	f := finisher{builder: b, tok: r.tok, contextMax: r.cfg.ContextTokens}
+	f.labels = labelsOf(b)
+	if r.group > 0 {
+		b.group = r.group
+	}
 	for _, c := range b.cuts() {
 		f.chunk(c)
 	}
@@ -154,6 +171,9 @@ const (
 	cutRow      = 16
 	cutCodeGap  = 10 // after a blank line of code
 	cutCode     = 18
+	cutUnit     = 4 // before a function or class; cutInner inside another
+	cutInner    = 8
+	cutInBody   = 16 // more, between lines of a function or class
 	cutSentence = 20
 	cutPause    = 28 // after ； or ……
 	cutIntro    = 40 // between "as follows:" and what follows
@@ -165,6 +185,8 @@ const (
 
 	joinOuter = 80 // sections of the outermost level
 	joinInner = 25
+	joinUnits = 6    // of functions that nothing encloses
+	apart     = 1e12 // of what must not share a chunk
 
 	perChunk  = 20
 	smallCost = 60 // of an empty chunk; falls with the square to 0 at half of MaxTokens
@@ -184,6 +206,8 @@ type heading struct {
 type builder struct {
 	doc      Document
 	max, lap int
+	group    int              // up to how many tokens atoms share a chunk
+	units    map[int32][]unit // of blocks of code
 	meter    meter
 	atoms    []atom
 	sections []section
@@ -384,6 +408,11 @@ func pauseEnd(s string) bool {
 func (b *builder) code(blk Block, cut float32) {
 	b.kind = codeLine
 	text := b.doc.Text
+	found := units(text, blk.Start, blk.End)
+	if b.units == nil {
+		b.units = make(map[int32][]unit)
+	}
+	b.units[b.blk] = found
 	for i := blk.Start; i < blk.End; {
 		end := blk.End
 		if nl := strings.IndexByte(text[i:end], '\n'); nl >= 0 {
@@ -394,7 +423,28 @@ func (b *builder) code(blk Block, cut float32) {
 				cut = cutCodeGap
 			}
 		} else {
+			join := float32(0)
+			for len(found) > 0 && found[0].decl < i {
+				found = found[1:]
+			}
+			if inner := cut == cutCode || cut == cutCodeGap; inner && len(found) > 0 && found[0].start <= i {
+				switch {
+				case found[0].start < i: // the comment above stays with what it is about
+					cut = cutLine
+				case found[0].level > 0:
+					cut = cutInner
+				default:
+					cut, join = cutUnit, joinUnits
+				}
+			}
+			if (cut == cutCode || cut == cutCodeGap) && slices.ContainsFunc(b.units[b.blk], func(u unit) bool { return u.decl < i && i < u.end }) {
+				cut += cutInBody
+			}
+			n := len(b.atoms)
 			b.piece(i, end, stepClause, cut)
+			if n < len(b.atoms) {
+				b.atoms[n].join = join
+			}
 			b.splitting = false
 			cut = cutCode
 		}
@@ -466,7 +516,7 @@ func (b *builder) cuts() []span {
 		for j := i + 1; j <= n; j++ {
 			a := &b.atoms[j-1]
 			size += int(a.weight)
-			if size+repeated > b.max && j > i+1 {
+			if size+repeated > b.group && j > i+1 {
 				break
 			}
 			if j > i+1 {
@@ -526,6 +576,7 @@ type finisher struct {
 	*builder
 	tok        Tokenizer
 	contextMax int
+	labels     map[int32]string // by block
 	chunks     []Chunk
 	buf        []int
 	counted    map[string]int
@@ -597,6 +648,13 @@ func (f *finisher) emit(s span, start, end, tokens int) {
 		}
 	}
 	c.FirstPage, c.LastPage = pagesOf(f.doc.Pages, start, end)
+	last := int32(-1)
+	for _, a := range f.atoms[s.lap:s.to] {
+		if l := f.labels[a.block]; l != "" && a.block != last && !slices.Contains(c.Labels, l) {
+			c.Labels = append(c.Labels, l)
+		}
+		last = a.block
+	}
 	f.chunks = append(f.chunks, c)
 }
 
@@ -646,5 +704,9 @@ func (r *Recursive) String() string {
 	if f, ok := r.tok.(interface{ Fingerprint() string }); ok {
 		tok = f.Fingerprint()
 	}
-	return fmt.Sprintf("recursive-%d/%d/%d/%d/%s", recursiveVersion, r.cfg.MaxTokens, r.cfg.Overlap, r.cfg.ContextTokens, tok)
+	how := fmt.Sprintf("recursive-%d/%d/%d/%d/%s", recursiveVersion, r.cfg.MaxTokens, r.cfg.Overlap, r.cfg.ContextTokens, tok)
+	if r.group > 0 {
+		how += fmt.Sprintf("/%d", r.group)
+	}
+	return how
 }

@@ -44,7 +44,7 @@ const closingMarks = "。，；：！？）"
 // check holds every promise that does not depend on what the document says.
 func check(t testing.TB, r *chunker.Recursive, tok chunker.Tokenizer, doc chunker.Document) []chunker.Chunk {
 	t.Helper()
-	chunks, err := r.Split(doc)
+	chunks, err := r.Split(t.Context(), doc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -469,7 +469,7 @@ func BenchmarkRecursive(b *testing.B) {
 			b.SetBytes(int64(len(doc.Text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := r.Split(doc); err != nil {
+				if _, err := r.Split(b.Context(), doc); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -127,11 +127,11 @@ type failingSplitter struct {
 	broken atomic.Bool
 }
 
-func (f *failingSplitter) Split(doc chunker.Document) ([]chunker.Chunk, error) {
+func (f *failingSplitter) Split(ctx context.Context, doc chunker.Document) ([]chunker.Chunk, error) {
 	if f.broken.Load() {
 		return nil, errors.New("the splitter is broken")
 	}
-	return f.Splitter.Split(doc)
+	return f.Splitter.Split(ctx, doc)
 }
 
 // countingEncoder makes vectors of the letters of a text, and counts the texts; it fails while broken.

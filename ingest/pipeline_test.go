@@ -365,10 +365,10 @@ func newBlocker(t testing.TB) *blocker {
 	return &blocker{Splitter: r, entered: make(chan string, 100), release: make(chan struct{})}
 }
 
-func (b *blocker) Split(doc chunker.Document) ([]chunker.Chunk, error) {
+func (b *blocker) Split(ctx context.Context, doc chunker.Document) ([]chunker.Chunk, error) {
 	b.entered <- doc.Title
 	<-b.release
-	return b.Splitter.Split(doc)
+	return b.Splitter.Split(ctx, doc)
 }
 
 func (b *bench) with(t testing.TB, split chunker.Splitter, cfg ingest.PipelineConfig) {

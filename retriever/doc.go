@@ -10,7 +10,7 @@
 //	store, err := retriever.Open(ctx, retriever.Config{Dir: "data", Encoder: encoder})
 //	defer store.Close()
 //	_, err = store.CreateCollection(ctx, "handbook")
-//	chunks, err := splitter.Split(content)
+//	chunks, err := splitter.Split(ctx, content)
 //	vectors, err := store.Vectors(ctx, "handbook", chunks, nil)
 //	_, err = store.Put(ctx, "handbook", retriever.Document{Path: "leave.md"}, content, chunks, vectors)
 //	hits, err := store.Search(ctx, "handbook", "how many days of leave?", retriever.TopK(5))

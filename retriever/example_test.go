@@ -31,7 +31,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	chunks, err := split.Split(content)
+	chunks, err := split.Split(ctx, content)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -332,7 +332,7 @@ func (b *bench) fill(ctx context.Context, name string) error {
 			continue
 		}
 		doc.Blocks = []chunker.Block{{Kind: chunker.Paragraph, End: len(e.Text)}}
-		chunks, err := b.split.Split(doc)
+		chunks, err := b.split.Split(context.Background(), doc)
 		if err != nil {
 			return err
 		}

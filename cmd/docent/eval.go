@@ -51,7 +51,7 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	withVectors := enc != nil && (len(modes) > 1 || modes[0] != retriever.Keyword)
-	collection, err := evalCollection(set, split, enc, withVectors)
+	collection, err := evalCollection(ctx, set, split, enc, withVectors)
 	if err != nil {
 		return err
 	}
@@ -100,14 +100,14 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 
 // evalCollection names the collection that holds the set's chunks as they are cut and embedded now, so
 // that a run finds the vectors of the last one, and never those of another splitter or encoder.
-func evalCollection(set *beir.Dataset, split chunker.Splitter, enc encoder, withVectors bool) (string, error) {
+func evalCollection(ctx context.Context, set *beir.Dataset, split chunker.Splitter, enc encoder, withVectors bool) (string, error) {
 	h := sha256.New()
 	if withVectors {
 		fmt.Fprintln(h, enc.Fingerprint())
 	}
 	for _, d := range set.Documents {
 		fmt.Fprintf(h, "%q %q\n", d.ID, d.Title)
-		cut, err := split.Split(evalDocument(d))
+		cut, err := split.Split(ctx, evalDocument(d))
 		if err != nil {
 			return "", fmt.Errorf("%s: document %s: %w", set.Name, d.ID, err)
 		}

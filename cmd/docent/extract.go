@@ -112,7 +112,7 @@ func (c *chunkCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	chunks, err := split.Split(doc.Document)
+	chunks, err := split.Split(ctx, doc.Document)
 	if err != nil {
 		return fmt.Errorf("chunk %q: %w", c.File, err)
 	}

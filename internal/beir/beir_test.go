@@ -146,7 +146,7 @@ func TestKeywordBars(t *testing.T) {
 			var p keyword.Part
 			var document []string // by chunk
 			for _, d := range set.Documents {
-				chunks, err := split.Split(chunker.Document{Title: d.Title, Text: d.Text})
+				chunks, err := split.Split(t.Context(), chunker.Document{Title: d.Title, Text: d.Text})
 				if err != nil {
 					t.Fatal(err)
 				}

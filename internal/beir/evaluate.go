@@ -42,7 +42,7 @@ func (d *Dataset) Index(ctx context.Context, store *retriever.Store, collection 
 				skip[i] = old.Text == contents[i].Text && old.Title == contents[i].Title
 			}
 			if !skip[i] {
-				cut, err := split.Split(contents[i])
+				cut, err := split.Split(ctx, contents[i])
 				if err != nil {
 					return fmt.Errorf("%s: document %s: %w", d.Name, doc.ID, err)
 				}
