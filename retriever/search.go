@@ -50,6 +50,7 @@ type searchConfig struct {
 	k           int
 	minScore    float64
 	perDocument int
+	neighbours  int
 	documents   []string
 	restricted  bool
 	metadata    map[string][]string
@@ -186,7 +187,9 @@ func (s *Store) search(ctx context.Context, x *index, query string, vector []flo
 	if err != nil {
 		return nil, err
 	}
-	// A limit per document, or to a score, is applied to the ranking; ask for more until it is met.
+	// A limit per document, or to a score, is applied to the ranking; ask for more until it is met. Hits that
+	// are read as one passage count as one; want more then.
+	want := cfg.k
 	for ask := cfg.k; ; ask *= 4 {
 		if cfg.perDocument > 0 {
 			ask = max(ask, 4*cfg.k)
@@ -197,9 +200,21 @@ func (s *Store) search(ctx context.Context, x *index, query string, vector []flo
 		}
 		exhausted := len(ranked) < ask
 		ranked = limit(ranked, cfg, x)
-		if len(ranked) >= cfg.k || exhausted || cfg.perDocument == 0 {
-			return s.hydrate(ctx, x, ranked[:min(cfg.k, len(ranked))])
+		if len(ranked) < want && !exhausted && cfg.perDocument > 0 {
+			continue
 		}
+		hits, err := s.hydrate(ctx, x, ranked[:min(want, len(ranked))])
+		if err != nil {
+			return nil, err
+		}
+		wide, err := s.widen(ctx, hits, cfg.neighbours)
+		if err != nil {
+			return nil, err
+		}
+		if len(wide) >= cfg.k || len(hits) < want {
+			return wide[:min(cfg.k, len(wide))], nil
+		}
+		want *= 4
 	}
 }
 

@@ -144,8 +144,8 @@ func copyOther(ctx context.Context, conn *sql.Conn, name string) error {
 		FROM other.documents o JOIN temp.moved m ON m.old = o.id`, id)
 	exec(`INSERT INTO contents (document_id, text, structure) SELECT m.new, o.text, o.structure FROM other.contents o JOIN temp.moved m ON m.old = o.document_id`)
 	// In their order: that of the ids parts equal scores.
-	exec(`INSERT INTO chunks (document_id, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector)
-		SELECT m.new, o.ordinal, o.start_byte, o.end_byte, o.tokens, o.first_page, o.last_page, o.headings, o.context, o.text, o.hash, o.vector
+	exec(`INSERT INTO chunks (document_id, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector, read_start, read_end, labels)
+		SELECT m.new, o.ordinal, o.start_byte, o.end_byte, o.tokens, o.first_page, o.last_page, o.headings, o.context, o.text, o.hash, o.vector, o.read_start, o.read_end, o.labels
 		FROM other.chunks o JOIN temp.moved m ON m.old = o.document_id ORDER BY o.id`)
 	exec(`INSERT INTO reports (collection_id, path, report, updated_at) SELECT ?, path, report, updated_at FROM other.reports`, id)
 	exec(`INSERT INTO signatures (document_id, minhash) SELECT m.new, o.minhash FROM other.signatures o JOIN temp.moved m ON m.old = o.document_id`)

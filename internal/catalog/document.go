@@ -177,18 +177,25 @@ func (d *DB) Content(ctx context.Context, id string) (chunker.Document, error) {
 	return doc, nil
 }
 
-const chunkColumns = `k.id, k.document_id, k.start_byte, k.end_byte, k.tokens, k.first_page, k.last_page, k.headings, k.context, k.text`
+const chunkColumns = `k.id, k.document_id, k.start_byte, k.end_byte, k.tokens, k.first_page, k.last_page, k.headings, k.context, k.text, k.read_start, k.read_end, k.labels`
 
 func scanChunk(s scanner, more ...any) (Chunk, error) {
 	var k Chunk
-	var headings string
-	if err := s.Scan(append([]any{&k.ID, &k.DocumentID, &k.Start, &k.End, &k.Tokens, &k.FirstPage, &k.LastPage, &headings, &k.Context, &k.Text}, more...)...); err != nil {
+	var headings, labels string
+	if err := s.Scan(append([]any{&k.ID, &k.DocumentID, &k.Start, &k.End, &k.Tokens, &k.FirstPage, &k.LastPage, &headings, &k.Context, &k.Text, &k.ReadStart, &k.ReadEnd, &labels}, more...)...); err != nil {
 		return k, err
 	}
-	if headings == "[]" {
-		return k, nil
+	for _, list := range []struct {
+		text string
+		to   *[]string
+	}{{headings, &k.Headings}, {labels, &k.Labels}} {
+		if list.text != "[]" {
+			if err := unmarshal(list.text, list.to, "document", k.DocumentID); err != nil {
+				return k, err
+			}
+		}
 	}
-	return k, unmarshal(headings, &k.Headings, "document", k.DocumentID)
+	return k, nil
 }
 
 // ChunksByID returns the chunks with the ids, without vectors and in no certain order. Unknown ids are
@@ -202,6 +209,13 @@ func (d *DB) ChunksByID(ctx context.Context, ids []int64) ([]Chunk, error) {
 func (d *DB) DocumentsByID(ctx context.Context, ids []string) ([]Document, error) {
 	rows, err := d.read.QueryContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id IN (SELECT value FROM json_each(?))`, marshal(ids))
 	return collect(rows, err, scanDocument)
+}
+
+// Passage returns a range of bytes of a document's text.
+func (d *DB) Passage(ctx context.Context, id string, start, end int) (string, error) {
+	var text []byte
+	err := d.read.QueryRowContext(ctx, `SELECT substr(CAST(text AS BLOB), ?, ?) FROM contents WHERE document_id = ?`, start+1, end-start, id).Scan(&text)
+	return string(text), found(err, "document", id)
 }
 
 // Chunks returns the chunks of a document in its order, without vectors; none for an unknown document.
@@ -369,20 +383,23 @@ func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Docu
 		if _, err := tx.ExecContext(ctx, `INSERT INTO contents (document_id, text, structure) VALUES (?,?,?)`, doc.ID, text, marshal(content)); err != nil {
 			return err
 		}
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO chunks (document_id, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`)
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO chunks (document_id, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector, read_start, read_end, labels)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`)
 		if err != nil {
 			return err
 		}
 		defer insert.Close()
 		c.Added = make([]int64, len(chunks))
 		for i, k := range chunks {
-			headings := "[]"
+			headings, labels := "[]", "[]"
 			if len(k.Headings) > 0 {
 				headings = marshal(k.Headings)
 			}
+			if len(k.Labels) > 0 {
+				labels = marshal(k.Labels)
+			}
 			hash := HashText(k.IndexText())
-			res, err := insert.ExecContext(ctx, doc.ID, i, k.Start, k.End, k.Tokens, k.FirstPage, k.LastPage, headings, k.Context, k.Text, hash[:], encodeVector(k.Vector))
+			res, err := insert.ExecContext(ctx, doc.ID, i, k.Start, k.End, k.Tokens, k.FirstPage, k.LastPage, headings, k.Context, k.Text, hash[:], encodeVector(k.Vector), k.ReadStart, k.ReadEnd, labels)
 			if err != nil {
 				return err
 			}

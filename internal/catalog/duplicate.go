@@ -91,8 +91,8 @@ func promote(ctx context.Context, tx *sql.Tx, c *Change, id string) error {
 		{`UPDATE documents SET duplicate_of = '', chunks = (SELECT chunks FROM documents WHERE id = ?) WHERE id = ?`, []any{id, heir}},
 		{`UPDATE contents SET document_id = ? WHERE document_id = ?`, []any{heir, id}},
 		// Under new ids: an index may know which document each id is of.
-		{`INSERT INTO chunks (document_id, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector)
-			SELECT ?, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector FROM chunks WHERE document_id = ? ORDER BY ordinal`, []any{heir, id}},
+		{`INSERT INTO chunks (document_id, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector, read_start, read_end, labels)
+			SELECT ?, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector, read_start, read_end, labels FROM chunks WHERE document_id = ? ORDER BY ordinal`, []any{heir, id}},
 		{`UPDATE signatures SET document_id = ? WHERE document_id = ?`, []any{heir, id}},
 		{`UPDATE signature_bands SET document_id = ? WHERE document_id = ?`, []any{heir, id}},
 		{`UPDATE reports SET report = json_set(json_remove(report, '$.duplicate_of'), '$.status', 'ingested', '$.chunks', (SELECT chunks FROM documents WHERE id = ?))
