@@ -111,6 +111,12 @@ type PipelineConfig struct {
 	Heartbeat time.Duration
 	// Fetcher gets pages from the web; nil means that none are fetched.
 	Fetcher *Fetcher
+	// Splitter makes the splitter of a collection whose settings choose another than NewPipeline was given;
+	// nil means that files of such a collection fail.
+	Splitter func(chunker.Config) (chunker.Splitter, error)
+	// Situate tells in a sentence where a chunk stands in its document, for collections whose settings ask
+	// for that (see [Situate]); nil means that no language model is there, and files of such a collection fail.
+	Situate func(ctx context.Context, doc chunker.Document, c chunker.Chunk) (string, error)
 	// Version is the caller's part of what makes documents comparable: a file whose bytes are as
 	// before is ingested again when it differs.
 	Version string

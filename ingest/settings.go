@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"docent/chunker"
 	"docent/ingest/clean"
 	"docent/retriever"
 )
@@ -28,6 +29,29 @@ var ErrInvalidSetting = errors.New("invalid setting")
 type Settings struct {
 	OCR string `json:"ocr" values:"auto,off" default:"auto" help:"Recognition of text in pictures and scanned pages, where a program or model for it is there."`
 	clean.Settings
+	Chunks ChunkSettings `json:"chunks"`
+}
+
+// ChunkSettings are how the documents of a collection are cut into chunks.
+type ChunkSettings struct {
+	Strategy string `json:"strategy" values:"structure,sentence,parent,semantic" default:"structure" help:"Where text is cut: by its structure; into sentences, read with their neighbours; into small pieces of the passages that are read; where the topic changes."`
+	Size     int    `json:"size" min:"0" max:"8192" help:"The most tokens in a chunk, as the encoder counts; 0 means the strategy's own."`
+	Overlap  int    `json:"overlap" min:"-1" max:"4096" help:"The most tokens repeated from the chunk before; 0 means the strategy's own, -1 none."`
+	Read     int    `json:"read" min:"0" max:"16384" help:"The most tokens that are read around a sentence or small piece; 0 means 400."`
+	Context  string `json:"context" values:"headings,model,none" default:"headings" help:"What is indexed with each chunk: title and headings; a sentence of the language model too, on where it stands in the document; nothing."`
+}
+
+// config is how the settings are put to package chunker.
+func (s ChunkSettings) config() chunker.Config {
+	cfg := chunker.Config{
+		Strategy:        chunker.Strategy(s.Strategy),
+		RecursiveConfig: chunker.RecursiveConfig{MaxTokens: s.Size, Overlap: s.Overlap},
+		ReadTokens:      s.Read,
+	}
+	if s.Context == "none" {
+		cfg.ContextTokens = -1
+	}
+	return cfg
 }
 
 // DefaultSettings returns the settings of a collection for which nothing was chosen.

@@ -144,7 +144,7 @@ func (w *work) make(ctx context.Context) (Result, error) {
 	}
 
 	w.enter(StageChunking, 0)
-	chunks, err := w.splitter.Split(ctx, doc.Document)
+	chunks, err := w.cut(ctx, doc.Document)
 	if err != nil {
 		return Result{}, fmt.Errorf("cut into chunks: %w", err)
 	}

@@ -160,12 +160,11 @@ func (l *library) collection(ctx context.Context, name string) (retriever.Collec
 }
 
 // splitter cuts documents into chunks for enc; nil means an encoder that is not known.
-func splitter(enc encoder) (chunker.Splitter, error) {
-	var t chunker.Tokenizer
-	if enc != nil {
-		t = enc
+func splitter(enc encoder, cfg chunker.Config) (chunker.Splitter, error) {
+	if enc == nil {
+		return chunker.New(nil, nil, cfg)
 	}
-	return chunker.NewRecursive(t, chunker.RecursiveConfig{})
+	return chunker.New(enc, enc, cfg)
 }
 
 // pipeline fills l's store. The caller closes the extractor.
@@ -174,12 +173,15 @@ func (a *app) pipeline(ctx context.Context, l *library, password string, fetch f
 	if err != nil {
 		return nil, nil, err
 	}
-	split, err := splitter(l.encoder)
+	split, err := splitter(l.encoder, chunker.Config{})
 	if err != nil {
 		ex.Close()
 		return nil, nil, err
 	}
-	return ingest.NewPipeline(l.store, ex, split, ingest.PipelineConfig{Fetcher: a.fetcher(fetch), Logger: a.log}), ex, nil
+	return ingest.NewPipeline(l.store, ex, split, ingest.PipelineConfig{
+		Fetcher: a.fetcher(fetch), Logger: a.log,
+		Splitter: func(cfg chunker.Config) (chunker.Splitter, error) { return splitter(l.encoder, cfg) },
+	}), ex, nil
 }
 
 // modelFlags choose the language model.

@@ -18,7 +18,8 @@ import (
 type evalCmd struct {
 	Mode   string `enum:"dense,keyword,hybrid,all" default:"hybrid" help:"${enum}."`
 	Fusion string `enum:"score,rank" default:"score" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
-	Dir    string `arg:"" help:"The folder, with corpus.jsonl, queries.jsonl and qrels/test.tsv."`
+	chunkFlags
+	Dir string `arg:"" help:"The folder, with corpus.jsonl, queries.jsonl and qrels/test.tsv."`
 }
 
 type evalJSON struct {
@@ -46,7 +47,7 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 	if enc == nil && modes[0] != retriever.Keyword {
 		return fmt.Errorf("mode %s needs an encoder; leave --encoder out for the built-in one", modes[0])
 	}
-	split, err := splitter(enc)
+	split, err := splitter(enc, c.config())
 	if err != nil {
 		return err
 	}

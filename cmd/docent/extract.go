@@ -84,9 +84,23 @@ func pageAt(pages []chunker.Page, at int) int {
 
 type chunkCmd struct {
 	Password string `placeholder:"TEXT" env:"DOCENT_FILE_PASSWORD" help:"Opens an encrypted file."`
+	chunkFlags
+	File string `arg:"" help:"The file."`
+}
+
+// chunkFlags say how text is cut into chunks.
+type chunkFlags struct {
+	Strategy string `enum:"structure,sentence,parent,semantic" default:"structure" help:"Where text is cut: ${enum}."`
 	Size     int    `default:"0" placeholder:"TOKENS" help:"The most tokens in a chunk; 0 means the default."`
 	Overlap  int    `default:"0" placeholder:"TOKENS" help:"The most tokens repeated from the chunk before; 0 means the default, -1 none."`
-	File     string `arg:"" help:"The file."`
+	Read     int    `default:"0" placeholder:"TOKENS" help:"The most tokens read around a sentence or small piece; 0 means the default."`
+}
+
+func (c chunkFlags) config() chunker.Config {
+	return chunker.Config{
+		Strategy:        chunker.Strategy(c.Strategy),
+		RecursiveConfig: chunker.RecursiveConfig{MaxTokens: c.Size, Overlap: c.Overlap}, ReadTokens: c.Read,
+	}
 }
 
 type chunkJSON struct {
@@ -99,12 +113,11 @@ func (c *chunkCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	var t chunker.Tokenizer
 	name := "approximate"
 	if enc != nil {
-		t, name = enc, enc.Name()
+		name = enc.Name()
 	}
-	split, err := chunker.NewRecursive(t, chunker.RecursiveConfig{MaxTokens: c.Size, Overlap: c.Overlap})
+	split, err := splitter(enc, c.config())
 	if err != nil {
 		return err
 	}
