@@ -12,10 +12,10 @@ import (
 	"docent/chunker"
 )
 
-var (
-	errNoSplitter = errors.New("this program cuts chunks in one way only; set chunks of the collection back to the defaults")
-	errNoSituate  = errors.New("chunks.context is model, and no language model is configured; configure one, or set it to headings")
-)
+// ErrNoModel is returned where a collection's settings want a language model and there is none.
+var ErrNoModel = errors.New("chunks.context of the collection is model, and no language model is configured; configure one, or set it to headings")
+
+var errNoSplitter = errors.New("this program cuts chunks in one way only; set chunks of the collection back to the defaults")
 
 // cut makes the chunks of a document, as the settings say.
 func (w *work) cut(ctx context.Context, doc chunker.Document) ([]chunker.Chunk, error) {
@@ -34,7 +34,7 @@ func (w *work) cut(ctx context.Context, doc chunker.Document) ([]chunker.Chunk, 
 		return chunks, err
 	}
 	if w.cfg.Situate == nil {
-		return nil, errNoSituate
+		return nil, ErrNoModel
 	}
 	for i := range chunks {
 		w.progress(Progress{Stage: StageChunking, Done: i, Total: len(chunks)})

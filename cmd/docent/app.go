@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/term"
 
@@ -167,8 +168,9 @@ func splitter(enc encoder, cfg chunker.Config) (chunker.Splitter, error) {
 	return chunker.New(enc, enc, cfg)
 }
 
-// pipeline fills l's store. The caller closes the extractor.
-func (a *app) pipeline(ctx context.Context, l *library, password string, fetch fetchFlags) (*ingest.Pipeline, *ingest.Extractor, error) {
+// pipeline fills l's store. model is asked only where a collection's settings want a language model. The caller
+// closes the extractor.
+func (a *app) pipeline(ctx context.Context, l *library, password string, fetch fetchFlags, model func(context.Context) (llm.Selected, error)) (*ingest.Pipeline, *ingest.Extractor, error) {
 	ex, err := a.extractor(ctx, password)
 	if err != nil {
 		return nil, nil, err
@@ -181,7 +183,28 @@ func (a *app) pipeline(ctx context.Context, l *library, password string, fetch f
 	return ingest.NewPipeline(l.store, ex, split, ingest.PipelineConfig{
 		Fetcher: a.fetcher(fetch), Logger: a.log,
 		Splitter: func(cfg chunker.Config) (chunker.Splitter, error) { return splitter(l.encoder, cfg) },
+		Situate: func(ctx context.Context, doc chunker.Document, c chunker.Chunk) (string, error) {
+			sel, err := model(ctx)
+			if err != nil {
+				return "", err
+			}
+			if sel.Provider == llm.ExtractiveAnswer {
+				return "", ingest.ErrNoModel
+			}
+			return ingest.Situate(sel.Model)(ctx, doc, c)
+		},
 	}), ex, nil
+}
+
+// model returns a function that opens the language model at its first call.
+func (a *app) model(m modelFlags, enc encoder) func(context.Context) (llm.Selected, error) {
+	var once sync.Once
+	var sel llm.Selected
+	var err error
+	return func(ctx context.Context) (llm.Selected, error) {
+		once.Do(func() { sel, err = llm.Open(ctx, a.llmConfig(m, enc)) })
+		return sel, err
+	}
 }
 
 // modelFlags choose the language model.

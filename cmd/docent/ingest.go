@@ -33,6 +33,7 @@ type ingestCmd struct {
 	Include    []string `group:"Choice" placeholder:"PATTERN" help:"Only files and pages whose path fits, such as '*.pdf' or '/docs/**'."`
 	Exclude    []string `group:"Choice" placeholder:"PATTERN" help:"No files and pages whose path fits."`
 	fetchFlags
+	modelFlags
 	Source []string `arg:"" name:"source" help:"Files, folders and http(s) addresses."`
 }
 
@@ -63,7 +64,7 @@ func (c *ingestCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer l.Close()
 	// JSON lines are for whatever reads the output; a person at a terminal gets words.
-	run := &ingestRun{app: a, collection: c.Collection, prune: c.Prune, lines: a.JSON || !isTerminal(a.stdout), password: c.Password, fetch: c.fetchFlags,
+	run := &ingestRun{app: a, collection: c.Collection, prune: c.Prune, lines: a.JSON || !isTerminal(a.stdout), password: c.Password, fetch: c.fetchFlags, models: c.modelFlags,
 		include: c.Include, exclude: c.Exclude, again: c.Again || c.OCRAll}
 	if c.OCRAll {
 		run.ocr = ingest.OCRAll
@@ -91,6 +92,7 @@ type ingestRun struct {
 	prune      bool
 	password   string
 	fetch      fetchFlags
+	models     modelFlags
 	site       *ingest.SiteOptions // how to go through sites; nil: one page an address
 	include    []string
 	exclude    []string
@@ -114,7 +116,7 @@ func (r *ingestRun) prepare(ctx context.Context, l *library) (p *ingest.Pipeline
 	} else if err != nil {
 		return nil, nil, err
 	}
-	p, ex, err := r.pipeline(ctx, l, r.password, r.fetch)
+	p, ex, err := r.pipeline(ctx, l, r.password, r.fetch, r.model(r.models, l.encoder))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -67,12 +67,12 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	p, ex, err := a.pipeline(ctx, l, "", c.fetchFlags)
+	model := &liveModel{cfg: a.llmConfig(c.modelFlags, l.encoder), log: a.log, sel: sel, checked: time.Now()}
+	p, ex, err := a.pipeline(ctx, l, "", c.fetchFlags, func(ctx context.Context) (llm.Selected, error) { return model.get(ctx), nil })
 	if err != nil {
 		return err
 	}
 	defer ex.Close()
-	model := &liveModel{cfg: a.llmConfig(c.modelFlags, l.encoder), log: a.log, sel: sel, checked: time.Now()}
 	cfg, err := c.config(a, l, p, model)
 	if err != nil {
 		return err

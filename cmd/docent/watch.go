@@ -21,7 +21,8 @@ type watchCmd struct {
 	Poll       time.Duration `default:"10s" placeholder:"TIME" help:"How often to look at the whole folder, besides the system's notices."`
 	PollOnly   bool          `help:"Do without the system's notices."`
 	Password   string        `placeholder:"TEXT" env:"DOCENT_FILE_PASSWORD" help:"Opens encrypted files."`
-	Folder     []string      `arg:"" name:"folder" help:"The folders."`
+	modelFlags
+	Folder []string `arg:"" name:"folder" help:"The folders."`
 }
 
 // Run keeps the folders in step until the process is told to stop.
@@ -34,7 +35,7 @@ func (c *watchCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer l.Close()
-	run := &ingestRun{app: a, collection: c.Collection, password: c.Password, lines: a.JSON || !isTerminal(a.stdout), counts: map[string]int{}}
+	run := &ingestRun{app: a, collection: c.Collection, password: c.Password, models: c.modelFlags, lines: a.JSON || !isTerminal(a.stdout), counts: map[string]int{}}
 	p, done, err := run.prepare(ctx, l)
 	if err != nil {
 		return err
