@@ -236,6 +236,11 @@ func (l *LocalModel) prompt(turns []engine.Message, calls *toolUse, think bool) 
 		turns = wordTurns(turns, calls)
 	}
 	ids, err := l.engine.Chat(turns, opts)
+	if errors.Is(err, engine.ErrTemplate) { // Llama 3's takes one call a turn
+		if apart := oneCallEach(turns); len(apart) > len(turns) {
+			ids, err = l.engine.Chat(apart, opts)
+		}
+	}
 	if err != nil {
 		return prompt{}, err
 	}

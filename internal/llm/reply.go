@@ -17,6 +17,7 @@ type replyParser struct {
 	end   string // what ends a call whose beginning was read
 	said  bool   // text has been given
 	trim  bool   // blanks before more text are left out
+	bare  bool   // what is held may be a call without marks
 	calls []engine.ToolCall
 }
 
@@ -98,6 +99,10 @@ func (p *replyParser) step() (thought, text string, again bool) {
 	case replyText:
 		return p.stepText()
 	}
+	if p.bare && !mayBeCall(strings.TrimLeft(p.held, " \t\r\n")) {
+		p.state, p.bare = replyText, false
+		return "", "", true
+	}
 	if p.end == "" {
 		return "", "", false
 	}
@@ -134,7 +139,7 @@ func (p *replyParser) stepText() (thought, text string, again bool) {
 		}
 		switch {
 		case (rest[0] == '{' || rest[0] == '[') && mayBeCall(rest):
-			p.state, p.end = replyCall, ""
+			p.state, p.end, p.bare = replyCall, "", true
 			return "", "", false
 		}
 	}
@@ -196,8 +201,7 @@ func (p *replyParser) finish() (thought, text string, calls []engine.ToolCall) {
 		thought = held
 	case replyCall:
 		// Marks without an end, and calls that were cut short.
-		bare := !p.said && (strings.HasPrefix(strings.TrimSpace(held), "{") || strings.HasPrefix(strings.TrimSpace(held), "[")) && p.end == ""
-		if !p.take(held, bare) {
+		if !p.take(held, p.bare) {
 			text = held
 		}
 	case replyText, replyStart:

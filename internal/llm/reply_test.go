@@ -128,3 +128,18 @@ func TestCallIDs(t *testing.T) {
 		t.Error("a good id is changed")
 	}
 }
+
+func TestOneCallEach(t *testing.T) {
+	call := func(id string) engine.ToolCall { return engine.ToolCall{ID: id, Name: "f", Arguments: "{}"} }
+	got := oneCallEach([]engine.Message{
+		{Role: "user", Content: "q"}, {Role: "assistant", Content: "x", ToolCalls: []engine.ToolCall{call("a"), call("b")}},
+		{Role: "tool", CallID: "b", Content: "B"}, {Role: "tool", CallID: "a", Content: "A"}, {Role: "tool", CallID: "c", Content: "C"}, {Role: "user", Content: "r"},
+	})
+	want := []engine.Message{
+		{Role: "user", Content: "q"}, {Role: "assistant", Content: "x", ToolCalls: []engine.ToolCall{call("a")}}, {Role: "tool", CallID: "a", Content: "A"},
+		{Role: "assistant", ToolCalls: []engine.ToolCall{call("b")}}, {Role: "tool", CallID: "b", Content: "B"}, {Role: "tool", CallID: "c", Content: "C"}, {Role: "user", Content: "r"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -138,6 +138,38 @@ func wordTurns(turns []engine.Message, u *toolUse) []engine.Message {
 	return out
 }
 
+// oneCallEach gives each call of a turn a turn of its own, its result after it.
+func oneCallEach(turns []engine.Message) []engine.Message {
+	var out []engine.Message
+	for i := 0; i < len(turns); i++ {
+		t := turns[i]
+		if len(t.ToolCalls) < 2 {
+			out = append(out, t)
+			continue
+		}
+		results := i + 1
+		for results < len(turns) && turns[results].Role == "tool" {
+			results++
+		}
+		rest := slices.Clone(turns[i+1 : results])
+		for j, c := range t.ToolCalls {
+			one := t
+			one.ToolCalls = []engine.ToolCall{c}
+			if j > 0 {
+				one.Content = ""
+			}
+			out = append(out, one)
+			if k := slices.IndexFunc(rest, func(r engine.Message) bool { return r.CallID == c.ID }); k >= 0 {
+				out = append(out, rest[k])
+				rest = slices.Delete(rest, k, k+1)
+			}
+		}
+		out = append(out, rest...)
+		i = results - 1
+	}
+	return out
+}
+
 func callJSON(c engine.ToolCall) string {
 	name, _ := json.Marshal(c.Name)
 	return fmt.Sprintf(`{"name": %s, "arguments": %s}`, name, c.Arguments)

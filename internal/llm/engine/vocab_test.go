@@ -246,3 +246,39 @@ func TestConstrain(t *testing.T) {
 		t.Error("what the vocabulary cannot write:", err)
 	}
 }
+
+// TestConstrainGuesses: tokens that are guessed and checked leave a constraint where tokens one by one do.
+func TestConstrainGuesses(t *testing.T) {
+	m := open(t, speaking(t, ""), engine.Config{})
+	prompt, err := m.Encode("the user the user the user the user")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := grammar.Regex(`(the (user|thin) ){3,8}\.`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := func(noGuesses bool) (string, engine.Result) {
+		c, err := m.Constrain(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		res, err := m.Generate(context.Background(), prompt, engine.Options{MaxTokens: 60, Constraint: c, NoGuesses: noGuesses}, func(s string) error {
+			b.WriteString(s)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.String(), res
+	}
+	one, _ := answer(true)
+	guessed, res := answer(false)
+	if one != guessed || !g.Match(one) {
+		t.Errorf("%q, with guesses %q", one, guessed)
+	}
+	if res.Guessed == 0 {
+		t.Errorf("no guess was right: %+v", res)
+	}
+}

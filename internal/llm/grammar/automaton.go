@@ -12,6 +12,7 @@ const (
 	maxFrames  = 1 << 19
 	maxStacks  = 1 << 11
 	maxClosure = 1 << 16
+	maxWork    = 1 << 22 // frames looked at for one mask
 )
 
 // ErrAmbiguous is returned where a text can be read in more ways than can be followed.
@@ -55,6 +56,7 @@ type automaton struct {
 	seen    map[*frame]bool
 	key     []byte
 	named   int32 // frames so far
+	work    int   // frames looked at for the mask or token at hand
 }
 
 type frameKey struct {
@@ -99,6 +101,7 @@ func (g *Grammar) close(stacks *[]*frame, f *frame) {
 		return
 	}
 	g.seen[f] = true
+	g.work++
 	if f.state < 0 {
 		*stacks = append(*stacks, f)
 		return
@@ -158,6 +161,9 @@ func (g *Grammar) step(c *config, b byte) *config {
 	}
 	if n := c.next[class]; n != nil {
 		return n
+	}
+	if g.work > maxWork {
+		return ambiguous
 	}
 	var stacks []*frame
 	clear(g.seen)

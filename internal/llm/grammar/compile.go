@@ -171,13 +171,23 @@ func (c *compiler) build(n node, from, to, in int32, depth int) error {
 			c.skip(from, to)
 		}
 	case alt:
+		var texts []string
 		for _, x := range n {
+			if l, ok := x.(literal); ok && len(l) > 0 {
+				texts = append(texts, string(l))
+				continue
+			}
 			// A way of its own: a loop at its start must not be one of the others'.
 			s := c.state(in)
 			c.skip(from, s)
 			if err := c.build(x, s, to, in, depth); err != nil {
 				return err
 			}
+		}
+		if len(texts) > 0 {
+			s := c.state(in)
+			c.skip(from, s)
+			return c.tree(texts, s, to, in)
 		}
 	case repeat:
 		return c.repeat(n, from, to, in, depth)
@@ -196,6 +206,33 @@ func (c *compiler) build(n node, from, to, in int32, depth int) error {
 		c.search(string(n), from, to, in, false)
 	default:
 		panic(fmt.Sprintf("grammar: %T", n))
+	}
+	return nil
+}
+
+// tree puts any of several texts between two states, with what they begin with in common.
+func (c *compiler) tree(texts []string, from, to, in int32) error {
+	type place struct {
+		at int32
+		b  byte
+	}
+	next := map[place]int32{}
+	for _, t := range texts {
+		at := from
+		for i := range len(t) - 1 {
+			p := place{at, t[i]}
+			s, ok := next[p]
+			if !ok {
+				if len(c.g.states) > maxStates {
+					return fmt.Errorf("%w: over %d states", ErrTooLarge, maxStates)
+				}
+				s = c.state(in)
+				next[p] = s
+				c.edge(at, s, t[i], t[i])
+			}
+			at = s
+		}
+		c.edge(at, to, t[len(t)-1], t[len(t)-1])
 	}
 	return nil
 }

@@ -2,10 +2,13 @@ package grammar_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"docent/internal/llm/grammar"
 )
@@ -277,18 +280,48 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestAmbiguityIsBounded: where readings multiply, a mask ends soon, with an error or without.
 func TestAmbiguityIsBounded(t *testing.T) {
-	// Each "a" doubles the readings.
-	g := gbnf(t, "root ::= s \"b\"\ns ::= \"a\" s \"x\" | \"a\" s \"y\" | \"a\" | \"c\"")
-	m := g.Matcher(letters())
-	var err error
-	for i := 0; i < 64 && err == nil; i++ {
-		if err = m.Accept('a'); err == nil {
-			err = m.Mask(make([]float32, letters().Size()), 1<<20)
-		}
+	v := letters()
+	for name, source := range map[string]string{
+		"doubling": "root ::= s \"b\"\ns ::= \"a\" s \"x\" | \"a\" s \"y\" | \"a\" | \"c\"",
+		"any":      "root ::= s \".\"\ns ::= [a-z] s [a-y] | [a-z] s [b-z] | [a-z] | \"(\" s \")\" s",
+		"calls":    "root ::= a a a\na ::= b \"x\" | b \"y\"\nb ::= c \"x\" | c \"y\"\nc ::= d \"x\" | d \"y\"\nd ::= e \"x\" | e \"y\"\ne ::= [a-z]* | f \"x\" | f \"y\"\nf ::= [a-z]+ a? [a-z]*",
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer quick()()
+			m := gbnf(t, source).Matcher(v)
+			var err error
+			for range 40 {
+				if err = m.Mask(make([]float32, v.Size()), 1<<20); err != nil {
+					break
+				}
+				if err = m.Accept('a'); err != nil {
+					break
+				}
+			}
+			if err != nil && !errors.Is(err, grammar.ErrAmbiguous) && !errors.Is(err, grammar.ErrDeadEnd) {
+				t.Error(err)
+			}
+		})
 	}
-	if err != nil && !errors.Is(err, grammar.ErrAmbiguous) && !errors.Is(err, grammar.ErrDeadEnd) {
-		t.Error(err)
+}
+
+// TestManyTexts: long lists of words are no ambiguity.
+func TestManyTexts(t *testing.T) {
+	var words []string
+	for i := range 10_000 {
+		words = append(words, fmt.Sprintf(`"%x-%d"`, i*7919, i))
+	}
+	g, err := grammar.Schema([]byte(`{"enum": [` + strings.Join(words, ",") + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := letters()
+	for seed := range uint64(20) {
+		if text, ended := walk(t, g, v, rand.New(rand.NewPCG(seed, 1)), 60); !ended || !slices.Contains(words, text) {
+			t.Errorf("%s", text)
+		}
 	}
 }
 
@@ -297,6 +330,7 @@ func FuzzGBNF(f *testing.F) {
 		f.Add(s, "abc")
 	}
 	f.Fuzz(func(t *testing.T, source, text string) {
+		defer quick()()
 		g, err := grammar.GBNF(source)
 		if err != nil {
 			return
@@ -310,6 +344,7 @@ func FuzzRegex(f *testing.F) {
 		f.Add(s, "abc")
 	}
 	f.Fuzz(func(t *testing.T, source, text string) {
+		defer quick()()
 		g, err := grammar.Regex(source)
 		if err != nil {
 			return
@@ -324,12 +359,18 @@ func FuzzSchema(f *testing.F) {
 		f.Add(s, `{"a":{}}`)
 	}
 	f.Fuzz(func(t *testing.T, source, text string) {
+		defer quick()()
 		g, err := grammar.Schema([]byte(source))
 		if err != nil {
 			return
 		}
 		follow(t, g, text)
 	})
+}
+
+// quick ends a test that takes long: small sources must not cost much. The caller calls stop.
+func quick() (stop func() bool) {
+	return time.AfterFunc(10*time.Second, func() { panic("it takes over 10 s") }).Stop
 }
 
 // follow checks that a grammar that was compiled can be walked to an end.

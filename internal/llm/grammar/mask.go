@@ -247,6 +247,7 @@ func (m *Matcher) Mask(logits []float32, left int) error {
 	g := m.g
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.work = 0
 	ms := g.masksOf(m.v)
 	if len(logits) < len(m.v.pieces) {
 		return fmt.Errorf("%d logits for a vocabulary of %d", len(logits), len(m.v.pieces))
@@ -258,6 +259,11 @@ func (m *Matcher) Mask(logits []float32, left int) error {
 		if int64(k.worst) >= int64(left) {
 			set = g.closing(m.v, ms, m.at, left)
 		}
+	}
+	if g.work > maxWork { // what was worked out is not whole
+		ms.dense = maxDense + 1
+		ms.forget()
+		return ErrAmbiguous
 	}
 	if len(set.bits)+len(set.list) == 0 && !m.at.ends {
 		return fmt.Errorf("%w: it wants %s next, which the model's vocabulary cannot write", ErrDeadEnd, g.wants(m.at))
@@ -379,6 +385,7 @@ func (m *Matcher) Accept(id int32) error {
 func (m *Matcher) read(piece []byte) error {
 	m.g.mu.Lock()
 	defer m.g.mu.Unlock()
+	m.g.work = 0
 	at := m.at
 	for _, b := range piece {
 		at = m.g.step(at, b)
