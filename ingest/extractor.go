@@ -116,6 +116,7 @@ type Extractor struct {
 	cfg   ExtractorConfig
 	pool  *workerPool   // nil: in process
 	slots chan struct{} // in process only
+	pages chan struct{} // one for each page at the Recognizer, of all files
 	local *parser
 }
 
@@ -123,7 +124,7 @@ type Extractor struct {
 // call Close.
 func NewExtractor(cfg ExtractorConfig) (*Extractor, error) {
 	cfg = cfg.withDefaults()
-	e := &Extractor{cfg: cfg}
+	e := &Extractor{cfg: cfg, pages: make(chan struct{}, cfg.Workers)}
 	if len(cfg.Worker) > 0 {
 		e.pool = newWorkerPool(cfg)
 		return e, nil

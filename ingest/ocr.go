@@ -117,6 +117,12 @@ func (e *Extractor) recognize(ctx context.Context, f File, doc *Document) error 
 
 // recognizePage returns the text in a picture of a page.
 func (e *Extractor) recognizePage(ctx context.Context, f File, page int) (string, error) {
+	select {
+	case e.pages <- struct{}{}:
+		defer func() { <-e.pages }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 	picture, err := e.render(ctx, f, page)
 	if err != nil || picture == nil {
 		return "", err // nothing is to be seen on it

@@ -53,6 +53,12 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	detail, err = a.checkParser(ctx)
 	add("file parser", detail, err)
 
+	recognizer, err := a.recognizer(ctx)
+	if detail = "none: pictures and scanned pages have no text; docs/formats.md tells what to install"; err == nil && recognizer != nil {
+		detail = recognizer.Name()
+	}
+	add("text recognition", detail, err)
+
 	sel, err := llm.Open(ctx, a.llmConfig(c.modelFlags, enc))
 	switch {
 	case err == nil && sel.Provider == llm.ExtractiveAnswer:
@@ -73,7 +79,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 			if !f.OK {
 				mark = "FAIL"
 			}
-			fmt.Fprintf(a.stdout, "%s  %-14s  %s\n", mark, f.Part, strings.ReplaceAll(f.Detail, "\n", "\n        "))
+			fmt.Fprintf(a.stdout, "%s  %-16s  %s\n", mark, f.Part, strings.ReplaceAll(f.Detail, "\n", "\n        "))
 		}
 	}
 	if a.JSON {

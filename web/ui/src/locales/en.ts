@@ -158,7 +158,7 @@ export const en = {
     drop: "Drop files or a folder, or",
     files: "choose files",
     folder: "a folder",
-    formats: "PDF, Office, Markdown, HTML, mail, e-books, code, archives",
+    formats: "PDF, Office, Markdown, HTML, mail, e-books, code, pictures, archives",
     url: "Add from the web",
     urlLabel: "Web address",
     urlPlaceholder: "https://…",

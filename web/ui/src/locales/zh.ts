@@ -157,7 +157,7 @@ export const zh: Messages = {
     drop: "拖入文件或文件夹，或者",
     files: "选择文件",
     folder: "文件夹",
-    formats: "PDF、Office 文档、Markdown、HTML、邮件、电子书、代码、压缩包",
+    formats: "PDF、Office 文档、Markdown、HTML、邮件、电子书、代码、图片、压缩包",
     url: "从网页添加",
     urlLabel: "网址",
     urlPlaceholder: "https://…",
