@@ -114,8 +114,9 @@ func (l *LocalModel) generate(ctx context.Context, messages []llms.MessageConten
 	if err != nil {
 		return nil, err
 	}
-	think = think && form == nil // a thought has no such form
-	prompt, err := l.prompt(turns, calls, think)
+	// A thought has no form; only where calls may come among text there is room for one.
+	strict := form != nil && (calls == nil || calls.never || calls.must || local.form())
+	prompt, err := l.prompt(turns, calls, think && !strict, strict)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +227,8 @@ type prompt struct {
 	thinking bool   // the answer begins within a thought
 }
 
-func (l *LocalModel) prompt(turns []engine.Message, calls *toolUse, think bool) (prompt, error) {
+// prompt words the turns. Where the answer has a strict form, a thought that the template begins is ended.
+func (l *LocalModel) prompt(turns []engine.Message, calls *toolUse, think, strict bool) (prompt, error) {
 	opts := engine.ChatOptions{Think: think}
 	if l.engine.TemplateTools() {
 		if calls != nil && !calls.never {
@@ -245,15 +247,22 @@ func (l *LocalModel) prompt(turns []engine.Message, calls *toolUse, think bool) 
 		return prompt{}, err
 	}
 	p := prompt{ids: ids}
-	if end := l.engine.Decode(ids[max(0, len(ids)-8):]); strings.HasSuffix(strings.TrimSpace(end), "<think>") {
-		p.thinking = true
+	mark := ""
+	if end := l.engine.Decode(ids[max(0, len(ids)-8):]); strings.HasSuffix(strings.TrimSpace(end), thoughtOpen) {
+		p.thinking = !strict
+		if strict {
+			mark = "\n" + thoughtClose + "\n\n"
+		}
 	}
-	if calls != nil && calls.must && calls.style.open != "" {
-		marker, err := l.engine.Marker(calls.style.open)
+	if calls != nil && calls.must {
+		p.begun = calls.style.open
+	}
+	if mark += p.begun; mark != "" {
+		marker, err := l.engine.Marker(mark)
 		if err != nil {
 			return prompt{}, err
 		}
-		p.ids, p.begun, p.thinking = append(p.ids, marker...), calls.style.open, false
+		p.ids = append(p.ids, marker...)
 	}
 	return p, nil
 }

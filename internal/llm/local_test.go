@@ -396,4 +396,14 @@ func TestThinking(t *testing.T) {
 	if err != nil || resp.Choices[0].Content == "" || resp.Choices[0].ReasoningContent != "" {
 		t.Errorf("%+v, %v", resp, err)
 	}
+	// A template that always begins with a thought, and an answer that must be JSON.
+	always := openSpeaking(t, "{% for m in messages %}{{ m.content }}{% endfor %}<think>\n")
+	resp, err = always.GenerateContent(context.Background(), question, llms.WithMaxTokens(20), llms.WithJSONMode())
+	if err != nil || !json.Valid([]byte(resp.Choices[0].Content)) || resp.Choices[0].ReasoningContent != "" {
+		t.Errorf("%+v, %v", resp, err)
+	}
+	resp, err = always.GenerateContent(context.Background(), question, llms.WithMaxTokens(20))
+	if err != nil || resp.Choices[0].Content != "" || resp.Choices[0].ReasoningContent == "" {
+		t.Errorf("%+v, %v", resp, err)
+	}
 }

@@ -38,8 +38,8 @@ type TokenProb struct {
 // the key says whose it is.
 const localKey = "docent_local"
 
-// WithLocal gives a call options that only local models know. Other models refuse the call when the options
-// hold the answer to a form, and pass over the rest.
+// WithLocal gives a call options that only local models know. Models on servers return ErrLocalOnly when the
+// options hold the answer to a form, and pass over the rest.
 func WithLocal(o LocalOptions) llms.CallOption {
 	return func(opts *llms.CallOptions) {
 		m := map[string]any{localKey: o}
@@ -56,6 +56,9 @@ func localOptions(opts *llms.CallOptions) LocalOptions {
 	o, _ := opts.Metadata[localKey].(LocalOptions)
 	return o
 }
+
+// form reports whether the answer is held to one.
+func (o LocalOptions) form() bool { return o.Schema != nil || o.Grammar != "" || o.Regex != "" }
 
 // sampling are the options that the engine takes as they are.
 func (o LocalOptions) sampling() engine.Sampling {

@@ -43,7 +43,7 @@ func (m *remote) GenerateContent(ctx context.Context, messages []llms.MessageCon
 		o(&opts)
 	}
 	if local, ok := opts.Metadata[localKey]; ok {
-		if o, _ := local.(LocalOptions); o.Schema != nil || o.Grammar != "" || o.Regex != "" {
+		if o, _ := local.(LocalOptions); o.form() {
 			return nil, ErrLocalOnly
 		}
 		opts.Metadata = maps.Clone(opts.Metadata)

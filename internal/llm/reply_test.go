@@ -1,6 +1,8 @@
 package llm
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -141,5 +143,11 @@ func TestOneCallEach(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestLocalOnly(t *testing.T) {
+	if _, err := new(remote).GenerateContent(context.Background(), nil, WithLocal(LocalOptions{Regex: "a"})); !errors.Is(err, ErrLocalOnly) {
+		t.Error(err)
 	}
 }

@@ -39,6 +39,7 @@ type config struct {
 	ends   bool      // the text can end here
 	opens  bool      // a rule has ended, and what called it is not known
 	mask   *mask
+	closed *closed
 }
 
 var (

@@ -64,7 +64,7 @@ func (m *masks) forget() {
 	if m.dense > maxDense || m.sparse > maxSparse {
 		clear(m.locals)
 		for _, c := range m.users {
-			c.mask = nil
+			c.mask, c.closed = nil, nil
 		}
 		m.users, m.dense, m.sparse = m.users[:0], 0, 0
 	}
@@ -315,12 +315,27 @@ func (m *Matcher) apply(logits []float32, set tokenSet) {
 	m.kept = m.kept[:0]
 }
 
+// closed is what closing found for a configuration.
+type closed struct {
+	of       *Vocabulary
+	set      tokenSet
+	shortest int32 // bytes that the token with the shortest way to the end leaves
+	most     int32 // bytes that a token of the set leaves at most
+	next     int32 // and one that is not in it at least
+}
+
 // closing are the tokens that leave a way to the end of fewer than left bytes; where there is none, those
 // that leave the shortest.
 func (g *Grammar) closing(v *Vocabulary, m *masks, c *config, left int) tokenSet {
-	shortest := int32(endless)
+	limit := int32(max(0, min(left-1, endless-1)))
+	if k := c.closed; k != nil && k.of == v {
+		if at := max(limit, k.shortest); k.most <= at && at < k.next {
+			return k.set
+		}
+	}
+	k := &closed{of: v, shortest: endless, next: endless}
 	if c.ends {
-		shortest = 0 // to end is always a way
+		k.shortest = 0 // to end is always a way
 	}
 	find := func(limit int32) {
 		g.walk(v, m, c, func(b *branch, after *config) bool {
@@ -328,23 +343,28 @@ func (g *Grammar) closing(v *Vocabulary, m *masks, c *config, left int) tokenSet
 				return false
 			}
 			if b.text >= 0 {
-				shortest = min(shortest, after.cost)
+				k.shortest = min(k.shortest, after.cost)
 				if after.cost <= limit {
+					k.most = max(k.most, after.cost)
 					m.add(v, b.text)
+				} else {
+					k.next = min(k.next, after.cost)
 				}
 			}
 			return true
 		})
 	}
-	limit := int32(max(0, min(left-1, endless-1)))
 	find(limit)
-	if shortest > limit && shortest < endless {
-		find(shortest)
+	if k.shortest > limit && k.shortest < endless {
+		k.next = endless
+		find(k.shortest)
 	}
-	n := m.dense
-	set := m.keep()
-	m.dense = n // it is not kept
-	return set
+	k.set = m.keep()
+	if c.closed == nil && c.mask == nil {
+		m.users = append(m.users, c)
+	}
+	c.closed = k
+	return k.set
 }
 
 // wants words which bytes a configuration can read.
