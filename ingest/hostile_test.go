@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +47,59 @@ func overlapping(t testing.TB, n int, content string) []byte {
 	return append(out, tail...)
 }
 
+// circles is a PDF whose pages, forms and outline refer to themselves. One of its pages can be read.
+var circles = []byte(`%PDF-1.4
+1 0 obj <</Type/Catalog/Pages 2 0 R/Outlines 5 0 R>> endobj
+2 0 obj <</Type/Pages/Kids[2 0 R 3 0 R]/Count 2/Parent 2 0 R>> endobj
+3 0 obj <</Type/Page/Parent 2 0 R/Contents 4 0 R/Resources<</XObject<</X 6 0 R>>/Font<</F1 7 0 R>>>>/MediaBox[0 0 600 800]>> endobj
+4 0 obj <</Length 60>> stream
+BT /F1 12 Tf 50 700 Td (Cyclic but readable) Tj ET /X Do    
+endstream endobj
+5 0 obj <</Type/Outlines/First 8 0 R/Last 8 0 R/Count 1>> endobj
+6 0 obj <</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</X 6 0 R>>>>/Length 6>> stream
+/X Do 
+endstream endobj
+7 0 obj <</Type/Font/Subtype/Type1/BaseFont/Helvetica>> endobj
+8 0 obj <</Title(loop)/Next 8 0 R/Parent 5 0 R/First 8 0 R>> endobj
+9 0 obj 9 0 R endobj
+trailer <</Root 1 0 R/Size 10/Prev 0>>
+%%EOF
+`)
+
+// A file of two gigabytes is refused by its size, or, where that is allowed, by what it holds; in neither
+// case is it held in memory.
+func TestExtractHuge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "huge.txt")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(strings.Repeat("one line ", 20_000))
+	if err == nil {
+		err = f.Truncate(2 << 30) // the rest takes no room on the disk
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Skip("no room, or no sparse files:", err)
+	}
+	for _, tc := range []struct {
+		name string
+		cfg  ingest.ExtractorConfig
+		says string
+	}{
+		{"by its size", ingest.ExtractorConfig{}, "2048 MiB, the limit is 512 MiB"},
+		{"by its text", ingest.ExtractorConfig{MaxBytes: 4 << 30}, "the limit is 64 MiB"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.cfg.Worker, tc.cfg.CacheDir, tc.cfg.Workers = workerArgv(), t.TempDir(), 1
+			start := time.Now()
+			_, err := newExtractor(t, tc.cfg).Extract(t.Context(), ingest.File{Path: path})
+			if !errors.Is(err, ingest.ErrTooLarge) || !strings.Contains(err.Error(), tc.says) || time.Since(start) > 10*time.Second {
+				t.Errorf("after %v: %v, want ErrTooLarge with %q", time.Since(start), err, tc.says)
+			}
+		})
+	}
+}
+
 // TestExtractHostile reads files made to exhaust their reader. Each ends in a clear error that names the
 // file, or in a document, with the worker alive.
 func TestExtractHostile(t *testing.T) {
@@ -65,6 +120,12 @@ func TestExtractHostile(t *testing.T) {
 	for i := range 9 {
 		laughs += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
 	}
+	var billion strings.Builder
+	billion.WriteString(`<?xml version="1.0"?><!DOCTYPE l [<!ENTITY l0 "lol">`)
+	for i := range 9 {
+		fmt.Fprintf(&billion, `<!ENTITY l%d "%s">`, i+1, strings.Repeat(fmt.Sprintf("&l%d;", i), 10))
+	}
+	billion.WriteString(`]><l>before &l9; after</l>`)
 	small := ingest.ExtractorConfig{MaxUnpacked: 1 << 20}
 	any := errors.New("whatever comes of it")
 	tests := []struct {
@@ -97,6 +158,11 @@ func TestExtractHostile(t *testing.T) {
 		{"deep yaml lists", "a.yaml", []byte(strings.Repeat("- ", deep) + "x"), ingest.ExtractorConfig{}, ingest.ErrTooLarge, "1000 deep"},
 		{"yaml aliases that multiply", "a.yaml", []byte(laughs), ingest.ExtractorConfig{}, ingest.ErrTooLarge, "multiply"},
 		{"billion laughs", "a.xml", []byte(`<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><l>&b;</l>`), ingest.ExtractorConfig{}, nil, ""},
+		{"a billion laughs", "a.xml", []byte(billion.String()), ingest.ExtractorConfig{}, nil, ""},
+		{"a billion laughs in a workbook", "a.xlsx", zipped(t, "xl/workbook.xml", billion.String(), "xl/sharedStrings.xml", billion.String()), ingest.ExtractorConfig{}, any, ""},
+		{"names that lead out of a tar", "a.tar", tarred(t, "../../../escaped.txt", "text", "/escaped.txt", "text"), ingest.ExtractorConfig{}, nil, ""},
+		{"names that lead out of a zip", "a.zip", zipped(t, "../../../escaped.txt", "text", `C:\escaped.txt`, "text"), ingest.ExtractorConfig{}, nil, ""},
+		{"a pdf of circles", "a.pdf", circles, ingest.ExtractorConfig{}, any, ""}, // under load its engine starts too late for its pages
 		{"deep xml", "a.xml", []byte("<?xml version='1.0'?>" + strings.Repeat("<a>", deep)), ingest.ExtractorConfig{}, ingest.ErrDamaged, "nest"},
 		{"deep rtf", "a.rtf", []byte(`{\rtf1 ` + strings.Repeat("{", deep)), ingest.ExtractorConfig{}, ingest.ErrDamaged, "nest"},
 		{"deep latex", "a.tex", []byte(strings.Repeat(`\textbf{`, 20_000) + strings.Repeat(`\begin{itemize}`, 20_000) + "x"), ingest.ExtractorConfig{}, nil, ""},
@@ -169,12 +235,14 @@ func FuzzFormats(f *testing.F) {
 	})
 }
 
-// FuzzArchive varies ZIP, TAR and GZIP files.
+// FuzzArchive varies ZIP, TAR, GZIP and BZIP2 files.
 func FuzzArchive(f *testing.F) {
 	z := zipped(f, "a.txt", "one", "b/c.md", "# two")
 	f.Add(z)
 	f.Add(tarred(f, "a.txt", "one", "b.zip", string(z)))
 	f.Add(gzipped(f, tarred(f, "a.txt", "one")))
 	f.Add(gzipped(f, []byte("text")))
+	// "hello\n", packed by bzip2: Go has no writer for it.
+	f.Add([]byte("BZh91AY&SY\xc1\xc0\x80\xe2\x00\x00\x01A\x00\x00\x10\x02D\xa0\x000\xcd\x00\xc3F)\x97\x17rE8P\x90\xc1\xc0\x80\xe2"))
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzFile(t, "a.bin", data) })
 }

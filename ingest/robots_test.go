@@ -196,3 +196,16 @@ func TestPatterns(t *testing.T) {
 		t.Error("a pattern that is none")
 	}
 }
+
+func FuzzIgnore(f *testing.F) {
+	f.Add([]byte("# c\n*.log\n!keep\\ \n/a/**/b/\n[!a-z[:digit:]]\n\\!x\n[]a]\n"), "a/b/c.log")
+	f.Fuzz(func(t *testing.T, file []byte, name string) {
+		rules := parseIgnore(file)
+		decide(rules, "/root", "/root/"+name, false)
+		for _, r := range rules {
+			if len(r.segments) == 0 {
+				t.Error("a rule without a pattern")
+			}
+		}
+	})
+}

@@ -97,7 +97,7 @@ type SitePage struct {
 	Depth   int
 	SHA256  string // of Fetched.File
 	Skipped string // why the page is not recorded
-	Err     error
+	Err     error  // without the address
 	// Left is how many addresses wait.
 	Left int
 }
@@ -240,7 +240,7 @@ func (c *crawl) visit(ctx context.Context, t target) (page SitePage, links []*ur
 				page.Skipped = "a picture, a program or the like: " + got.ContentType
 				return page, nil
 			}
-			page.Err = fmt.Errorf("fetch %s: %w", t.url.Redacted(), err)
+			page.Err = err
 			return page, nil
 		}
 	}

@@ -41,9 +41,12 @@ func (p *Pipeline) fetchItem(ctx context.Context, collection string, it Item, re
 	report(Progress{Stage: StageFetching})
 	address := it.Path
 	kept, _ := p.knownPage(ctx, collection, address, time.Now())
-	got, err := p.cfg.Fetcher.FetchIf(ctx, address, kept.Validators)
+	got, err := p.cfg.Fetcher.fetch(ctx, address, kept.Validators, nil)
 	if err != nil {
-		return it, nil, err
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return it, nil, err // the address is named by whoever shows it
 	}
 	if got.Unchanged {
 		f, err := p.store.Catalog().Fetch(ctx, collection, address)

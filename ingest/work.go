@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"docent/chunker"
 	"docent/ingest/clean"
@@ -37,15 +38,23 @@ func (p *Pipeline) newWork(ctx context.Context, collection string, it Item, prog
 // do takes the file from its bytes to a stored document, unless that is there already.
 func (w *work) do(ctx context.Context) (Result, error) {
 	it := &w.item
-	// The sum comes first, by itself: a file that is as it was is not copied.
 	if it.SHA256 == "" {
+		limit := w.extractor.cfg.MaxBytes
+		tooLarge := func(size int64) error {
+			return &FileError{Name: it.Path, Err: ErrTooLarge, Detail: fmt.Sprintf("it has %s, the limit is %s", byteSize(size), byteSize(limit))}
+		}
+		if st, err := os.Stat(it.File); err == nil && st.Size() > limit {
+			w.report.Bytes = st.Size()
+			return Result{}, tooLarge(st.Size())
+		}
+		// The sum comes first, by itself: a file that is as it was is not copied.
 		sum, size, err := sumFile(ctx, it.File)
 		if err != nil {
 			return Result{}, &FileError{Name: it.Path, Err: err}
 		}
 		w.report.Bytes = size
-		if limit := w.extractor.cfg.MaxBytes; size > limit {
-			return Result{}, &FileError{Name: it.Path, Err: ErrTooLarge, Detail: fmt.Sprintf("it has %s, the limit is %s", byteSize(size), byteSize(limit))}
+		if size > limit { // it has grown meanwhile
+			return Result{}, tooLarge(size)
 		}
 		if res, ok := w.unchanged(ctx, sum); ok {
 			return res, nil

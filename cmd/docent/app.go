@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/term"
 
@@ -158,6 +159,15 @@ func (l *library) collection(ctx context.Context, name string) (retriever.Collec
 		names[i] = c.Name
 	}
 	return c, fmt.Errorf("collection %q is not there; there are: %s", name, strings.Join(names, ", "))
+}
+
+// limitFlags bound what one file can cost. They are the fields of ingest.ExtractorConfig.
+type limitFlags struct {
+	MaxFile     int           `default:"512" placeholder:"MIB" config:"limits.file" group:"Limits" help:"The largest file that is read, in MiB."`
+	MaxUnpacked int           `default:"256" placeholder:"MIB" config:"limits.unpacked" group:"Limits" help:"The most that an archive or a packed format may unpack to, in MiB, with all that lies within."`
+	MaxText     int           `default:"64" placeholder:"MIB" config:"limits.text" group:"Limits" help:"The most text of one document, in MiB."`
+	ParseMemory int           `default:"512" placeholder:"MIB" config:"limits.memory" group:"Limits" help:"The memory that reading a file may take, in MiB."`
+	ParseTime   time.Duration `default:"2m" placeholder:"TIME" config:"limits.time" group:"Limits" help:"How long reading a file may take."`
 }
 
 // splitter cuts documents into chunks for enc; nil means an encoder that is not known.

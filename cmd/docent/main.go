@@ -62,6 +62,7 @@ type globals struct {
 	encoderFlags
 	rerankerFlags
 	ocrFlags
+	limitFlags
 	Verbose     bool        `short:"v" help:"Log what happens, on the standard error."`
 	ShowVersion versionFlag `name:"version" help:"Print the version and quit."`
 }

@@ -55,7 +55,10 @@ func (a *app) extractor(ctx context.Context, password string) (*ingest.Extractor
 	if err != nil {
 		return nil, err
 	}
-	cfg := ingest.ExtractorConfig{Password: password, Recognizer: recognizer, OCRDPI: a.OCRDPI, Logger: a.log}
+	cfg := ingest.ExtractorConfig{
+		Password: password, Recognizer: recognizer, OCRDPI: a.OCRDPI, Logger: a.log, Timeout: a.ParseTime, MemoryMiB: a.ParseMemory,
+		MaxBytes: int64(a.MaxFile) << 20, MaxText: int64(a.MaxText) << 20, MaxUnpacked: int64(a.MaxUnpacked) << 20,
+	}
 	if self, err := os.Executable(); err == nil {
 		cfg.Worker = []string{self, parseWorker}
 	}

@@ -162,7 +162,7 @@ func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveMod
 			return ag.Stream(ctx, goal, history...)
 		},
 		UI: ui.FS(), Sample: examples.FS(), SampleQuestions: sampleQuestions(),
-		Version: buildInfo().Version, Styles: first.Styles(), Hosts: c.Host, Logger: a.log,
+		Version: buildInfo().Version, Styles: first.Styles(), Hosts: c.Host, MaxUploadBytes: int64(a.MaxFile) << 20, Logger: a.log,
 		Model: web.Model{Provider: sel.Provider, Name: sel.Name, Notice: sel.Notice},
 	}
 	if l.encoder != nil {
