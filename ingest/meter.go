@@ -109,7 +109,7 @@ func (m *Meter) rest() { m.samples = nil }
 
 // stageShare is how much of a file's work is done, 0 to 1. Embedding is most of it.
 func stageShare(pr Progress) float64 {
-	spans := map[string][2]float64{StageParsing: {0, 0.15}, StageCleaning: {0.15, 0.18}, StageChunking: {0.18, 0.2}, StageEmbedding: {0.2, 0.97}, StageStoring: {0.97, 1}}
+	spans := map[string][2]float64{StageParsing: {0, 0.05}, StageOCR: {0.05, 0.15}, StageCleaning: {0.15, 0.18}, StageChunking: {0.18, 0.2}, StageEmbedding: {0.2, 0.97}, StageStoring: {0.97, 1}}
 	span := spans[pr.Stage]
 	part := 0.0
 	if pr.Total > 0 {
