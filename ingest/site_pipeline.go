@@ -64,7 +64,7 @@ func (p *Pipeline) Site(ctx context.Context, collection, address string, opts Si
 				return
 			}
 		}
-		p.unmet(ctx, collection, hosts, met, since, yield)
+		p.unmet(ctx, collection, address, opts, hosts, met, since, yield)
 	}
 }
 
@@ -96,7 +96,12 @@ func (p *Pipeline) pathOf(ctx context.Context, collection, address string) strin
 }
 
 // unmet asks for the pages of the hosts that were fetched in earlier crawls and not met in this one.
-func (p *Pipeline) unmet(ctx context.Context, collection string, hosts, met map[string]bool, since time.Time, yield func(SitePage, error) bool) {
+func (p *Pipeline) unmet(ctx context.Context, collection, address string, opts SiteOptions, hosts, met map[string]bool, since time.Time, yield func(SitePage, error) bool) {
+	c, err := p.cfg.Fetcher.newCrawl(address, opts) // for its manners
+	if err != nil {
+		yield(SitePage{}, err)
+		return
+	}
 	all, err := p.store.Catalog().Fetches(ctx, collection)
 	if err != nil {
 		yield(SitePage{}, err)
@@ -107,11 +112,18 @@ func (p *Pipeline) unmet(ctx context.Context, collection string, hosts, met map[
 		if err != nil || met[f.URL] || !hosts[u.Host] || f.At.After(since) {
 			continue
 		}
-		if err := sleep(ctx, defaultSiteDelay); err != nil {
-			yield(SitePage{}, err)
+		rules, err := c.rules(ctx, u)
+		if err == nil && !rules.allows(u) {
+			continue
+		}
+		var got Fetched
+		if err == nil {
+			got, err = c.fetch(ctx, u, rules, Validators{ETag: f.ETag, LastModified: f.LastModified})
+		}
+		if ctx.Err() != nil {
+			yield(SitePage{}, ctx.Err())
 			return
 		}
-		got, err := p.cfg.Fetcher.FetchIf(ctx, f.URL, Validators{ETag: f.ETag, LastModified: f.LastModified})
 		if got.File != "" {
 			os.Remove(got.File) // it is there; to crawl further is what takes it in again
 		}

@@ -35,8 +35,8 @@ const (
 
 	// maxProblems is how many are told of; a damage that is everywhere needs no list.
 	maxProblems = 100
-	// The vectors of the record are of unit length, and those of the index the same ones.
-	normTolerance = 1e-3
+	// sameVector is how far the similarity of a vector to itself may be from 1.
+	sameVector = 2e-3
 )
 
 func (v *Verification) add(fix, format string, args ...any) {
@@ -111,16 +111,14 @@ func (s *Store) verifyChunks(ctx context.Context, c Collection, v *Verification)
 }
 
 func verifyVector(dim int, k catalog.Chunk, v *Verification) {
-	if len(k.Vector) != dim {
+	switch {
+	case len(k.Vector) != dim:
 		v.add(fixDocument, "chunk %d of document %s: its vector has %d dimensions, want %d", k.ID, k.DocumentID, len(k.Vector), dim)
-		return
-	}
-	if dim == 0 {
-		return
-	}
-	v.Vectors++
-	if n, err := norm(k.Vector, dim); err != nil || math.Abs(n-1) > normTolerance {
-		v.add(fixDocument, "chunk %d of document %s: its vector has length %.4g, want 1", k.ID, k.DocumentID, n)
+	case dim > 0:
+		v.Vectors++
+		if err := checkVector(k.Vector, dim); err != nil {
+			v.add(fixDocument, "chunk %d of document %s: %v", k.ID, k.DocumentID, err)
+		}
 	}
 }
 
@@ -145,7 +143,7 @@ func (x *index) disagrees(ctx context.Context, k catalog.Chunk) string {
 		at -= uint32(p.len())
 	}
 	if x.dim > 0 && len(k.Vector) == x.dim {
-		if sim, err := x.vectors().Similarity(ctx, number, k.Vector); err != nil || math.Abs(sim-1) > 2*normTolerance {
+		if sim, err := x.vectors().Similarity(ctx, number, k.Vector); err != nil || math.Abs(sim-1) > sameVector {
 			return fmt.Sprintf("the vector index has another vector for it (similarity %.4g, %v)", sim, err)
 		}
 	}

@@ -43,7 +43,7 @@ func TestVerify(t *testing.T) {
 		{"a chunk lies outside", `UPDATE chunks SET end_byte = 100000 WHERE id = 3`, "outside its text"},
 		{"numbers are missing", `UPDATE chunks SET ordinal = 7 WHERE id = 3`, "not numbered through"},
 		{"a vector is short", `UPDATE chunks SET vector = x'00000000' WHERE id = 1`, "1 dimensions, want 2"},
-		{"a vector is long", `UPDATE chunks SET vector = x'0000004000000040' WHERE id = 1`, "has length 2.828"},
+		{"a vector is long", `UPDATE chunks SET vector = x'0000004000000040' WHERE id = 1`, "its length is 2.828"},
 		{"a file is damaged", "", "do not have its checksum"},
 		{"a file is gone", "", "is gone"},
 	} {
