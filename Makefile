@@ -8,7 +8,7 @@ UI          := web/ui
 UI_SOURCES  := $(shell find $(UI) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test-results/*')
 FUZZTIME    ?= 30s
 
-.PHONY: help run build ui test test-go test-ui test-browser test-arm64 lint cross bench fuzz crash generate clean
+.PHONY: help run build ui test test-go test-ui test-browser test-arm64 lint cross race bench fuzz crash generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ test-arm64: ## the kernels and the encoder for arm64, under qemu's user emulatio
 	for level in neon-dot neon; do \
 		DOCENT_SIMD=$$level $(GO) test -count 1 -exec qemu-aarch64-static -run 'TinyCheckpoints|CrossEncodersAgainst|Int8$$|BF16$$' ./embed || exit 1; \
 	done
+
+race: ## the scheduler of language models under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race -run 'Together|Prefix|Queue|Stalled|Close|Cancel|Guesses|Score' ./internal/llm/engine
 
 bench: ## Go benchmarks; the comparisons with peers are in bench/, a README in each
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -224,6 +224,10 @@ type modelFlags struct {
 	Model         string   `placeholder:"NAME" env:"DOCENT_MODEL" config:"model.name" group:"Language model" help:"Name of the model, or a .gguf file, which is then run here; by default the newest installed one, or the first that the server offers."`
 	ModelKey      string   `placeholder:"KEY" env:"DOCENT_MODEL_KEY" config:"model.key" group:"Language model" help:"Key for the model server. With --model-provider openai, OPENAI_API_KEY counts too."`
 	ModelContext  int      `placeholder:"TOKENS" env:"DOCENT_MODEL_CONTEXT" config:"model.context" group:"Language model" help:"The model's context window; 0 means 8192."`
+	ModelParallel int      `placeholder:"N" env:"DOCENT_MODEL_PARALLEL" config:"model.parallel" group:"Language model" help:"Of a .gguf file: how many are answered at once, others wait; 0 means 8."`
+	ModelCache    string   `enum:"f16,q8_0,f32" default:"f16" env:"DOCENT_MODEL_CACHE" config:"model.cache" group:"Language model" help:"Of a .gguf file: how what it has read is kept, ${enum}. 'q8_0' takes about half the memory of 'f16'."`
+	ModelKeep     int      `placeholder:"TOKENS" env:"DOCENT_MODEL_KEEP" config:"model.keep" group:"Language model" help:"Of a .gguf file: how many tokens are kept for all whom it answers; 0 means two context windows, or one where memory is short."`
+	ModelMemory   int64    `placeholder:"MIB" env:"DOCENT_MODEL_MEMORY" config:"model.memory" group:"Language model" help:"Of a .gguf file: the most memory it may need; 0 means nine tenths of the machine's."`
 	Lora          []string `placeholder:"FILE[=SCALE]" sep:"none" config:"model.lora" group:"Language model" help:"A LoRA adapter (.gguf) for a model that is run here; may be given several times, the first is used."`
 	PromptDir     string   `placeholder:"DIR" env:"DOCENT_PROMPT_DIR" config:"prompts" group:"Language model" help:"Folder with prompt files that add to the built-in ones or replace them."`
 }
@@ -243,7 +247,12 @@ func (a *app) llmConfig(m modelFlags, enc encoder) llm.Config {
 func (m modelFlags) llmConfig(enc encoder, log *slog.Logger) llm.Config {
 	cfg := llm.Config{
 		Provider: m.ModelProvider, BaseURL: m.ModelURL, Model: m.Model, APIKey: m.ModelKey,
-		ContextTokens: m.ModelContext, Adapters: m.Lora, Logger: log,
+		ContextTokens: m.ModelContext, Parallel: m.ModelParallel, CacheTokens: m.ModelKeep, MemoryLimit: m.ModelMemory << 20, Adapters: m.Lora, Logger: log,
+	}
+	if m.ModelCache != "" {
+		if err := cfg.CacheType.UnmarshalText([]byte(m.ModelCache)); err != nil {
+			panic("docent: " + err.Error()) // the flag's enum holds others back
+		}
 	}
 	if cfg.APIKey == "" {
 		u, err := url.Parse(m.ModelURL)

@@ -37,6 +37,7 @@ type cli struct {
 	Ask         askCmd         `cmd:"" help:"Answer a question from the documents, with citations."`
 	Generate    generateCmd    `cmd:"" help:"Let a model file write, without documents."`
 	Chat        chatCmd        `cmd:"" help:"Talk with a language model in the terminal, without documents."`
+	Perplexity  perplexityCmd  `cmd:"" help:"Measure how well a model file foretells a text."`
 	Search      searchCmd      `cmd:"" help:"List the passages that fit a question best."`
 	Agent       agentCmd       `cmd:"" help:"Work towards a goal in steps: search, calculate, answer. Needs a language model."`
 	Collections collectionsCmd `cmd:"" help:"List, create or remove collections."`

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/tmc/langchaingo/llms"
+
+	"docent/internal/llm/engine"
 )
 
 // The providers that Config.Provider names.
@@ -56,6 +58,12 @@ type Config struct {
 	// Adapters are LoRA files for a local model, FILE or FILE=SCALE. The first is used unless a request
 	// chooses otherwise, by LocalOptions.
 	Adapters []string
+
+	// How a local model serves several callers: how many at once (0 means 8), how many tokens it keeps for all
+	// of them (0 means two context windows, or one where memory is short), and in which form.
+	Parallel    int
+	CacheTokens int
+	CacheType   engine.CacheType
 
 	// ContextTokens is the window of a local model and what is asked of Ollama, which otherwise cuts long
 	// prompts silently; 0 means 8192.

@@ -32,7 +32,8 @@ type LocalModel struct {
 
 var _ llms.ReasoningModel = (*LocalModel)(nil)
 
-// OpenFile opens a GGUF file. Of cfg it takes ContextTokens, MemoryLimit, Threads, Adapters and Logger.
+// OpenFile opens a GGUF file. Of cfg it takes ContextTokens, Parallel, CacheTokens, CacheType, MemoryLimit,
+// Threads, Adapters and Logger.
 func OpenFile(path string, cfg Config) (*LocalModel, error) {
 	log := cfg.Logger
 	if log == nil {
@@ -42,7 +43,10 @@ func OpenFile(path string, cfg Config) (*LocalModel, error) {
 	if limit == 0 {
 		limit = systemMemory() / 10 * 9
 	}
-	m, err := engine.Open(path, engine.Config{Context: cmp.Or(cfg.ContextTokens, 8192), Memory: max(0, limit), Threads: cfg.Threads, Logger: log})
+	m, err := engine.Open(path, engine.Config{
+		Context: cmp.Or(cfg.ContextTokens, 8192), Parallel: cfg.Parallel, CacheTokens: cfg.CacheTokens, Cache: cfg.CacheType,
+		Memory: max(0, limit), Threads: cfg.Threads, Logger: log,
+	})
 	if err != nil {
 		return nil, err
 	}

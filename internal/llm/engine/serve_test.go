@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -108,7 +109,7 @@ func TestTogether(t *testing.T) {
 
 // TestPrefix: a beginning that was computed once is not computed again, whoever asks.
 func TestPrefix(t *testing.T) {
-	m := open(t, tiny, engine.Config{})
+	m := open(t, tiny, engine.Config{CacheTokens: 1024})
 	system := prompt(1, 70)
 	_, res := generate(t, m, system, engine.Options{MaxTokens: 1})
 	if res.Reused != 0 {
@@ -118,7 +119,7 @@ func TestPrefix(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 6 {
 		wg.Go(func() {
-			_, res := generate(t, m, slices.Concat(system, prompt(uint64(10+i), 40)), engine.Options{MaxTokens: 4})
+			_, res := generate(t, m, slices.Concat(system, prompt(uint64(10+i), 40)), engine.Options{MaxTokens: 4, NoGuesses: true})
 			if res.Reused < 70 { // a first token of its own may be that of another
 				t.Errorf("request %d reused %d tokens of 70", i, res.Reused)
 			}
@@ -392,17 +393,27 @@ func TestCacheMemory(t *testing.T) {
 	}
 }
 
-// BenchmarkServe measures answers of 32 tokens to prompts of 64, one at a time and eight at once.
+// benchModel is a tiny model, or the file that DOCENT_BENCH_MODEL names, such as one that bench/llm makes.
+func benchModel(b *testing.B, cfg engine.Config) *engine.Model {
+	path := os.Getenv("DOCENT_BENCH_MODEL")
+	if path == "" {
+		path = tiny
+	}
+	return open(b, path, cfg)
+}
+
+// BenchmarkServe measures answers to prompts of 64 tokens, one at a time and several at once, with what was
+// written before in the cache.
 func BenchmarkServe(b *testing.B) {
-	for _, n := range []int{1, 8} {
+	for _, n := range []int{1, 2, 4, 8} {
 		b.Run(fmt.Sprintf("requests=%d", n), func(b *testing.B) {
-			m := open(b, tiny, engine.Config{})
-			tokens := 0
+			m := benchModel(b, engine.Config{})
+			var tokens int
 			for i := 0; b.Loop(); i++ {
 				var wg sync.WaitGroup
 				for j := range n {
 					wg.Go(func() {
-						generate(b, m, prompt(uint64(i*n+j), 64), engine.Options{MaxTokens: 32})
+						generate(b, m, prompt(uint64(i*n+j), 64), engine.Options{MaxTokens: 32, NoGuesses: true})
 					})
 				}
 				wg.Wait()
@@ -413,19 +424,37 @@ func BenchmarkServe(b *testing.B) {
 	}
 }
 
-// BenchmarkFirstToken measures the time to the first token after a prompt of 116, none of which is known, or
-// all but the last 16.
+// BenchmarkFirstToken measures the time to the first token after a prompt, of which nothing is known, or all but
+// the last 16 tokens.
 func BenchmarkFirstToken(b *testing.B) {
 	for _, known := range []bool{false, true} {
 		b.Run(fmt.Sprintf("known=%v", known), func(b *testing.B) {
-			m := open(b, tiny, engine.Config{})
-			system := prompt(1, 100)
+			m := benchModel(b, engine.Config{})
+			system := prompt(1, min(512, m.Context()-20)-16)
 			for i := uint64(0); b.Loop(); i++ {
 				if !known {
-					system = prompt(i, 100)
+					system = prompt(i, len(system))
 				}
 				generate(b, m, slices.Concat(system, prompt(i+1e6, 16)), engine.Options{MaxTokens: 1})
 			}
+		})
+	}
+}
+
+// BenchmarkContext measures a token of an answer after prompts of some lengths.
+func BenchmarkContext(b *testing.B) {
+	for _, n := range []int{16, 100, 2048} {
+		b.Run(fmt.Sprintf("tokens=%d", n), func(b *testing.B) {
+			m := benchModel(b, engine.Config{})
+			if n >= m.Context()-16 {
+				b.Skip("the model's context is too short")
+			}
+			var spent time.Duration
+			for b.Loop() {
+				_, res := generate(b, m, prompt(1, n), engine.Options{MaxTokens: 17, IgnoreEnd: true, NoGuesses: true})
+				spent += res.Time
+			}
+			b.ReportMetric(float64(16*b.N)/spent.Seconds(), "tokens/s")
 		})
 	}
 }

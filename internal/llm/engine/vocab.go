@@ -179,6 +179,26 @@ var byteOf = func() map[rune]byte {
 // Encode is a text as tokens, with the ones that go around it. Special tokens' names in it are text.
 func (m *Model) Encode(text string) ([]int32, error) { return m.encode(text, nil) }
 
+// EncodePart is a part of a text as tokens, without those that go around a text.
+func (m *Model) EncodePart(text string) ([]int32, error) {
+	if m.vocab == nil {
+		return nil, fmt.Errorf("%w: the file has no tokenizer", ErrUnsupported)
+	}
+	var ids []int32
+	for _, t := range m.vocab.tok.Append(nil, text, -1) {
+		ids = append(ids, t.ID)
+	}
+	return ids, nil
+}
+
+// First is the token that texts begin with, -1 for none.
+func (m *Model) First() int32 {
+	if m.vocab == nil || !m.vocab.addBOS {
+		return -1
+	}
+	return m.vocab.bos
+}
+
 // encode also reads special tokens' names as those tokens where trusted is not nil; it then puts text
 // that is not trusted in place of its keys.
 func (m *Model) encode(text string, trusted *strings.Replacer) ([]int32, error) {

@@ -1,0 +1,38 @@
+package llm_test
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"testing"
+
+	"github.com/tmc/langchaingo/llms"
+
+	"docent/internal/llm"
+)
+
+// TestScore: what the model writes itself is what it finds likeliest, and the chances are those it gives.
+func TestScore(t *testing.T) {
+	m, err := llm.OpenFile(speaking(t, filepath.Join(t.TempDir(), "tiny.gguf")), llm.Config{ContextTokens: 128})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	ctx := context.Background()
+	ask := []llms.MessageContent{llms.TextParts(llms.ChatMessageTypeHuman, "a b c d")}
+	got, err := m.Score(ctx, ask, "a b", "b", "a b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 3 || got[0] != got[2] || got[0].Tokens < 2 {
+		t.Fatalf("%+v", got)
+	}
+	for _, l := range got {
+		if !(l.LogProb < 0) || math.IsInf(l.LogProb, 0) {
+			t.Errorf("%+v", got)
+		}
+	}
+	if _, err := m.Score(ctx, ask, ""); err == nil {
+		t.Error("an empty reply is scored")
+	}
+}
