@@ -7,9 +7,14 @@ import (
 	"docent/internal/tensor"
 )
 
-// tileRows is about how many queries of one head of keys are attended to together: those of all its heads, for
-// some tokens.
-const tileRows = 48
+const (
+	// tileRows is about how many queries of one head of keys are attended to together: those of all its heads,
+	// for some tokens.
+	tileRows = 48
+	// A span is the blocks whose scores are weighed together.
+	spanBlocks = 4
+	spanTokens = spanBlocks * blockTokens
+)
 
 // tile is tokens of one chunk whose attention is computed together, for each head of keys.
 type tile struct {
@@ -81,9 +86,9 @@ type workspace struct {
 }
 
 // attend computes, for the tokens of a tile, the attention of the heads that share a head of keys. It goes
-// through the sequence's blocks and keeps, for each row, the largest score so far and sums relative to it
-// (Milakov and Gimelshein 2018; FlashAttention, Dao et al. 2022). A row takes the same steps whatever the
-// tile.
+// through the sequence in spans and keeps, for each row, the largest score so far and sums relative to it
+// (Milakov and Gimelshein 2018; FlashAttention, Dao et al. 2022). Spans begin at the same places whatever the
+// tile, and what a row does not see has the weight zero, so a row's result is the same in every tile.
 func (m *Model) attend(b *workspace, seq *sequence, t *tile, l, head int, att, q []float32) {
 	p := &m.params
 	hd, group, window, wide := p.headDim, p.heads/p.kvHeads, m.layers[l].window, m.layout.padded()
@@ -92,60 +97,69 @@ func (m *Model) attend(b *workspace, seq *sequence, t *tile, l, head int, att, q
 	for r := range rows {
 		copy(queries[r*hd:(r+1)*hd], q[(t.row+r/group)*qn+(head*group+r%group)*hd:])
 	}
-	scores, acc, add := grow(&b.scores, rows*blockTokens), grow(&b.acc, rows*wide), grow(&b.add, rows*wide)
+	scores, acc, add := grow(&b.scores, rows*spanTokens), grow(&b.acc, rows*wide), grow(&b.add, rows*wide)
 	top, sum := grow(&b.top, rows), grow(&b.sum, rows)
 	clear(acc)
 	clear(sum)
 	for r := range top {
 		top[r] = float32(math.Inf(-1))
 	}
-	keys, values := grow(&b.keys, blockTokens*hd), grow(&b.values, blockTokens*wide)
-	first := 0
+	keys, values := grow(&b.keys, blockTokens*hd), grow(&b.values, spanTokens*wide)
+	first, end := 0, (t.pos+t.tokens-1)/blockTokens+1 // blocks that are seen
 	if window > 0 {
 		first = max(0, t.pos-window+1) / blockTokens
 	}
-	scale := p.attnScale
-	if p.attnCap > 0 {
-		scale = 1
-	}
-	for i := first; i <= (t.pos+t.tokens-1)/blockTokens; i++ {
-		page := &seq.table[i].page
-		tensor.MulRows(scores, blockTokens, queries, hd, rows, m.layout.keysOf(keys, page, l, head), blockTokens, blockTokens, hd)
+	for from := first; from < end; {
+		to := min(end, (from/spanBlocks+1)*spanBlocks)
+		n := (to - from) * blockTokens
+		for i := from; i < to; i++ {
+			page, at := &seq.table[i].page, (i-from)*blockTokens
+			tensor.MulRows(scores[at:], spanTokens, queries, hd, rows, m.layout.keysOf(keys, page, l, head), blockTokens, blockTokens, hd)
+			m.layout.valuesOf(values[at*wide:], page, l, head)
+		}
 		for r := range rows {
-			row := scores[r*blockTokens : (r+1)*blockTokens]
-			pos := t.pos + r/group - i*blockTokens // of the query, from the block's start
-			lo, hi := 0, min(blockTokens, pos+1)
+			pos := t.pos + r/group - from*blockTokens // of the query, from the span's start
+			lo, hi := 0, min(n, pos+1)
 			if window > 0 {
 				lo = max(0, pos-window+1)
 			}
+			row := scores[r*spanTokens:][:n]
 			if lo >= hi {
 				clear(row)
 				continue
 			}
 			clear(row[:lo])
 			clear(row[hi:])
-			row = row[lo:hi]
-			if c := p.attnCap; c > 0 {
-				for j, x := range row {
-					row[j] = c * float32(math.Tanh(float64(x*p.attnScale/c)))
-				}
-			}
-			if most := tensor.Max(row); most > top[r] {
-				if sum[r] > 0 {
-					shrink := float32(math.Exp(float64((top[r] - most) * scale)))
-					tensor.Scale(acc[r*wide:(r+1)*wide], shrink)
-					sum[r] *= shrink
-				}
-				top[r] = most
-			}
-			sum[r] += tensor.ExpSum(row, top[r], scale)
+			m.weigh(row[lo:hi], &top[r], &sum[r], acc[r*wide:(r+1)*wide])
 		}
-		tensor.MulRows(add, wide, scores, blockTokens, rows, m.layout.valuesOf(values, page, l, head), wide, wide, blockTokens)
+		tensor.MulRows(add, wide, scores, spanTokens, rows, values, wide, wide, n)
 		tensor.Axpy(acc, add, 1)
+		from = to
 	}
 	for r := range rows {
 		dst := att[(t.row+r/group)*qn+(head*group+r%group)*hd:][:hd]
 		copy(dst, acc[r*wide:])
 		tensor.Scale(dst, 1/sum[r])
 	}
+}
+
+// weigh turns a row's scores into weights relative to the largest score so far, top, and adds them to sum. When
+// that has grown, it brings what was weighed before to the new one.
+func (m *Model) weigh(scores []float32, top, sum *float32, acc []float32) {
+	scale := m.params.attnScale
+	if c := m.params.attnCap; c > 0 {
+		for i, x := range scores {
+			scores[i] = c * float32(math.Tanh(float64(x*scale/c)))
+		}
+		scale = 1
+	}
+	if most := tensor.Max(scores); most > *top {
+		if *sum > 0 {
+			shrink := float32(math.Exp(float64((*top - most) * scale)))
+			tensor.Scale(acc, shrink)
+			*sum *= shrink
+		}
+		*top = most
+	}
+	*sum += tensor.ExpSum(scores, *top, scale)
 }

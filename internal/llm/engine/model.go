@@ -193,7 +193,7 @@ func (m *Model) Memory() Memory {
 		width += 2*p.dim + p.experts
 	}
 	worker := 2 * tensor.PanelWidth() * max(p.dim, ff, p.heads*p.headDim)
-	worker += max(tileRows, p.heads/p.kvHeads)*(2*m.layout.padded()+p.headDim+blockTokens) + 2*blockTokens*m.layout.padded()
+	worker += max(tileRows, p.heads/p.kvHeads)*(2*m.layout.padded()+p.headDim+spanTokens) + (blockTokens+spanTokens)*m.layout.padded()
 	logits := (logitRows + stepGuess + m.cfg.Parallel) * p.vocab
 	values := int64(batch)*int64(width) + int64(m.cfg.Threads)*int64(worker) + int64(logits)
 	return Memory{Weights: m.file.Bytes(), Cache: int64(m.blocks) * m.layout.bytes(), Buffers: 4 * values}

@@ -182,19 +182,16 @@ func (y layout) keysOf(buf []float32, p *page, layer, head int) []float32 {
 	return buf[:n]
 }
 
-// valuesOf are a head's values in float32: blockTokens rows of padded() values. They are in buf or in the page.
-func (y layout) valuesOf(buf []float32, p *page, layer, head int) []float32 {
+// valuesOf sets dst to a head's values in float32: blockTokens rows of padded() values.
+func (y layout) valuesOf(dst []float32, p *page, layer, head int) {
 	_, part := y.part(layer, head)
 	at, n, wide := part*y.values(), y.values(), y.padded()
-	if y.kind == CacheF32 && wide == y.hd {
-		return p.f32[at : at+n]
-	}
 	if y.kind == CacheF16 && wide == y.hd {
-		tensor.WidenHalves(buf[:n], p.f16[at:])
-		return buf[:n]
+		tensor.WidenHalves(dst[:n], p.f16[at:])
+		return
 	}
 	for t := range blockTokens {
-		row := buf[t*wide : (t+1)*wide]
+		row := dst[t*wide : (t+1)*wide]
 		from := at + t*y.hd
 		switch y.kind {
 		case CacheF32:
@@ -209,5 +206,4 @@ func (y layout) valuesOf(buf []float32, p *page, layer, head int) []float32 {
 		}
 		clear(row[y.hd:])
 	}
-	return buf[:blockTokens*wide]
 }

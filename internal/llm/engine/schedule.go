@@ -211,10 +211,14 @@ func (s *scheduler) run() {
 		if end {
 			return
 		}
-		timer.Reset(stallTime) // for those whom a stalled caller keeps waiting
+		var stalled <-chan time.Time
+		if len(s.queue) > 0 || s.short { // a caller that says nothing may keep others waiting
+			timer.Reset(stallTime)
+			stalled = timer.C
+		}
 		select {
 		case <-s.wake:
-		case <-timer.C:
+		case <-stalled:
 		}
 	}
 }
@@ -408,7 +412,9 @@ func (s *scheduler) compute() {
 	}
 	now, n := time.Now(), len(s.state.pos)
 	s.took = now.Sub(begin)
-	s.perRow += (s.took/time.Duration(n) - s.perRow) / 4
+	if n >= blockTokens { // fewer cost about as much as one
+		s.perRow += (s.took/time.Duration(n) - s.perRow) / 4
+	}
 	for _, r := range s.computed {
 		valid := min(r.seq.n, r.sure)
 		s.cache.publishAll(&r.seq, r.tokens[:valid], false)
