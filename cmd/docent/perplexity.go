@@ -44,8 +44,12 @@ func (c *perplexityCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	adapter, err := local.Adapter("")
+	if err != nil {
+		return err
+	}
 	start := time.Now()
-	p, err := m.Perplexity(ctx, ids, m.First(), func(done, total int) {
+	p, err := m.Perplexity(ctx, adapter, ids, m.First(), func(done, total int) {
 		if a.Verbose {
 			a.notice("%d of %d pieces", done, total)
 		}

@@ -14,14 +14,14 @@ type Likelihood struct {
 }
 
 // Score tells how likely the model finds each of some replies to messages, in their order, without writing
-// any: to choose among given answers, or to rank passages by how well they explain a question. The messages
+// any, with the first of the model's adapters: to choose among given answers, or to rank passages by how well they explain a question. The messages
 // are computed once.
 func (l *LocalModel) Score(ctx context.Context, messages []llms.MessageContent, replies ...string) ([]Likelihood, error) {
 	turns, err := turnsOf(messages)
 	if err != nil {
 		return nil, err
 	}
-	prompt, err := l.prompt(turns, nil, false)
+	prompt, err := l.prompt(turns, nil, false, true)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,11 @@ func (l *LocalModel) Score(ctx context.Context, messages []llms.MessageContent, 
 			return nil, fmt.Errorf("model %s: %w", l.path, err)
 		}
 	}
-	scores, err := l.engine.Score(ctx, prompt.ids, tokens...)
+	adapter, err := l.Adapter("")
+	if err != nil {
+		return nil, err
+	}
+	scores, err := l.engine.Score(ctx, adapter, prompt.ids, tokens...)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -85,8 +85,8 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 	if err := opts.validate(); err != nil {
 		return res, err
 	}
-	if opts.Adapter != nil && opts.Adapter.model != m {
-		return res, fmt.Errorf("%w: %s was loaded for another one", ErrAdapter, opts.Adapter)
+	if err := m.owns(opts.Adapter); err != nil {
+		return res, err
 	}
 	limit := m.cfg.Context - len(prompt)
 	if opts.MaxTokens > 0 {
@@ -95,9 +95,7 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 	r := m.newRequest(prompt)
 	rows := make([]*[]float32, 1+maxGuess)
 	r.deliver = func(i int, row []float32) { rows[i] = m.rows.copy(row) }
-	if opts.Adapter != nil {
-		r.seq.adapter, r.seq.space = opts.Adapter, opts.Adapter.space
-	}
+	r.adapt(opts.Adapter)
 	if err := m.sched.submit(ctx, r); err != nil {
 		return res, err
 	}
@@ -163,6 +161,21 @@ func (m *Model) newRequest(prompt []int32) *request {
 		tokens: append(make([]int32, 0, len(prompt)+64), prompt...),
 		sure:   len(prompt), known: len(prompt), logits: 1,
 	}
+}
+
+// adapt chooses the request's adapter; nil means none.
+func (r *request) adapt(a *Adapter) {
+	if a != nil {
+		r.seq.adapter, r.seq.space = a, a.space
+	}
+}
+
+// owns refuses an adapter of another model.
+func (m *Model) owns(a *Adapter) error {
+	if a != nil && a.model != m {
+		return fmt.Errorf("%w: %s was loaded for another one", ErrAdapter, a)
+	}
+	return nil
 }
 
 // sampler chooses the tokens of a call.

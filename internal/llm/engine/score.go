@@ -10,8 +10,12 @@ import (
 )
 
 // Score computes how likely the model finds each of some continuations of a prompt: for each of their tokens the
-// natural logarithm of its probability after the prompt and the tokens before it. The prompt is computed once.
-func (m *Model) Score(ctx context.Context, prompt []int32, continuations ...[]int32) ([][]float64, error) {
+// natural logarithm of its probability after the prompt and the tokens before it. The prompt is computed once. adapter may
+// be nil.
+func (m *Model) Score(ctx context.Context, adapter *Adapter, prompt []int32, continuations ...[]int32) ([][]float64, error) {
+	if err := m.owns(adapter); err != nil {
+		return nil, err
+	}
 	out := make([][]float64, len(continuations))
 	var waiting []*request
 	defer func() {
@@ -40,6 +44,7 @@ func (m *Model) Score(ctx context.Context, prompt []int32, continuations ...[]in
 		}
 		out[i] = make([]float64, len(c))
 		r := m.newRequest(text[:len(text)-1])
+		r.adapt(adapter)
 		r.logits = len(c)
 		r.deliver = func(j int, logits []float32) { out[i][j] = logProb(logits, c[j]) }
 		if err := m.sched.submit(ctx, r); err != nil {
@@ -69,9 +74,9 @@ type Perplexity struct {
 
 // Perplexity reads tokens in pieces of a context window, each by itself, and looks at the second half of each,
 // as llama.cpp does. A text that is shorter than a window is one piece, foretold from its second token on.
-// first, if not negative, takes the place of each piece's first token: the one that begins texts. progress may
-// be nil.
-func (m *Model) Perplexity(ctx context.Context, tokens []int32, first int32, progress func(done, total int)) (Perplexity, error) {
+// first, if not negative, takes the place of each piece's first token: the one that begins texts. adapter and
+// progress may be nil.
+func (m *Model) Perplexity(ctx context.Context, adapter *Adapter, tokens []int32, first int32, progress func(done, total int)) (Perplexity, error) {
 	window := min(m.cfg.Context-1, len(tokens))
 	if window < 2 {
 		return Perplexity{}, fmt.Errorf("%w: perplexity is of two tokens at least", ErrContext)
@@ -87,7 +92,7 @@ func (m *Model) Perplexity(ctx context.Context, tokens []int32, first int32, pro
 		if first >= 0 {
 			piece[0] = first
 		}
-		scores, err := m.Score(ctx, piece[:from], piece[from:])
+		scores, err := m.Score(ctx, adapter, piece[:from], piece[from:])
 		if err != nil {
 			return Perplexity{}, err
 		}

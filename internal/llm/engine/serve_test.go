@@ -245,7 +245,7 @@ func TestScore(t *testing.T) {
 	given := prompt(1, 70)
 	continuations := [][]int32{prompt(2, 1), prompt(3, 20), prompt(4, 40), {5}}
 	before := settle(t, m).Computed
-	got, err := m.Score(context.Background(), given, continuations...)
+	got, err := m.Score(context.Background(), nil, given, continuations...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestScore(t *testing.T) {
 		}
 	}
 	for _, bad := range [][]int32{{}, {96}, prompt(1, 100)} {
-		if _, err := m.Score(context.Background(), given, bad); err == nil {
+		if _, err := m.Score(context.Background(), nil, given, bad); err == nil {
 			t.Errorf("a continuation of %d tokens is taken", len(bad))
 		}
 	}
@@ -279,7 +279,7 @@ func TestScore(t *testing.T) {
 func TestPerplexity(t *testing.T) {
 	m := open(t, tiny, engine.Config{Context: 65})
 	text := prompt(5, 150)
-	got, err := m.Perplexity(context.Background(), text, 1, nil)
+	got, err := m.Perplexity(context.Background(), nil, text, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +287,7 @@ func TestPerplexity(t *testing.T) {
 	for i := range 2 {
 		piece := slices.Clone(text[i*64 : (i+1)*64])
 		piece[0] = 1
-		scores, err := m.Score(context.Background(), piece[:32], piece[32:])
+		scores, err := m.Score(context.Background(), nil, piece[:32], piece[32:])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -298,10 +298,10 @@ func TestPerplexity(t *testing.T) {
 	if want := math.Exp(sum / 64); got.Tokens != 64 || math.Abs(got.Value-want) > 1e-9*want {
 		t.Errorf("%+v, want %g of 64 tokens", got, want)
 	}
-	if got, err := m.Perplexity(context.Background(), text[:30], -1, nil); err != nil || got.Tokens != 29 {
+	if got, err := m.Perplexity(context.Background(), nil, text[:30], -1, nil); err != nil || got.Tokens != 29 {
 		t.Errorf("a short text: %+v, %v", got, err)
 	}
-	if _, err := m.Perplexity(context.Background(), text[:1], -1, nil); !errors.Is(err, engine.ErrContext) {
+	if _, err := m.Perplexity(context.Background(), nil, text[:1], -1, nil); !errors.Is(err, engine.ErrContext) {
 		t.Error(err)
 	}
 }
