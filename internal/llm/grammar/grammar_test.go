@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,6 +54,45 @@ func TestGBNF(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLlamaGrammars: files in the manner of those that come with llama.cpp.
+func TestLlamaGrammars(t *testing.T) {
+	for _, c := range []struct{ source, yes, no string }{
+		{`root   ::= object
+value  ::= object | array | string | number | ("true" | "false" | "null") ws
+
+object ::=
+  "{" ws (
+            string ":" ws value
+    ("," ws string ":" ws value)*
+  )? "}" ws
+
+array  ::=
+  "[" ws (
+            value
+    ("," ws value)*
+  )? "]" ws
+
+string ::=
+  "\"" (
+    [^"\\\x7F\x00-\x1F] |
+    "\\" (["\\bfnrt] | "u" [0-9a-fA-F]{4}) # escapes
+  )* "\"" ws
+
+number ::= ("-"? ([0-9] | [1-9] [0-9]{0,15})) ("." [0-9]+)? ([eE] [-+]? [0-9] [1-9]{0,15})? ws
+
+# Optional space: by convention, applied in this grammar after literal chars when allowed
+ws ::= | " " | "\n" [ \t]{0,20}
+`, "{\"a\": [1, -2.5e+3,\n  {\"b\\u00e9\": null}], \"c\":true}", `{"a": 01x}`},
+		{"root  ::= (expr \"=\" ws term \"\\n\")+\nexpr  ::= term ([-+*/] term)*\nterm  ::= ident | num | \"(\" ws expr \")\" ws\nident ::= [a-z] [a-z0-9_]* ws\nnum   ::= [0-9]+ ws\nws    ::= [ \\t\\n]*\n", "a +(b*3) = 7\n\n1=x\n", "a + = 7\n"},
+		{"root ::= item+\n\n# Excludes various line break characters\nitem ::= \"- \" [^\\r\\n\\x0b\\x0c\\x85\\u2028\\u2029]+ \"\\n\"", "- eins\n- zwei\n", "- \n"},
+	} {
+		g := gbnf(t, c.source)
+		if !g.Match(c.yes) || g.Match(c.no) {
+			t.Errorf("%.30s: %t, %t", c.source, g.Match(c.yes), g.Match(c.no))
+		}
 	}
 }
 
@@ -305,6 +345,28 @@ func TestAmbiguityIsBounded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTogether: many texts of one grammar at once, of two vocabularies.
+func TestTogether(t *testing.T) {
+	g, err := grammar.Schema([]byte(person))
+	if err != nil {
+		t.Fatal(err)
+	}
+	vocabularies := []*grammar.Vocabulary{letters(), letters("one", "more")}
+	alone := make([]string, 16)
+	for i := range alone {
+		alone[i], _ = walk(t, g, vocabularies[i%2], rand.New(rand.NewPCG(uint64(i), 1)), 150)
+	}
+	var wg sync.WaitGroup
+	for i, want := range alone {
+		wg.Go(func() {
+			if got, ended := walk(t, g, vocabularies[i%2], rand.New(rand.NewPCG(uint64(i), 1)), 150); got != want || !ended {
+				t.Errorf("together %s, alone %s", got, want)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // TestManyTexts: long lists of words are no ambiguity.
