@@ -49,10 +49,10 @@ func Judge(text string) string {
 	var c counts
 	c.count(text)
 	switch {
-	case c.bad*20 > c.shown, c.misread*5 > c.shown:
+	case c.bad*5 > c.shown, c.misread*5 > c.shown:
 		return "gibberish"
-	case c.marks*10 > c.shown*7 && c.digits*4 < c.shown && c.letters > 0:
-		return "noise" // of a formula two thirds are marks, at most
+	case c.marks*10 > c.shown*7 && c.digits*4 < c.shown && c.letters > 0 && !formula(text):
+		return "noise"
 	case c.han >= 12 && c.han*2 >= c.letters:
 		if c.rare*3 > c.han {
 			return "gibberish"
@@ -61,7 +61,7 @@ func Judge(text string) string {
 		switch {
 		case c.single*10 >= c.words*7 && c.marks*5 >= c.letters*4 && c.digits*3 < c.shown && c.spaces*2 >= c.shown:
 			return "noise" // apart, as no formula is set
-		case c.pairs >= 30 && c.rarePairs*20 >= c.pairs*9 && c.accented*50 < c.latin:
+		case c.pairs >= 30 && c.rarePairs*20 >= c.pairs*9 && c.accented*50 < c.latin && !listOfNames(text):
 			return "gibberish"
 		}
 	}
@@ -90,6 +90,22 @@ func linkFarm(text string) bool {
 		different[text[l[0]:l[1]]] = true
 	}
 	return in > 2*(len(text)-in)
+}
+
+// formula tells mathematics, of which more than two thirds can be marks, by its brackets.
+func formula(text string) bool {
+	open := strings.Count(text, "(")
+	return open >= 2 && open == strings.Count(text, ")") && strings.Contains(text, "=")
+}
+
+// listOfNames tells lists of identifiers and files, in which the same parts return, from letters at random.
+func listOfNames(text string) bool {
+	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
+	different := make(map[string]struct{}, len(words))
+	for _, w := range words {
+		different[w] = struct{}{}
+	}
+	return len(different)*3 < len(words)*2
 }
 
 // counts are what Judge goes by.
