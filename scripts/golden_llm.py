@@ -401,15 +401,83 @@ def adapter(name, net, names, rng):
     print(f"{name}.lora: margin {margin:.4f}, {distinct} tokens", flush=True)
 
 
+T5 = {
+    "t5-f16": dict(feed_forward_proj="relu", tie_word_embeddings=True, scale_decoder_outputs=True),
+    "t5-gated-f16": dict(feed_forward_proj="gated-gelu", tie_word_embeddings=False, scale_decoder_outputs=False),
+}
+
+
+def t5(name, seed):
+    """An encoder-decoder's golden file: the prompt is the encoder's, the logits are those of the first tokens of the answer."""
+    import torch
+    import transformers
+
+    config = transformers.T5Config(vocab_size=VOCAB, d_model=32, d_kv=16, d_ff=64, num_layers=LAYERS, num_heads=4, n_positions=128, pad_token_id=0,
+                                   decoder_start_token_id=0, relative_attention_num_buckets=16, **T5[name])
+    rng = np.random.default_rng(seed)
+    net = transformers.T5ForConditionalGeneration(config).float().eval()
+    if not T5[name]["tie_word_embeddings"]:
+        net.lm_head.weight = torch.nn.Parameter(net.lm_head.weight.detach().clone())
+    out = os.path.join(ROOT, "internal/llm/engine/testdata", name + ".gguf")
+    w = gguf.GGUFWriter(out, "t5")
+    w.add_name(name)
+    w.add_context_length(config.n_positions)
+    w.add_embedding_length(config.d_model)
+    w.add_feed_forward_length(config.d_ff)
+    w.add_block_count(config.num_layers)
+    w.add_decoder_block_count(config.num_decoder_layers)
+    w.add_head_count(config.num_heads)
+    w.add_key_length(config.d_kv)
+    w.add_value_length(config.d_kv)
+    w.add_relative_attn_buckets_count(config.relative_attention_num_buckets)
+    w.add_layer_norm_eps(config.layer_norm_epsilon)
+    w.add_layer_norm_rms_eps(config.layer_norm_epsilon)
+    w.add_decoder_start_token_id(config.decoder_start_token_id)
+    w.add_string("tokenizer.ggml.model", "none")
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.T5, LAYERS)
+    with torch.no_grad():
+        for key, p in net.named_parameters():
+            short = names.get_name(key, try_suffixes=(".weight",))
+            if p.ndim == 1 or "relative" in key:
+                v = (rng.standard_normal(tuple(p.shape)) * 0.3 + (p.ndim == 1)).astype(np.float32)
+                p.copy_(torch.from_numpy(v))
+                w.add_tensor(short, v)
+                continue
+            # Large embeddings make every answer repeat its token.
+            scale = 0.3 if key == "shared.weight" else 3.0 / np.sqrt(p.shape[1])
+            if ".q." in key:
+                scale /= np.sqrt(config.d_kv)  # scores are not scaled
+            raw, back = convert((rng.standard_normal(tuple(p.shape)) * scale).astype(np.float32), T.F16, rng)
+            p.copy_(torch.from_numpy(back))
+            w.add_tensor(short, np.ascontiguousarray(raw), raw_dtype=T.F16)
+        w.write_header_to_file()
+        w.write_kv_data_to_file()
+        w.write_tensors_to_file()
+        w.close()
+        prompt = rng.integers(3, VOCAB, PROMPT)
+        past, margin, answer, rows = torch.tensor([[config.decoder_start_token_id]]), np.inf, [], []
+        for _ in range(STEPS):
+            step = net(input_ids=torch.tensor(prompt[None]), decoder_input_ids=past).logits[0, -1].numpy()
+            top = np.sort(step)[-2:]
+            margin = min(margin, top[1] - top[0])
+            answer.append(int(step.argmax()))
+            rows.append(step)
+            past = torch.cat([past, torch.tensor([[answer[-1]]])], 1)
+    with open(out.removesuffix(".gguf") + ".golden", "wb") as f:
+        f.write(np.array([PROMPT, STEPS, VOCAB], dtype="<u4").tobytes() + prompt.astype("<i4").tobytes())
+        f.write(np.array(answer, dtype="<i4").tobytes() + np.stack(rows[:PROMPT]).astype("<f4").tobytes())
+    return margin, len(set(answer)), os.path.getsize(out)
+
+
 def models():
     os.makedirs(os.path.join(ROOT, "internal/llm/engine/testdata"), exist_ok=True)
     only = os.environ.get("MODELS", "").split()
-    for name in MODELS:
+    for name in list(MODELS) + list(T5):
         if only and name not in only:
             continue
         for seed in range(100):
-            margin, distinct, size = model(name, seed)
-            if margin > (0.001 if "gemma" in name else 0.004) and distinct > 8:
+            margin, distinct, size = (t5 if name in T5 else model)(name, seed)
+            if margin > (0.001 if "gemma" in name or "t5" in name else 0.004) and distinct > 8:
                 break
         print(f"{name}: seed {seed}, margin {margin:.4f}, {distinct} tokens, {size} bytes", flush=True)
 

@@ -125,3 +125,25 @@ func TestListsSpecials(t *testing.T) {
 		t.Error("no files:", err)
 	}
 }
+
+// FuzzLists: any tokenizer.json is refused, or comes to lists of one length whose special tokens are among them.
+func FuzzLists(f *testing.F) {
+	f.Add([]byte(`{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}}`), []byte(`{"bos_token": "a"}`))
+	f.Add([]byte(`{"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["a", -1.5]]}, "added_tokens": [{"id": 9, "content": "x"}]}`), []byte(`{}`))
+	f.Add([]byte(`{"model": {"vocab": {"<0x41>": 0}, "byte_fallback": true, "merges": []}, "normalizer": {"type": "Prepend", "prepend": "▁"}}`), []byte(`{"added_tokens_decoder": {"1": {"content": "y"}}}`))
+	f.Fuzz(func(t *testing.T, file, config []byte) {
+		l, err := ReadLists(fstest.MapFS{"tokenizer.json": {Data: file}, "tokenizer_config.json": {Data: config}})
+		if err != nil {
+			return
+		}
+		n := len(l.Tokens)
+		if len(l.Types) != n || l.Scores != nil && len(l.Scores) != n {
+			t.Fatalf("%d tokens, %d types, %d scores", n, len(l.Types), len(l.Scores))
+		}
+		for _, id := range []int32{l.BOS, l.EOS, l.Pad, l.Unknown} {
+			if id < -1 || int(id) >= n {
+				t.Fatalf("special token %d of %d", id, n)
+			}
+		}
+	})
+}

@@ -20,6 +20,7 @@ type architecture struct {
 	layerNorm bool // norms take the mean off and add a bias
 	gelu      bool // gates or activates, not SiLU
 	ungated   bool
+	relu      bool // activates where there is no gate
 	headNorm  bool // queries and keys have a norm, one for all heads
 	parallel  bool // a layer without a norm before its feed-forward network gives it what attention gets
 	rawRoute  bool // weights of the experts in use are not brought to a sum of 1
@@ -47,6 +48,7 @@ var architectures = map[string]architecture{
 	"chatglm":  {},
 	"glm4":     {},
 	"stablelm": {neox: true, layerNorm: true, parallel: true},
+	"t5":       {gelu: true, relu: true},
 	"gpt2":     {learned: true, layerNorm: true, gelu: true, ungated: true},
 	"gemma":    {neox: true, gelu: true, scaled: true},
 	"gemma2": {

@@ -1,4 +1,4 @@
-// Package engine computes decoder-only language models from GGUF files.
+// Package engine computes language models from GGUF files: decoders, and T5.
 //
 //	m, err := engine.Open("SmolLM2-135M-Instruct-Q8_0.gguf", engine.Config{})
 //	if err != nil { … }

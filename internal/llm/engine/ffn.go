@@ -24,7 +24,15 @@ func (m *Model) transform(s *state, net *mlp, dst, h []float32, n int) {
 	up := grow(&s.up, n*ff)
 	if net.gate.w == nil {
 		m.mul(s, h, n, out{net.up, up})
-		m.each(s, n*ff, func(from, to int) { tensor.GELUTanh(up[from:to]) })
+		m.each(s, n*ff, func(from, to int) {
+			if m.params.relu {
+				for i, v := range up[from:to] {
+					up[from+i] = max(0, v)
+				}
+			} else {
+				tensor.GELUTanh(up[from:to])
+			}
+		})
 		m.mul(s, up, n, out{net.down, dst})
 		return
 	}

@@ -78,11 +78,14 @@ func (m *Model) Generate(ctx context.Context, prompt []int32, opts Options, emit
 
 // GenerateIDs continues a prompt and calls emit with each token, until it says no.
 func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, emit func(id int32) (more bool, err error)) (res Result, err error) {
+	if err := opts.validate(); err != nil {
+		return Result{}, err
+	}
+	if m.t5 != nil {
+		return m.generateT5(ctx, prompt, opts, emit)
+	}
 	res = Result{Reason: "length", Prompt: len(prompt)}
 	if err := m.check(prompt); err != nil {
-		return res, err
-	}
-	if err := opts.validate(); err != nil {
 		return res, err
 	}
 	if err := m.owns(opts.Adapter); err != nil {
@@ -223,6 +226,13 @@ func (m *Model) once(ctx context.Context, r *request) error {
 }
 
 func (m *Model) check(prompt []int32) error {
+	if m.t5 != nil {
+		return fmt.Errorf("%w: a %s model only generates", ErrUnsupported, m.params.arch)
+	}
+	return m.checkTokens(prompt)
+}
+
+func (m *Model) checkTokens(prompt []int32) error {
 	if len(prompt) == 0 {
 		return fmt.Errorf("%w: the prompt is empty", ErrContext)
 	}

@@ -143,9 +143,11 @@ func (m *Model) readTensors() error {
 	}
 	p.vocab = t.Shape[1]
 	m.embed = l.matrix("token_embd.weight", p.vocab, p.dim)
-	if p.learned {
+	switch {
+	case p.arch == "t5":
+	case p.learned:
 		m.pos = l.matrix("position_embd.weight", p.train, p.dim)
-	} else {
+	default:
 		m.readRopes(l)
 	}
 	normed := func(name string, n int, required bool) norm {
@@ -155,12 +157,16 @@ func (m *Model) readTensors() error {
 		}
 		return w
 	}
-	m.final = normed("output_norm", p.dim, true)
 	if l.has("output.weight") {
 		m.output = l.linear("output", p.vocab, p.dim)
 	} else {
 		m.output = linear{w: m.embed}
 	}
+	if p.arch == "t5" {
+		m.readT5(l)
+		return l.err
+	}
+	m.final = normed("output_norm", p.dim, true)
 	qn, kn := p.heads*p.headDim, p.kvHeads*p.headDim
 	for i := range p.layers {
 		name := func(s string) string { return fmt.Sprintf("blk.%d.%s", i, s) }

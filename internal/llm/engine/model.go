@@ -68,6 +68,7 @@ type Model struct {
 	final  norm
 	output linear
 	layers []layer
+	t5     *encoderDecoder // nil: the layers are a decoder's
 	sites  []site
 	vocab  *vocabulary
 	ropes  []*rope
@@ -132,6 +133,9 @@ func New(f *gguf.File, cfg Config) (*Model, error) {
 		m.window = max(m.window, y.window)
 	}
 	m.sched = m.newScheduler()
+	if m.t5 != nil {
+		m.t5.turn <- m.newState()
+	}
 	return m, nil
 }
 
@@ -168,6 +172,10 @@ func mib(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 func (m *Model) Close() (err error) {
 	m.closed.Do(func() {
 		m.sched.close()
+		if m.t5 != nil {
+			(<-m.t5.turn).close()
+			close(m.t5.turn)
+		}
 		err = m.file.Close()
 	})
 	return err

@@ -32,7 +32,9 @@ func newTokenizer(f *gguf.File, kind string) (textTokenizer, error) {
 	case "llama":
 		return tokenizer.NewBPE(tokenizer.BPEConfig{Tokens: tokens, Scores: scores, Types: types, NoSpacePrefix: noSpace})
 	case "t5":
-		return tokenizer.NewUnigram(tokenizer.UnigramConfig{Tokens: tokens, Scores: scores, Types: types, NoSpacePrefix: noSpace})
+		charsmap, _ := f.Value("tokenizer.ggml.precompiled_charsmap")
+		rules, _ := charsmap.([]uint8)
+		return tokenizer.NewUnigram(tokenizer.UnigramConfig{Tokens: tokens, Scores: scores, Types: types, NoSpacePrefix: noSpace, Charsmap: rules})
 	}
 	return nil, fmt.Errorf("tokenizer.ggml.model %q is not known", kind)
 }

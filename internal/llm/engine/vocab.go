@@ -78,7 +78,10 @@ func (m *Model) readVocabulary() error {
 	if !ok {
 		v.addBOS = kind == "llama"
 	}
-	v.addEOS, _ = f.Bool("tokenizer.ggml.add_eos_token")
+	v.addEOS, ok = f.Bool("tokenizer.ggml.add_eos_token")
+	if !ok {
+		v.addEOS = kind == "t5"
+	}
 	for _, e := range []int32{v.eos, id("eot_token_id"), id("eom_token_id")} {
 		if e >= 0 {
 			v.ends[e] = true

@@ -1,0 +1,77 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+
+	"docent/internal/llm/engine"
+)
+
+// TestEncoderDecoder compares T5 with transformers: the log-probabilities at the first places of the answer, and 64
+// tokens.
+func TestEncoderDecoder(t *testing.T) {
+	for _, name := range []string{"t5-f16", "t5-gated-f16"} {
+		t.Run(name, func(t *testing.T) {
+			g := readGolden(t, "testdata/"+name+".golden")
+			m := open(t, "testdata/"+name+".gguf", engine.Config{Exact: true, Threads: 2})
+			answer, res := generate(t, m, g.prompt, engine.Options{MaxTokens: len(g.answer), Sampling: engine.Sampling{LogProbs: 96}})
+			if !slices.Equal(answer, g.answer) {
+				t.Errorf("continues with %v, want %v", answer, g.answer)
+			}
+			far := 0.0
+			for i, row := range g.logits {
+				want := logSoftmax(row)
+				for _, p := range res.LogProbs[i].Top {
+					far = max(far, math.Abs(p.LogProb-want[p.ID]))
+				}
+			}
+			t.Logf("log-probabilities off by %.1g", far)
+			if !(far <= 1e-3) {
+				t.Errorf("log-probabilities are off by %g", far)
+			}
+			if res.Prompt != len(g.prompt) || res.Completion != len(g.answer) || res.Reason != "length" {
+				t.Errorf("%+v", res)
+			}
+		})
+	}
+}
+
+// TestEncoderDecoderCalls: calls wait for each other, end with their contexts, and what is not offered is refused.
+func TestEncoderDecoderCalls(t *testing.T) {
+	g := readGolden(t, "testdata/t5-f16.golden")
+	m := open(t, "testdata/t5-f16.gguf", engine.Config{Exact: true, Threads: 2})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			var ids []int32
+			_, err := m.GenerateIDs(ctx, g.prompt, engine.Options{MaxTokens: 16}, func(id int32) (bool, error) {
+				if ids = append(ids, id); i%4 == 3 {
+					cancel()
+				}
+				return true, nil
+			})
+			switch {
+			case i%4 == 3 && !errors.Is(err, context.Canceled):
+				t.Error(err)
+			case i%4 != 3 && (err != nil || !slices.Equal(ids, g.answer[:16])):
+				t.Errorf("%v, %v", ids, err)
+			}
+		})
+	}
+	wg.Wait()
+	if _, err := m.Next(context.Background(), g.prompt); !errors.Is(err, engine.ErrUnsupported) {
+		t.Error("logits of a prompt:", err)
+	}
+	if _, err := m.GenerateIDs(context.Background(), []int32{96}, engine.Options{}, nil); err == nil {
+		t.Error("a token that is none is taken")
+	}
+	if _, err := m.GenerateIDs(context.Background(), nil, engine.Options{}, nil); !errors.Is(err, engine.ErrContext) {
+		t.Error("no prompt:", err)
+	}
+}
