@@ -133,7 +133,7 @@ func (r runner) compare(name, kind string) error {
 		if !strings.Contains(m.name, r.only) {
 			continue
 		}
-		if m.name == "8 at once" {
+		if m.name == "8 at once" && len(rows) > 0 {
 			// llama.cpp makes its memory for this when it is asked to
 			memory = [2]float64{ours.peak(), theirs.peak()}
 		}

@@ -212,27 +212,7 @@ func TestUnpack(t *testing.T) {
 			unpack(first(got), first(data), blocks*f.bytes, blocks)
 			unpackGeneric(f, kern.bias128, first(want), first(data), blocks*f.bytes, blocks)
 			for b := range n {
-				for r := range qpanel {
-					for i := range 32 {
-						h := i * f.group / 32 / f.group
-						if f.group == 16 {
-							h = i / 16
-						}
-						value := func(q *qblock) float64 {
-							v := q.q[i/4][r][i%4]
-							if kern.bias128 {
-								v ^= -128
-							}
-							return float64(q.scale[h][r]) * float64(v)
-						}
-						if value(&got[b]) != value(&want[b]) {
-							t.Fatalf("%s: block %d, row %d, value %d: %g, want %g", typ, b, r, i, value(&got[b]), value(&want[b]))
-						}
-						if f.minimum && got[b].minimum[h][r] != want[b].minimum[h][r] {
-							t.Fatalf("%s: block %d, row %d, value %d: minimum %g, want %g", typ, b, r, i, got[b].minimum[h][r], want[b].minimum[h][r])
-						}
-					}
-				}
+				sameBlock(t, typ, &got[b], &want[b])
 			}
 		}
 	})
@@ -300,6 +280,63 @@ func BenchmarkQMatrixMul(b *testing.B) {
 				}
 				b.ReportMetric(2*float64(m*n*k)*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gop/s")
 			})
+		}
+	}
+}
+
+// FuzzUnpack: whatever the bytes of a block are, every kernel takes them apart as plain Go does.
+func FuzzUnpack(f *testing.F) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	for i, typ := range goldenTypes {
+		f.Add(uint8(i), randomBlocks(rng, typ, 256))
+	}
+	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
+		typ := goldenTypes[int(which)%len(goldenTypes)]
+		format := qformats[typ]
+		if format.group == 0 || len(data) == 0 {
+			return
+		}
+		w := make([]byte, qpanel*format.bytes)
+		for i := range w {
+			w[i] = data[i%len(data)] + byte(i/len(data))
+		}
+		n := format.values / 32
+		saved := active
+		defer func() { active = saved }()
+		for _, active = range available() {
+			kern := quantKernels()
+			unpack := kern.unpack[typ]
+			if unpack == nil {
+				continue
+			}
+			got, want := make([]qblock, n), make([]qblock, n)
+			unpack(first(got), first(w), format.bytes, 1)
+			unpackGeneric(format, kern.bias128, first(want), first(w), format.bytes, 1)
+			for b := range n {
+				sameBlock(t, typ, &got[b], &want[b])
+			}
+		}
+	})
+}
+
+// sameBlock compares the values that blocks stand for: kernels may keep a multiple of the integers.
+func sameBlock(t *testing.T, typ QType, got, want *qblock) {
+	t.Helper()
+	f, flip := qformats[typ], int8(0)
+	if quantKernels().bias128 {
+		flip = -128
+	}
+	differ := func(a, b float64) bool { return a != b && !(math.IsNaN(a) && math.IsNaN(b)) }
+	for r := range qpanel {
+		for i := range 32 {
+			h := i / f.group
+			value := func(q *qblock) float64 { return float64(q.scale[h][r]) * float64(q.q[i/4][r][i%4]^flip) }
+			if differ(value(got), value(want)) {
+				t.Fatalf("%s: row %d, value %d: %g, want %g", typ, r, i, value(got), value(want))
+			}
+			if f.minimum && differ(float64(got.minimum[h][r]), float64(want.minimum[h][r])) {
+				t.Fatalf("%s: row %d, value %d: minimum %g, want %g", typ, r, i, got.minimum[h][r], want.minimum[h][r])
+			}
 		}
 	}
 }

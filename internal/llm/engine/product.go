@@ -19,10 +19,10 @@ func (m *Model) mul(s *state, a []float32, n int, outs ...out) {
 	for _, o := range outs {
 		total += o.l.w.Panels()
 	}
-	// Parts small enough that a worker which came late does not make the others wait.
-	size := max(1, total/(4*m.cfg.Threads))
-	s.pool.run(split(total, size), func(w, part int) {
-		from, to := part*size, min(total, (part+1)*size)
+	// Parts small enough that a worker which came late does not make the others wait, and as many for each.
+	parts := min(total, 4*m.cfg.Threads)
+	s.pool.run(parts, func(w, part int) {
+		from, to := part*total/parts, (part+1)*total/parts
 		for _, o := range outs {
 			panels := o.l.w.Panels()
 			if lo, hi := max(0, from), min(panels, to); lo < hi {

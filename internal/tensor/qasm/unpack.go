@@ -38,10 +38,16 @@ func (g *gen) unpack(typ string, values, size int, doc string, body func(u *unpa
 		g.p("VMOVDQU64 x0f<>(SB), v30")
 	}
 	g.p("PCALIGN $32\nblock:")
+	if size < 64 {
+		g.p("TESTQ $1, R13\nJNZ fetched")
+	}
 	for line := 0; line < size; line += 64 {
 		for r := range 16 {
 			g.p("PREFETCHT0 %d(%s)%s", line, nextBases[r/4], strides[r%4])
 		}
+	}
+	if size < 64 {
+		g.p("fetched:")
 	}
 	for pass := range 4 / g.lanes {
 		body(&unpacker{g, pass})
@@ -78,6 +84,11 @@ func (u *unpacker) load(off, r int) {
 // scratch.
 func (u *unpacker) turn(off, r int) {
 	u.load(off, r)
+	u.transpose(r, r+4)
+}
+
+// transpose turns the dwords of v<r> to v<r+3>, in each lane of 128 bits. v<tmp> to v<tmp+3> are scratch.
+func (u *unpacker) transpose(r, tmp int) {
 	u.p(`
 		VPUNPCKLDQ v%[2]d, v%[1]d, v%[5]d
 		VPUNPCKHDQ v%[2]d, v%[1]d, v%[6]d
@@ -86,7 +97,39 @@ func (u *unpacker) turn(off, r int) {
 		VPUNPCKLQDQ v%[7]d, v%[5]d, v%[1]d
 		VPUNPCKHQDQ v%[7]d, v%[5]d, v%[2]d
 		VPUNPCKLQDQ v%[8]d, v%[6]d, v%[3]d
-		VPUNPCKHQDQ v%[8]d, v%[6]d, v%[4]d`, r, r+1, r+2, r+3, r+4, r+5, r+6, r+7)
+		VPUNPCKHQDQ v%[8]d, v%[6]d, v%[4]d`, r, r+1, r+2, r+3, tmp, tmp+1, tmp+2, tmp+3)
+}
+
+// turn32 turns 32 bytes at an offset of each row and calls do for each four of them: their register and
+// which they are. AVX-512 loads them at once, two rows to a vector, and sorts the lanes at the end. It takes
+// v0 to v7, or v16 to v27.
+func (u *unpacker) turn32(off int, do func(r, at int)) {
+	if !u.vnni() {
+		for piece := range 2 {
+			u.turn(off+16*piece, 0)
+			for i := range 4 {
+				do(i, 4*piece+i)
+			}
+		}
+		return
+	}
+	for half := range 2 {
+		r := 16 + 4*half
+		for z := range 4 {
+			u.p("VMOVDQU64 %[1]d(%[2]s)%[3]s, Y%[5]d\nVINSERTI64X4 $1, %[1]d(%[4]s)%[3]s, v%[5]d, v%[5]d",
+				off, bases[2*half], strides[z], bases[2*half+1], r+z)
+		}
+		u.transpose(r, 24)
+	}
+	for i := range 4 {
+		u.p("VSHUFI32X4 $0xdd, v%[2]d, v%[1]d, v%[3]d\nVSHUFI32X4 $0x88, v%[2]d, v%[1]d, v%[1]d", 16+i, 20+i, 24+i)
+	}
+	for i := range 4 {
+		do(16+i, i)
+	}
+	for i := range 4 {
+		do(24+i, 4+i)
+	}
 }
 
 // column sets v<r> to one of the dwords alone. v<r+1> to v<r+3> are scratch.
@@ -185,13 +228,8 @@ func (u *unpacker) byteOf(n, r, dst int, before ...func()) {
 }
 
 func (g *gen) unpacks() {
-	g.unpack("Q8_0", 32, 34, "Two turns; the scale's dword comes from a third.", func(u *unpacker) {
-		for piece := range 2 {
-			u.turn(2+16*piece, 0)
-			for i := range 4 {
-				u.signed(i, 0, 4*piece+i)
-			}
-		}
+	g.unpack("Q8_0", 32, 34, "Bytes as they are; the scale's dword comes from another turn.", func(u *unpacker) {
+		u.turn32(2, func(r, at int) { u.signed(r, 0, at) })
 		u.column(0, 0, 0)
 		u.half(false, 0, 0)
 		u.scale(0, 0, 0)
@@ -217,14 +255,11 @@ func (g *gen) unpacks() {
 		a dword: scales in v10 and v12, minima in v11 and v13.`, func(u *unpacker) {
 		u.scalesK()
 		for pair := range 4 {
-			for piece := range 2 {
-				u.turn(16+32*pair+16*piece, 0)
-				for i := range 4 {
-					u.p("VPSRLW $4, v%d, v%d", i, 4+i)
-					u.nibbles(i, 2*pair, 4*piece+i)
-					u.nibbles(4+i, 2*pair+1, 4*piece+i)
-				}
-			}
+			u.turn32(16+32*pair, func(r, at int) {
+				u.p("VPSRLW $4, v%d, v15", r)
+				u.nibbles(r, 2*pair, at)
+				u.nibbles(15, 2*pair+1, at)
+			})
 		}
 	})
 	g.unpack("Q6_K", 256, 210, `
