@@ -186,7 +186,7 @@ func (v *conversation) answer(ctx context.Context, signals <-chan os.Signal, tex
 			return write(string(b), false)
 		})}
 	if v.cmd.Think {
-		options = append(options, llms.WithStreamingReasoningFunc(func(_ context.Context, thought, _ []byte) error {
+		options = append(options, llms.WithThinkingMode(llms.ThinkingModeMedium), llms.WithStreamingReasoningFunc(func(_ context.Context, thought, _ []byte) error {
 			return write(string(thought), true)
 		}))
 	}

@@ -83,8 +83,8 @@ func (l *LocalModel) Call(ctx context.Context, prompt string, options ...llms.Ca
 // TotalTokens and CachedTokens, the part of the prompt that was known from calls before, and LogProbs,
 // a slice of [TokenProb], where they were asked for. StopReason is "stop", "length" or "tool_calls".
 //
-// A model that can think does so where a StreamingReasoningFunc or a thinking mode asks for it; thoughts
-// go to ReasoningContent and to that function, never into the answer. Calls of tools go to ToolCalls, never
+// A model that need not think does so where a thinking mode asks for it; thoughts go to ReasoningContent and
+// to StreamingReasoningFunc, never into the answer. Calls of tools go to ToolCalls, never
 // into the stream. Their arguments are held to the tools' schemas where ToolChoice asks for a call, and in
 // the ways of calling that have a clear beginning.
 func (l *LocalModel) GenerateContent(ctx context.Context, messages []llms.MessageContent, options ...llms.CallOption) (*llms.ContentResponse, error) {
@@ -113,7 +113,7 @@ func (l *LocalModel) generate(ctx context.Context, messages []llms.MessageConten
 		return nil, err
 	}
 	thinking := llms.GetThinkingConfig(opts)
-	think := opts.StreamingReasoningFunc != nil || thinking != nil && thinking.Mode != llms.ThinkingModeNone
+	think := thinking != nil && thinking.Mode != llms.ThinkingModeNone
 	form, err := l.formOf(opts, local, calls)
 	if err != nil {
 		return nil, err

@@ -381,7 +381,7 @@ func TestThinking(t *testing.T) {
 	}
 	question := []llms.MessageContent{llms.TextParts(llms.ChatMessageTypeHuman, "How many days?")}
 	var thoughts, text strings.Builder
-	resp, err := m.GenerateContent(context.Background(), question, llms.WithMaxTokens(20), llms.WithStreamingReasoningFunc(func(_ context.Context, thought, chunk []byte) error {
+	resp, err := m.GenerateContent(context.Background(), question, llms.WithMaxTokens(20), llms.WithThinkingMode(llms.ThinkingModeLow), llms.WithStreamingReasoningFunc(func(_ context.Context, thought, chunk []byte) error {
 		thoughts.Write(thought)
 		text.Write(chunk)
 		return nil

@@ -3,6 +3,7 @@ package grammar
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -476,22 +477,12 @@ func (c *compiler) costs() error {
 	}
 	for i := range g.states {
 		s := &g.states[i]
-		live := func(t int32) bool { return g.states[t].cost < endless }
-		s.edges = filter(s.edges, func(e edge) bool { return live(e.to) })
-		s.to = filter(s.to, live)
-		s.calls = filter(s.calls, func(k call) bool { return live(k.back) && live(g.rules[k.rule].start) })
+		lost := func(t int32) bool { return g.states[t].cost == endless }
+		s.edges = slices.DeleteFunc(s.edges, func(e edge) bool { return lost(e.to) })
+		s.to = slices.DeleteFunc(s.to, lost)
+		s.calls = slices.DeleteFunc(s.calls, func(k call) bool { return lost(k.back) || lost(g.rules[k.rule].start) })
 	}
 	return nil
-}
-
-func filter[T any](list []T, keep func(T) bool) []T {
-	out := list[:0]
-	for _, x := range list {
-		if keep(x) {
-			out = append(out, x)
-		}
-	}
-	return out
 }
 
 // leftRecursion refuses rules that can begin with themselves: their stacks would grow without a byte.
