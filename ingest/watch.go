@@ -304,7 +304,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	w.mu.Unlock()
 	<-ctx.Done()
-	w.mu.Lock() // after this nothing is started any more: start sees that ctx has ended
+	w.mu.Lock()
+	w.ctx = nil // nothing is started any more
 	w.mu.Unlock()
 	w.wg.Wait()
 	return nil

@@ -109,7 +109,7 @@ func TestWatcher(t *testing.T) {
 			stop()
 			write("later.md", text("later"))
 			do(os.RemoveAll(filepath.Join(root, "renamed")))
-			w, stop = start()
+			_, stop = start()
 			b.documents(t, root, "later.md")
 			jobs, err := b.store.Catalog().Jobs(ctx, "c", 0)
 			do(err)

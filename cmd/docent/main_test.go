@@ -260,7 +260,7 @@ func TestIngestBadFiles(t *testing.T) {
 		"good.md": "ingested", "page.txt": "ingested",
 		"empty.txt": "failed", "broken.pdf": "failed", "locked.pdf": "failed", "picture.docx": "failed", "nowhere.md": "failed",
 	})
-	for name, fragment := range map[string]string{"empty.txt": "empty", "broken.pdf": "damaged", "locked.pdf": "password", "picture.docx": "not supported", "nowhere.md": "no such file"} {
+	for name, fragment := range map[string]string{"empty.txt": "empty", "broken.pdf": "damaged", "locked.pdf": "password", "picture.docx": "picture cannot be read", "nowhere.md": "no such file"} {
 		if l := lines[name]; l.Error == nil || !strings.Contains(*l.Error, fragment) {
 			t.Errorf("%s: error %q does not say %q", name, *l.Error, fragment)
 		}
