@@ -321,7 +321,7 @@ func TestExtractErrors(t *testing.T) {
 	}{
 		{"empty", "a.txt", nil, ingest.ExtractorConfig{}, ingest.ErrEmptyFile, "0 bytes"},
 		{"white space", "a.md", []byte(" \n\t\n"), ingest.ExtractorConfig{}, ingest.ErrEmptyFile, "white space"},
-		{"picture", "a.docx", append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), make([]byte, 200)...), ingest.ExtractorConfig{}, ingest.ErrUnsupported, "image/png"},
+		{"picture", "a.docx", append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), make([]byte, 200)...), ingest.ExtractorConfig{}, ingest.ErrNoText, "PNG picture"},
 		{"program", "a.txt", append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 500)...), ingest.ExtractorConfig{}, ingest.ErrUnsupported, "PDF, DOCX"},
 		{"archive without text", "a.pdf", zipped(t, "x.png", "hello"), ingest.ExtractorConfig{}, ingest.ErrNoText, "ZIP archive"},
 		{"cut archive", "a.docx", zipped(t, "word/document.xml", "hello")[:40], ingest.ExtractorConfig{}, ingest.ErrDamaged, ""},
