@@ -349,7 +349,7 @@ def checkpoint(name, net):
         tensors = safetensors.torch.load_file(os.path.join(work, "model.safetensors"))
         shutil.copy(os.path.join(work, "config.json"), out)
     for key, v in tensors.items():
-        if v.ndim > 1 and "gate.weight" not in key:
+        if v.ndim > 1 and "gate.weight" not in key and "relative" not in key:
             tensors[key] = v.to(torch.float16)
     if name.startswith("mistral"):  # in parts, as large checkpoints come
         keys = sorted(tensors)
@@ -454,6 +454,7 @@ def t5(name, seed):
         w.write_kv_data_to_file()
         w.write_tensors_to_file()
         w.close()
+        checkpoint(name, net)
         prompt = rng.integers(3, VOCAB, PROMPT)
         past, margin, answer, rows = torch.tensor([[config.decoder_start_token_id]]), np.inf, [], []
         for _ in range(STEPS):

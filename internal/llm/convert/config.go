@@ -56,6 +56,19 @@ type config struct {
 	Rope       json.RawMessage `json:"rope_parameters"`
 	Original   int             `json:"original_max_position_embeddings"`
 
+	// T5's.
+	Model       int    `json:"d_model"`
+	DKV         int    `json:"d_kv"`
+	DFF         int    `json:"d_ff"`
+	NumLayers   int    `json:"num_layers"`
+	Decoders    int    `json:"num_decoder_layers"`
+	NumHeads    int    `json:"num_heads"`
+	Buckets     int    `json:"relative_attention_num_buckets"`
+	MaxDistance int    `json:"relative_attention_max_distance"`
+	Forward     string `json:"feed_forward_proj"`
+	Start       int    `json:"decoder_start_token_id"`
+	ScaleOutput *bool  `json:"scale_decoder_outputs"`
+
 	BOS idList `json:"bos_token_id"`
 	EOS idList `json:"eos_token_id"`
 	Pad idList `json:"pad_token_id"`
@@ -76,6 +89,17 @@ func (l *idList) UnmarshalJSON(data []byte) error {
 	err := json.Unmarshal(data, &id)
 	*l = idList{id}
 	return err
+}
+
+// tied tells whether the embeddings serve as the output, so that another one is a copy of them.
+func (c *config) tied(f family) bool {
+	switch {
+	case f.arch == "t5" && c.ScaleOutput != nil: // what newer configurations say instead
+		return *c.ScaleOutput
+	case c.Tied != nil:
+		return *c.Tied
+	}
+	return f.arch == "gpt2" || f.arch == "t5"
 }
 
 // ropeConfig is how positions are rotated.
@@ -115,7 +139,11 @@ func parseConfig(data []byte) (*config, family, error) {
 		text.BOS, text.EOS = slices.Concat(text.BOS, c.BOS), slices.Concat(text.EOS, c.EOS)
 		c = text
 	}
-	c.Hidden, c.Layers, c.Heads = cmp.Or(c.Hidden, c.Embed), cmp.Or(c.Layers, c.NLayer), cmp.Or(c.Heads, c.NHead)
+	c.Hidden, c.Layers, c.Heads = cmp.Or(c.Hidden, c.Embed, c.Model), cmp.Or(c.Layers, c.NLayer, c.NumLayers), cmp.Or(c.Heads, c.NHead, c.NumHeads)
+	if f.arch == "t5" {
+		c.Inner, c.HeadDim, c.NPositions = c.DFF, c.DKV, cmp.Or(c.NPositions, 512)
+		c.Decoders, c.Buckets, c.MaxDistance = cmp.Or(c.Decoders, c.Layers), cmp.Or(c.Buckets, 32), cmp.Or(c.MaxDistance, 128)
+	}
 	c.Positions, c.Act = cmp.Or(c.Positions, c.NPositions), cmp.Or(c.Act, c.ActFunction)
 	if c.NInner != nil {
 		c.Inner = cmp.Or(c.Inner, *c.NInner)
@@ -147,6 +175,17 @@ func parseConfig(data []byte) (*config, family, error) {
 func (c *config) refuse(f family) error {
 	wrong := func(format string, args ...any) error {
 		return fmt.Errorf("%w: config.json: "+format, append([]any{ErrUnsupported}, args...)...)
+	}
+	if f.arch == "t5" {
+		switch {
+		case c.MaxDistance != 128:
+			return wrong("relative_attention_max_distance is %d, files of t5 mean 128", c.MaxDistance)
+		case c.Forward != "" && c.Forward != "relu" && c.Forward != "gated-gelu":
+			return wrong("feed_forward_proj is %q, want relu or gated-gelu", c.Forward)
+		case c.Decoders < 1 || c.Decoders > 1<<10 || c.Buckets < 1 || c.Buckets > 1<<10 || c.Start < 0 || c.Start > 1<<24:
+			return wrong("%d layers of a decoder, %d buckets of distances, a start of %d", c.Decoders, c.Buckets, c.Start)
+		}
+		return nil
 	}
 	moe := c.PerToken > 0 && c.Experts > 0
 	switch {
@@ -222,7 +261,7 @@ func (c *config) metadata(f family) (meta []gguf.KeyValue, extra []gguf.Tensor, 
 	if f.layerNorm {
 		add("attention.layer_norm_epsilon", float32(cmp.Or(c.NormEps, c.NormEpsilon, 1e-5)))
 	} else {
-		add("attention.layer_norm_rms_epsilon", float32(cmp.Or(c.RMSEps, 1e-6)))
+		add("attention.layer_norm_rms_epsilon", float32(cmp.Or(c.RMSEps, c.NormEpsilon, 1e-6)))
 	}
 	if c.PerToken > 0 && c.Experts > 0 && (f.topNorm || f.arch == "qwen2moe") {
 		add("expert_count", uint32(c.Experts))
@@ -238,6 +277,15 @@ func (c *config) metadata(f family) (meta []gguf.KeyValue, extra []gguf.Tensor, 
 		add("vocab_size", uint32(c.Vocab))
 	}
 	if f.arch == "gpt2" {
+		return meta, nil, nil
+	}
+	if f.arch == "t5" {
+		add("attention.key_length", uint32(c.HeadDim))
+		add("attention.value_length", uint32(c.HeadDim))
+		add("attention.layer_norm_epsilon", float32(cmp.Or(c.NormEpsilon, 1e-6)))
+		add("attention.relative_buckets_count", uint32(c.Buckets))
+		add("decoder_block_count", uint32(c.Decoders))
+		add("decoder_start_token_id", uint32(c.Start))
 		return meta, nil, nil
 	}
 	add("attention.key_length", uint32(c.HeadDim))

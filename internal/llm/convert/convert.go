@@ -194,8 +194,11 @@ func (c *checkpoint) plan(kind Type, opts Options) (meta []gguf.KeyValue, tensor
 	if embeds == nil {
 		return nil, nil, fmt.Errorf("%w: there are no embeddings of tokens", ErrUnsupported)
 	}
-	if output := c.outputs["output.weight"]; output != nil && (c.config.Tied != nil && *c.config.Tied || c.family.arch == "gpt2" && c.config.Tied == nil) {
-		delete(c.outputs, "output.weight") // a copy
+	if c.config.tied(c.family) {
+		delete(c.outputs, "output.weight")
+	} else if c.outputs["output.weight"] == nil && c.family.arch == "t5" {
+		// A file without an output means one that is scaled.
+		c.outputs["output.weight"] = &output{name: "output.weight", part: "output", layer: -1, shape: embeds.shape, pieces: embeds.pieces}
 	}
 	embeds.tied = c.outputs["output.weight"] == nil
 	for _, o := range c.outputs {
@@ -264,11 +267,14 @@ func (c *checkpoint) take(file *safetensors.File, name string) error {
 	o := c.outputs[p.name]
 	if o == nil {
 		o = &output{name: p.name, part: p.part, layers: c.config.Layers, experts: c.config.Experts, layer: -1}
-		if rest, ok := strings.CutPrefix(p.name, "blk."); ok {
+		if side, rest, ok := strings.Cut(p.name, "blk."); ok {
 			number, _, _ := strings.Cut(rest, ".")
 			o.layer, _ = strconv.Atoi(number)
-			if o.layer >= c.config.Layers {
-				return fmt.Errorf("%w: tensor %q is of layer %d, config.json says there are %d", ErrUnsupported, name, o.layer, c.config.Layers)
+			if side == "dec." {
+				o.layers = c.config.Decoders
+			}
+			if o.layer >= o.layers {
+				return fmt.Errorf("%w: tensor %q is of layer %d, config.json says there are %d", ErrUnsupported, name, o.layer, o.layers)
 			}
 		}
 		c.outputs[p.name] = o

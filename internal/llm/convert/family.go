@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -43,6 +44,7 @@ var families = map[string]family{
 	"GlmForCausalLM":                 {arch: "chatglm", act: "silu"},
 	"Glm4ForCausalLM":                {arch: "glm4", act: "silu"},
 	"StableLmForCausalLM":            {arch: "stablelm", layerNorm: true, act: "silu"},
+	"T5ForConditionalGeneration":     {arch: "t5"},
 }
 
 func familyOf(class string) (family, error) {
@@ -60,6 +62,7 @@ var layerName = regexp.MustCompile(`^(?:model\.layers|transformer\.h)\.(\d{1,4})
 var (
 	topNames = map[string]string{
 		"model.embed_tokens": "token_embd", "model.norm": "output_norm", "model.final_layernorm": "output_norm", "lm_head": "output",
+		"shared": "token_embd", "encoder.final_layer_norm": "enc.output_norm", "decoder.final_layer_norm": "dec.output_norm",
 		"transformer.wte": "token_embd", "transformer.wpe": "position_embd", "transformer.ln_f": "output_norm",
 	}
 	layerNames = map[string]string{
@@ -80,8 +83,21 @@ var (
 		{"self_attn.q_layernorm.norms", ""}: "attn_q_norm", {"self_attn.k_layernorm.norms", ""}: "attn_k_norm",
 	}
 	stackedName = regexp.MustCompile(`^(.+)\.(\d{1,4})(?:\.([a-z0-9_]+))?$`)
-	ignored     = regexp.MustCompile(`\.rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$|^vision_tower\.|^multi_modal_projector\.|^model\.vision_tower\.|^model\.multi_modal_projector\.`)
+	ignored     = regexp.MustCompile(`\.rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$|^vision_tower\.|^multi_modal_projector\.|^model\.vision_tower\.|^model\.multi_modal_projector\.|^(en|de)coder\.embed_tokens\.weight$|\.EncDecAttention\.relative_attention_bias\.weight$`)
 )
+
+// t5Name takes apart the name of a tensor of T5's: side, number of the block, and what it is.
+var t5Name = regexp.MustCompile(`^(enc|dec)oder\.block\.(\d{1,4})\.layer\.(\d\.)(.+)$`)
+
+// t5Names are T5's, with the layer of the block where it matters.
+var t5Names = map[string]string{
+	"SelfAttention.q": "attn_q", "SelfAttention.k": "attn_k", "SelfAttention.v": "attn_v", "SelfAttention.o": "attn_o",
+	"SelfAttention.relative_attention_bias": "attn_rel_b",
+	"EncDecAttention.q":                     "cross_attn_q", "EncDecAttention.k": "cross_attn_k", "EncDecAttention.v": "cross_attn_v", "EncDecAttention.o": "cross_attn_o",
+	"DenseReluDense.wi": "ffn_up", "DenseReluDense.wi_0": "ffn_gate", "DenseReluDense.wi_1": "ffn_up", "DenseReluDense.wo": "ffn_down",
+	"enc.0.layer_norm": "attn_norm", "enc.1.layer_norm": "ffn_norm",
+	"dec.0.layer_norm": "attn_norm", "dec.1.layer_norm": "cross_attn_norm", "dec.2.layer_norm": "ffn_norm",
+}
 
 // place is where a tensor of a checkpoint goes.
 type place struct {
@@ -110,6 +126,13 @@ func (f family) place(name string) (p place, ok bool, err error) {
 	base, ending := name[:dot], name[dot:]
 	if to := topNames[base]; to != "" {
 		return place{name: to + ending, part: to}, true, nil
+	}
+	if m := t5Name.FindStringSubmatch(base); m != nil && f.arch == "t5" {
+		to := cmp.Or(t5Names[m[4]], t5Names[m[1]+"."+m[3]+m[4]])
+		if to == "" {
+			return p, false, fmt.Errorf("%w: tensor %q", ErrUnsupported, name)
+		}
+		return place{name: m[1] + ".blk." + m[2] + "." + to + ending, part: to}, true, nil
 	}
 	m := layerName.FindStringSubmatch(base)
 	if m == nil {

@@ -43,7 +43,7 @@ func ParseType(s string) (Type, error) {
 
 // tensorType chooses how a tensor of a shape is kept.
 func (o *output) tensorType(kind Type) gguf.Type {
-	if len(o.shape) == 1 || strings.Contains(o.part, "norm") || strings.HasPrefix(o.part, "ffn_gate_inp") || o.part == "position_embd" {
+	if len(o.shape) == 1 || strings.Contains(o.part, "norm") || strings.HasPrefix(o.part, "ffn_gate_inp") || o.part == "position_embd" || o.part == "attn_rel_b" {
 		return gguf.F32
 	}
 	t := fileTypes[kind].most
