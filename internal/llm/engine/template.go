@@ -90,7 +90,10 @@ func (m *Model) readTemplate() error {
 	source, own := m.file.String("tokenizer.chat_template")
 	if own = own && source != ""; !own {
 		source = plainTurns
-		if _, ok := m.vocab.control["<|im_start|>"]; ok {
+		switch _, ok := m.vocab.control["<|im_start|>"]; {
+		case m.t5 != nil: // was trained for tasks, not for turns
+			source = `{% for message in messages %}{{ message.content }}{% if not loop.last %} {% endif %}{% endfor %}` + m.vocab.name(m.vocab.eos)
+		case ok:
 			source = chatML
 		}
 	}
