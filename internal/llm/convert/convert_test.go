@@ -18,6 +18,7 @@ import (
 	"docent/internal/llm/convert"
 	"docent/internal/llm/engine"
 	"docent/internal/llm/gguf"
+	"docent/internal/tensor/safetensors"
 )
 
 func convertTo(t testing.TB, dir string, opts convert.Options) string {
@@ -169,7 +170,7 @@ func safetensorsFile(t testing.TB, tensors map[string][]int) []byte {
 		begin := len(body)
 		for range n {
 			x := rng.NormFloat64() / 16
-			if len(shape) == 1 {
+			if len(shape) == 1 && !strings.HasSuffix(name, ".bias") {
 				x = 1
 			}
 			body = binary.LittleEndian.AppendUint32(body, math.Float32bits(float32(x)))
@@ -225,6 +226,38 @@ func TestTypes(t *testing.T) {
 				t.Errorf("the cosine of the logits with those of F32 is %.5f", cos)
 			}
 		})
+	}
+}
+
+// TestTurnedBias: a bias of queries is put in the order of their rows.
+func TestTurnedBias(t *testing.T) {
+	const name = "model.layers.0.self_attn.q_proj.bias"
+	dir := llama(t, func(_ map[string]any, tensors map[string][]int) { tensors[name] = []int{256} })
+	data, err := os.ReadFile(filepath.Join(dir, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := safetensors.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := source.Float32(name, 256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, ok := openFile(t, convertTo(t, dir, convert.Options{Type: convert.F32, NoTokenizer: true})).Tensor("blk.0.attn_q.bias")
+	if !ok {
+		t.Fatal("the bias is missing")
+	}
+	for head := range 4 {
+		for i := range 32 {
+			for half := range 2 {
+				at := 64*head + 2*i + half
+				if y := math.Float32frombits(binary.LittleEndian.Uint32(got.Data[4*at:])); y != x[64*head+i+32*half] {
+					t.Fatalf("value %d of head %d is %g, want %g", 2*i+half, head, y, x[64*head+i+32*half])
+				}
+			}
+		}
 	}
 }
 

@@ -173,15 +173,11 @@ func TestLimits(t *testing.T) {
 
 // TestRefuses changes one thing of a good file at a time.
 func TestRefuses(t *testing.T) {
-	f, err := gguf.Open(tiny)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	for _, c := range []struct {
 		name, key string
 		value     any
 		drop      string
+		file      string // of testdata; empty means tiny
 	}{
 		{name: "unknown architecture", key: "general.architecture", value: "nonesuch"},
 		{name: "no layers", key: "llama.block_count", value: uint32(0)},
@@ -189,7 +185,7 @@ func TestRefuses(t *testing.T) {
 		{name: "endless layers", key: "llama.block_count", value: uint32(1 << 31)},
 		{name: "width", key: "llama.embedding_length", value: uint32(64)},
 		{name: "heads", key: "llama.attention.head_count", value: uint32(3)},
-		{name: "experts", key: "llama.expert_count", value: uint32(8)},
+		{name: "no experts in use", key: "llama.expert_count", value: uint32(8)},
 		{name: "epsilon", key: "llama.attention.layer_norm_rms_epsilon", value: float32(math.NaN())},
 		{name: "base", key: "llama.rope.freq_base", value: float32(0)},
 		{name: "scaling", key: "llama.rope.scaling.type", value: "warp"},
@@ -197,8 +193,29 @@ func TestRefuses(t *testing.T) {
 		{name: "tokenizer", key: "tokenizer.ggml.model", value: "gpt2"},
 		{name: "missing tensor", drop: "blk.1.ffn_up.weight"},
 		{name: "no embedding", drop: "token_embd.weight"},
+		{name: "more experts in use than there are", file: "mixtral-q8_0", key: "llama.expert_used_count", value: uint32(5)},
+		{name: "more experts than tensors have", file: "mixtral-q8_0", key: "llama.expert_count", value: uint32(8)},
+		{name: "endless experts", file: "mixtral-q8_0", key: "llama.expert_count", value: uint32(1 << 19)},
+		{name: "no router", file: "mixtral-q8_0", drop: "blk.0.ffn_gate_inp.weight"},
+		{name: "no experts", file: "mixtral-q8_0", drop: "blk.1.ffn_down_exps.weight"},
+		{name: "width of experts", file: "qwen2moe-f16", key: "qwen2moe.expert_feed_forward_length", value: uint32(31)},
+		{name: "no gate of the shared expert", file: "qwen2moe-f16", drop: "blk.0.ffn_gate_inp_shexp.weight"},
+		{name: "norms of heads", file: "qwen3moe-f16", drop: "blk.0.attn_k_norm.weight"},
+		{name: "buckets of distances", file: "t5-f16", key: "t5.attention.relative_buckets_count", value: uint32(1 << 31)},
+		{name: "layers of the decoder", file: "t5-f16", key: "t5.decoder_block_count", value: uint32(3)},
+		{name: "no bias of distances", file: "t5-f16", drop: "dec.blk.0.attn_rel_b.weight"},
+		{name: "no cross attention", file: "t5-f16", drop: "dec.blk.1.cross_attn_k.weight"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			source := tiny
+			if c.file != "" {
+				source = "testdata/" + c.file + ".gguf"
+			}
+			f, err := gguf.Open(source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
 			var meta []gguf.KeyValue
 			for _, k := range f.Keys() {
 				v, _ := f.Value(k)
