@@ -152,6 +152,9 @@ func readRows(t gguf.Tensor, do func(row int, x []float32)) error {
 	row := make([]float32, q.K)
 	for i := range q.N {
 		q.Row(row, i)
+		if slices.ContainsFunc(row, func(x float32) bool { return x-x != 0 }) {
+			return fmt.Errorf("%w: tensor %s: row %d has a value that is no number", ErrAdapter, t.Name, i)
+		}
 		do(i, row)
 	}
 	return nil

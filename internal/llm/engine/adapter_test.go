@@ -143,6 +143,11 @@ func TestAdapterRefused(t *testing.T) {
 		}},
 		{"no pair", func(t []gguf.Tensor) []gguf.Tensor { t[0].Name = "blk.0.attn_q.weight"; return t }},
 		{"shape", func(t []gguf.Tensor) []gguf.Tensor { t[0].Shape = []int{t[0].Values()}; return t }},
+		{"no number", func(t []gguf.Tensor) []gguf.Tensor {
+			t[0].Data = slices.Clone(t[0].Data)
+			copy(t[0].Data, []byte{0, 0, 0xc0, 0x7f})
+			return t
+		}},
 		{"halves turned over", func(t []gguf.Tensor) []gguf.Tensor { t[0].Shape = []int{t[0].Shape[1], t[0].Shape[0]}; return t }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
