@@ -48,7 +48,7 @@ func execute(m *engine.Model, command string) (float64, error) {
 		return 0, err
 	}
 	generate := func(prompt []int32, tokens int, emit func()) (engine.Result, error) {
-		return m.GenerateIDs(context.Background(), prompt, engine.Options{MaxTokens: tokens}, func(int32) (bool, error) {
+		return m.GenerateIDs(context.Background(), prompt, engine.Options{MaxTokens: tokens, NoGuesses: true}, func(int32) (bool, error) {
 			emit()
 			return true, nil
 		})

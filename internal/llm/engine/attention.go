@@ -10,7 +10,7 @@ import (
 const (
 	// tileRows is about how many queries of one head of keys are attended to together: those of all its heads,
 	// for some tokens.
-	tileRows = 48
+	tileRows = 84
 	// A span is the blocks whose scores are weighed together.
 	spanBlocks = 4
 	spanTokens = spanBlocks * blockTokens

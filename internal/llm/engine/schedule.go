@@ -61,7 +61,7 @@ type scheduler struct {
 	queue    []*request // in order of arrival, those that lost their memory first
 	active   []*request // with memory, in order of admission
 	admitted int
-	full     bool // nothing was let go of since the first of the queue was found not to fit
+	full     bool // the first of the queue was found not to fit, and nothing was let go of since
 	short    bool // of memory in the last plan
 	chunks   []chunk
 	computed []*request // whose the chunks are
@@ -250,6 +250,7 @@ func (s *scheduler) remove(r *request) {
 	switch r.phase {
 	case waiting:
 		s.queue = slices.DeleteFunc(s.queue, func(q *request) bool { return q == r })
+		s.full = false
 	case running, handed:
 		valid := min(r.seq.n, r.sure)
 		if r.phase == handed {
@@ -276,6 +277,7 @@ func (s *scheduler) requeue(r *request) {
 		i = len(s.queue)
 	}
 	s.queue = slices.Insert(s.queue, i, r)
+	s.full = false
 }
 
 // preempt takes a request's memory for others.
