@@ -4036,10 +4036,10 @@ end:
 	VZEROUPPER
 	RET
 
-// func unpackQ8_0VNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ8_0VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // Bytes as they are; the scale's dword comes from another turn.
-TEXT ·unpackQ8_0VNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackQ8_0VNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -4048,10 +4048,11 @@ TEXT ·unpackQ8_0VNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -4166,11 +4167,11 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackQ4_0VNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ4_0VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // A value q-8 is a nibble with its top bit turned over; in the upper half of a byte that is 16*(q-8), and
 // with 128 added the nibble as it was. So the values are 16 times too large and the scales as much smaller.
-TEXT ·unpackQ4_0VNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackQ4_0VNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -4179,10 +4180,11 @@ TEXT ·unpackQ4_0VNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -4286,11 +4288,11 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackQ4_KVNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ4_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The first turn is of the scale and minimum and the 12 bytes of 6-bit ones, which come to lie as four to
 // a dword: scales in v10 and v12, minima in v11 and v13.
-TEXT ·unpackQ4_KVNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackQ4_KVNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -4299,10 +4301,11 @@ TEXT ·unpackQ4_KVNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -4799,11 +4802,11 @@ block:
 	VZEROUPPER
 	RET
 
-// func unpackQ6_KVNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ6_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The low halves and high pairs of bits are put together as bits 2 to 7 of a byte: with 128 added that
 // is 4*(q-32), so the scales are 4 times smaller. v8 to v11: high pairs.
-TEXT ·unpackQ6_KVNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackQ6_KVNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -4812,10 +4815,11 @@ TEXT ·unpackQ6_KVNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -5632,10 +5636,10 @@ block:
 	VZEROUPPER
 	RET
 
-// func unpackQ4_1VNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ4_1VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The scale and minimum are a dword.
-TEXT ·unpackQ4_1VNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackQ4_1VNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -5644,10 +5648,11 @@ TEXT ·unpackQ4_1VNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -5754,11 +5759,11 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackQ5_0VNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ5_0VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // v12, v13: the dword of fifth bits, plain and shifted by four. With the fifth bit on top and 128 added, a
 // value's five bits are 8*(q-16), so the scales are 8 times smaller.
-TEXT ·unpackQ5_0VNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackQ5_0VNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -5767,10 +5772,11 @@ TEXT ·unpackQ5_0VNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -5938,10 +5944,10 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackQ5_1VNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ5_1VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // As Q4_1, with the fifth bits added.
-TEXT ·unpackQ5_1VNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackQ5_1VNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -5950,10 +5956,11 @@ TEXT ·unpackQ5_1VNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -6128,10 +6135,10 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackQ5_KVNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ5_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // As Q4_K. v8 to v11: the fifth bits of 16 values of each pair of sub-blocks.
-TEXT ·unpackQ5_KVNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackQ5_KVNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -6140,10 +6147,11 @@ TEXT ·unpackQ5_KVNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -6912,10 +6920,10 @@ block:
 	VZEROUPPER
 	RET
 
-// func unpackQ2_KVNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ2_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // v8, v9: the block's scale and minimum.
-TEXT ·unpackQ2_KVNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackQ2_KVNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -6924,10 +6932,11 @@ TEXT ·unpackQ2_KVNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -7514,11 +7523,11 @@ block:
 	VZEROUPPER
 	RET
 
-// func unpackQ3_KVNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ3_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The third bit, the sign, goes on top of the two low ones: with 128 added that is 32*(q-4), so the scales are
 // 32 times smaller. v12 to v15: third bits of 16 values of each sub-block.
-TEXT ·unpackQ3_KVNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackQ3_KVNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -7527,10 +7536,11 @@ TEXT ·unpackQ3_KVNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -8283,10 +8293,10 @@ block:
 	VZEROUPPER
 	RET
 
-// func unpackIQ4_NLVNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackIQ4_NLVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The codes' values are looked up. v8: the table.
-TEXT ·unpackIQ4_NLVNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackIQ4_NLVNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -8295,10 +8305,11 @@ TEXT ·unpackIQ4_NLVNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -8410,10 +8421,10 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackIQ4_XSVNNI(dst *qblock, w *byte, stride, blocks int)
+// func unpackIQ4_XSVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // As IQ4_NL. v9: the block's scale; v10, v11: low halves and high pairs of the 6-bit ones.
-TEXT ·unpackIQ4_XSVNNI(SB), NOSPLIT, $0-32
+TEXT ·unpackIQ4_XSVNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -8422,10 +8433,11 @@ TEXT ·unpackIQ4_XSVNNI(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	VMOVDQU64 x0f<>(SB), Z30
 	PCALIGN $32
 block:
@@ -11862,10 +11874,10 @@ end:
 	VZEROUPPER
 	RET
 
-// func unpackQ8_0AVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ8_0AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // Bytes as they are; the scale's dword comes from another turn.
-TEXT ·unpackQ8_0AVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackQ8_0AVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -11874,10 +11886,11 @@ TEXT ·unpackQ8_0AVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	TESTQ $1, R13
@@ -12025,11 +12038,11 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackQ4_0AVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ4_0AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // A value q-8 is a nibble with its top bit turned over; in the upper half of a byte that is 16*(q-8), and
 // with 128 added the nibble as it was. So the values are 16 times too large and the scales as much smaller.
-TEXT ·unpackQ4_0AVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackQ4_0AVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -12038,10 +12051,11 @@ TEXT ·unpackQ4_0AVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	TESTQ $1, R13
@@ -12199,11 +12213,11 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackQ4_KAVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ4_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The first turn is of the scale and minimum and the 12 bytes of 6-bit ones, which come to lie as four to
 // a dword: scales in v10 and v12, minima in v11 and v13.
-TEXT ·unpackQ4_KAVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackQ4_KAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -12212,10 +12226,11 @@ TEXT ·unpackQ4_KAVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	PREFETCHT0 0(R9)
@@ -13072,11 +13087,11 @@ block:
 	VZEROUPPER
 	RET
 
-// func unpackQ6_KAVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ6_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The low halves and high pairs of bits are put together as bits 2 to 7 of a byte: with 128 added that
 // is 4*(q-32), so the scales are 4 times smaller. v8 to v11: high pairs.
-TEXT ·unpackQ6_KAVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackQ6_KAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -13085,10 +13100,11 @@ TEXT ·unpackQ6_KAVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	PREFETCHT0 0(R9)
@@ -14673,10 +14689,10 @@ block:
 	VZEROUPPER
 	RET
 
-// func unpackQ4_1AVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ4_1AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The scale and minimum are a dword.
-TEXT ·unpackQ4_1AVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackQ4_1AVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -14685,10 +14701,11 @@ TEXT ·unpackQ4_1AVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	TESTQ $1, R13
@@ -14838,11 +14855,11 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackQ5_0AVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ5_0AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // v12, v13: the dword of fifth bits, plain and shifted by four. With the fifth bit on top and 128 added, a
 // value's five bits are 8*(q-16), so the scales are 8 times smaller.
-TEXT ·unpackQ5_0AVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackQ5_0AVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -14851,10 +14868,11 @@ TEXT ·unpackQ5_0AVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	TESTQ $1, R13
@@ -15124,10 +15142,10 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackQ5_1AVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ5_1AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // As Q4_1, with the fifth bits added.
-TEXT ·unpackQ5_1AVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackQ5_1AVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -15136,10 +15154,11 @@ TEXT ·unpackQ5_1AVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	TESTQ $1, R13
@@ -15393,10 +15412,10 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackQ5_KAVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ5_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // As Q4_K. v8 to v11: the fifth bits of 16 values of each pair of sub-blocks.
-TEXT ·unpackQ5_KAVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackQ5_KAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -15405,10 +15424,11 @@ TEXT ·unpackQ5_KAVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	PREFETCHT0 0(R9)
@@ -16713,10 +16733,10 @@ block:
 	VZEROUPPER
 	RET
 
-// func unpackQ2_KAVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ2_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // v8, v9: the block's scale and minimum.
-TEXT ·unpackQ2_KAVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackQ2_KAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -16725,10 +16745,11 @@ TEXT ·unpackQ2_KAVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	PREFETCHT0 0(R9)
@@ -17633,11 +17654,11 @@ block:
 	VZEROUPPER
 	RET
 
-// func unpackQ3_KAVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackQ3_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The third bit, the sign, goes on top of the two low ones: with 128 added that is 32*(q-4), so the scales are
 // 32 times smaller. v12 to v15: third bits of 16 values of each sub-block.
-TEXT ·unpackQ3_KAVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackQ3_KAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -17646,10 +17667,11 @@ TEXT ·unpackQ3_KAVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	PREFETCHT0 0(R9)
@@ -19234,10 +19256,10 @@ block:
 	VZEROUPPER
 	RET
 
-// func unpackIQ4_NLAVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackIQ4_NLAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The codes' values are looked up. v8: the table.
-TEXT ·unpackIQ4_NLAVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackIQ4_NLAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -19246,10 +19268,11 @@ TEXT ·unpackIQ4_NLAVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	TESTQ $1, R13
@@ -19407,10 +19430,10 @@ fetched:
 	VZEROUPPER
 	RET
 
-// func unpackIQ4_XSAVX2(dst *qblock, w *byte, stride, blocks int)
+// func unpackIQ4_XSAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // As IQ4_NL. v9: the block's scale; v10, v11: low halves and high pairs of the 6-bit ones.
-TEXT ·unpackIQ4_XSAVX2(SB), NOSPLIT, $0-32
+TEXT ·unpackIQ4_XSAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
 	MOVQ stride+16(FP), CX
@@ -19419,10 +19442,11 @@ TEXT ·unpackIQ4_XSAVX2(SB), NOSPLIT, $0-32
 	LEAQ (AX)(CX*4), BX
 	LEAQ (AX)(CX*8), SI
 	LEAQ (BX)(CX*8), R8
-	LEAQ (SI)(CX*8), R9
-	LEAQ (R8)(CX*8), R10
-	LEAQ (R9)(CX*8), R11
-	LEAQ (R10)(CX*8), R12
+	MOVQ ahead+32(FP), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R9)(SI*1), R11
+	LEAQ (R9)(R8*1), R12
+	ADDQ AX, R9
 	PCALIGN $32
 block:
 	PREFETCHT0 0(R9)

@@ -13,40 +13,40 @@ func qtile32VNNI(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc 
 func qtile16VNNI(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
 
 //go:noescape
-func unpackQ8_0VNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackQ8_0VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ4_0VNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackQ4_0VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ4_1VNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackQ4_1VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ5_0VNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackQ5_0VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ5_1VNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackQ5_1VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ2_KVNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackQ2_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ3_KVNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackQ3_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ4_KVNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackQ4_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ5_KVNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackQ5_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ6_KVNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackQ6_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackIQ4_NLVNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackIQ4_NLVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackIQ4_XSVNNI(dst *qblock, w *byte, stride, blocks int)
+func unpackIQ4_XSVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
 func qtile32AVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
@@ -55,40 +55,40 @@ func qtile32AVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc 
 func qtile16AVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
 
 //go:noescape
-func unpackQ8_0AVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackQ8_0AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ4_0AVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackQ4_0AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ4_1AVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackQ4_1AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ5_0AVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackQ5_0AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ5_1AVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackQ5_1AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ2_KAVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackQ2_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ3_KAVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackQ3_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ4_KAVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackQ4_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ5_KAVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackQ5_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackQ6_KAVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackQ6_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackIQ4_NLAVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackIQ4_NLAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
-func unpackIQ4_XSAVX2(dst *qblock, w *byte, stride, blocks int)
+func unpackIQ4_XSAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
 func roundAVX2(dst *qrow, src *float32, blocks int)

@@ -209,7 +209,7 @@ func TestUnpack(t *testing.T) {
 			data := randomBlocks(rng, typ, 16*blocks*f.values)
 			n := blocks * f.values / 32
 			got, want := make([]qblock, n), make([]qblock, n)
-			unpack(first(got), first(data), blocks*f.bytes, blocks)
+			unpack(first(got), first(data), blocks*f.bytes, blocks, 0)
 			unpackGeneric(f, kern.bias128, first(want), first(data), blocks*f.bytes, blocks)
 			for b := range n {
 				sameBlock(t, typ, &got[b], &want[b])
@@ -310,7 +310,7 @@ func FuzzUnpack(f *testing.F) {
 				continue
 			}
 			got, want := make([]qblock, n), make([]qblock, n)
-			unpack(first(got), first(w), format.bytes, 1)
+			unpack(first(got), first(w), format.bytes, 1, 0)
 			unpackGeneric(format, kern.bias128, first(want), first(w), format.bytes, 1)
 			for b := range n {
 				sameBlock(t, typ, &got[b], &want[b])

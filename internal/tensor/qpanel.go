@@ -46,8 +46,9 @@ const (
 	qminimum qhow = 2 // weights have minima
 )
 
-// qunpack unpacks that many blocks of the type of 16 rows of weights, stride bytes apart.
-type qunpack func(dst *qblock, w *byte, stride, blocks int)
+// qunpack unpacks that many blocks of the type of 16 rows of weights, stride bytes apart, and fetches what
+// lies ahead bytes from them to the cache.
+type qunpack func(dst *qblock, w *byte, stride, blocks, ahead int)
 
 // QScratch is a worker's memory for products; the zero value is ready for use.
 type QScratch struct {
@@ -62,7 +63,7 @@ func (m *QMatrix) mulRounded(dst []float32, ldd int, a *QRows, from, to int, s *
 	k, f := quantKernels(), qformats[m.Type]
 	unpack := k.unpack[m.Type]
 	if unpack == nil {
-		unpack = func(dst *qblock, w *byte, stride, blocks int) { unpackGeneric(f, k.bias128, dst, w, stride, blocks) }
+		unpack = func(dst *qblock, w *byte, stride, blocks, _ int) { unpackGeneric(f, k.bias128, dst, w, stride, blocks) }
 	}
 	tile, how := k.tile[0], qhow(0)
 	if f.group == 16 {
@@ -94,7 +95,11 @@ func (m *QMatrix) mulRounded(dst []float32, ldd int, a *QRows, from, to int, s *
 					clear(s.edge[short*size:])
 					w, stride = s.edge, size
 				}
-				unpack(&s.blocks[p*qstretch], first(w), stride, n/per)
+				ahead := size // the next stretch, or the next panel's first
+				if b+n == all {
+					ahead = qpanel*m.rowBytes - offset
+				}
+				unpack(&s.blocks[p*qstretch], first(w), stride, n/per, ahead)
 			}
 			h := how
 			if b > 0 {

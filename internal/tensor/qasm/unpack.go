@@ -6,8 +6,8 @@ import "fmt"
 // vector has four bytes of each row. That is done before values are taken out of the bytes, so a
 // vector of bytes with two values each is turned once for both.
 //
-// AX, BX, SI, R8: rows 0, 4, 8, 12; CX, DX: stride and 3*stride; R9 to R12: the same rows of the next
-// panel, which are prefetched; DI: dst; R13: blocks left. With AVX2 the rows are done in two passes of 8.
+// AX, BX, SI, R8: rows 0, 4, 8, 12; CX, DX: stride and 3*stride; R9 to R12: what is
+// prefetched, ahead bytes from them; DI: dst; R13: blocks left. With AVX2 the rows are done in two passes of 8.
 
 var bases = []string{"AX", "BX", "SI", "R8"}
 var nextBases = []string{"R9", "R10", "R11", "R12"}
@@ -20,7 +20,7 @@ type unpacker struct {
 }
 
 func (g *gen) unpack(typ string, values, size int, doc string, body func(u *unpacker)) {
-	g.text("unpack"+typ, "dst *qblock, w *byte, stride, blocks int", 32, doc)
+	g.text("unpack"+typ, "dst *qblock, w *byte, stride, blocks, ahead int", 40, doc)
 	g.p(`
 		MOVQ dst+0(FP), DI
 		MOVQ w+8(FP), AX
@@ -30,10 +30,11 @@ func (g *gen) unpack(typ string, values, size int, doc string, body func(u *unpa
 		LEAQ (AX)(CX*4), BX
 		LEAQ (AX)(CX*8), SI
 		LEAQ (BX)(CX*8), R8
-		LEAQ (SI)(CX*8), R9
-		LEAQ (R8)(CX*8), R10
-		LEAQ (R9)(CX*8), R11
-		LEAQ (R10)(CX*8), R12`)
+		MOVQ ahead+32(FP), R9
+		LEAQ (R9)(BX*1), R10
+		LEAQ (R9)(SI*1), R11
+		LEAQ (R9)(R8*1), R12
+		ADDQ AX, R9`)
 	if g.vnni() {
 		g.p("VMOVDQU64 x0f<>(SB), v30")
 	}
