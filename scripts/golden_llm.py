@@ -89,6 +89,8 @@ LOCAL = dict(full_attention=dict(rope_type="default", rope_theta=1e6), sliding_a
 FAR = dict(full_attention=dict(rope_type="linear", rope_theta=1e6, factor=8.0), sliding_attention=NEAR)
 EXPERTS = SHAPE | dict(num_experts=4, num_local_experts=4, num_experts_per_tok=2, moe_intermediate_size=32,
                        shared_expert_intermediate_size=48)
+LONG = dict(rope_type="longrope", rope_theta=10000.0, short_factor=[1.0, 1.1, 1.2, 1.3], long_factor=[1.5, 2.0, 3.0, 4.0],
+            original_max_position_embeddings=16)  # less than the prompt: the short factors are never used
 MIXED = {"attn_q": T.Q4_K, "attn_k": T.Q5_K, "attn_v": T.Q6_K, "attn_output": T.Q2_K, "ffn_gate": T.Q3_K,
          "ffn_up": T.Q4_K, "ffn_down": T.Q6_K, "token_embd": T.IQ4_XS, "output": T.Q6_K}
 # name: (transformers' configuration, its settings, GGUF's architecture, type of matrices, tied)
@@ -113,6 +115,7 @@ MODELS = {
     "gemma3-f16": ("Gemma3TextConfig", GEMMA | dict(sliding_window=8, num_hidden_layers=7, rope_parameters=LOCAL), "GEMMA3", T.F16, True),
     "gemma3-linear-f16": ("Gemma3TextConfig", GEMMA | dict(sliding_window=8, num_hidden_layers=7, rope_parameters=FAR), "GEMMA3", T.F16, True),
     "phi3-f16": ("Phi3Config", SHAPE, "PHI3", T.F16, False),
+    "phi3-long-f16": ("Phi3Config", SHAPE | dict(rope_parameters=LONG, original_max_position_embeddings=16), "PHI3", T.F16, False),
     "mixtral-f16": ("MixtralConfig", EXPERTS, "LLAMA", T.F16, False),
     "mixtral-q8_0": ("MixtralConfig", EXPERTS, "LLAMA", T.Q8_0, False),
     "qwen2moe-f16": ("Qwen2MoeConfig", EXPERTS, "QWEN2MOE", T.F16, False),
@@ -241,6 +244,13 @@ def model(name, seed):
             w.add_rope_scaling_factor(rope["factor"])
         if kind == "yarn":
             w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        if kind == "longrope":
+            w.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
+            w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+            longer = config.max_position_embeddings / rope["original_max_position_embeddings"]
+            w.add_rope_scaling_attn_factors(float(np.sqrt(1 + np.log(longer) / np.log(rope["original_max_position_embeddings"]))))
+            w.add_tensor("rope_factors_long.weight", np.array(rope["long_factor"], dtype=np.float32))
+            w.add_tensor("rope_factors_short.weight", np.array(rope["short_factor"], dtype=np.float32))
         if kind == "llama3":
             freqs = 1.0 / (rope["rope_theta"] ** (np.arange(0, head, 2, dtype=np.float32) / head))
             low = rope["original_max_position_embeddings"] / rope["low_freq_factor"]
@@ -330,7 +340,7 @@ def golden(net, rng, path):
 
 
 CHECKPOINTS = ["llama3-f16", "llama-yarn-f16", "mistral-f16", "mixtral-f16", "qwen2-f16", "qwen2moe-f16", "qwen3-f16", "qwen3moe-f16", "gemma-f16",
-               "gemma2-f16", "gemma3-f16", "phi2-f16", "phi3-f16", "gpt2-f16", "chatglm-f16", "glm4-f16", "stablelm-f16", "stablelm2-f16"]
+               "gemma2-f16", "gemma3-f16", "phi2-f16", "phi3-f16", "phi3-long-f16", "gpt2-f16", "chatglm-f16", "glm4-f16", "stablelm-f16", "stablelm2-f16"]
 
 
 def checkpoint(name, net):
