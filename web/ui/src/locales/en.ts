@@ -307,8 +307,32 @@ export const en = {
       drop: "leave out",
       leave: "leave",
       mask: "mask",
+      structure: "by structure",
+      sentence: "sentences",
+      parent: "small pieces",
+      semantic: "by topic",
+      headings: "headings",
+      model: "language model",
+      none: "nothing",
     },
     fields: {
+      chunks_strategy: {
+        name: "Where text is cut",
+        help: "By its structure; into sentences or small pieces that are read with what is around them; where the topic changes.",
+      },
+      chunks_size: { name: "Size of a chunk", help: "The most tokens; 0 leaves it to docent." },
+      chunks_overlap: {
+        name: "Overlap",
+        help: "The most tokens repeated from the chunk before; 0 leaves it to docent, -1 means none.",
+      },
+      chunks_read: {
+        name: "Read around a small chunk",
+        help: "The most tokens; 0 leaves it to docent.",
+      },
+      chunks_context: {
+        name: "Context of a chunk",
+        help: "Title and headings, a sentence of the language model too, or nothing.",
+      },
       ocr: {
         name: "Text recognition",
         help: "Reads pictures and scanned pages, where Tesseract or a vision model is there.",
