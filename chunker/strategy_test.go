@@ -184,11 +184,10 @@ func articleDoc() chunker.Document {
 
 func TestSentence(t *testing.T) {
 	doc := articleDoc()
-	s, err := chunker.NewSentence(nil, chunker.RecursiveConfig{}, 40)
-	if err == nil {
+	if _, err := chunker.NewSentence(nil, chunker.RecursiveConfig{}, 40); err == nil {
 		t.Error("windows smaller than the longest sentence are accepted")
 	}
-	s, err = chunker.NewSentence(nil, chunker.RecursiveConfig{MaxTokens: 32}, 32)
+	s, err := chunker.NewSentence(nil, chunker.RecursiveConfig{MaxTokens: 32}, 32)
 	chunks := split(t, s, err, doc)
 	if len(chunks) < 6 {
 		t.Errorf("%d chunks", len(chunks))

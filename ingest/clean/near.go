@@ -55,8 +55,7 @@ func Sign(text string) (sig Signature, ok bool) {
 	}
 	var window [shingleTokens]uint64
 	tokens := 0
-	var seen map[uint64]struct{} // to hash a shingle that repeats once, while there are few
-	seen = make(map[uint64]struct{}, 1024)
+	seen := make(map[uint64]struct{}, 1024) // to hash a shingle that repeats once, while there are few
 	add := func(token uint64) {
 		window[tokens%shingleTokens] = token
 		if tokens++; tokens < shingleTokens {
