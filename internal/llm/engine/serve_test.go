@@ -431,7 +431,8 @@ func BenchmarkFirstToken(b *testing.B) {
 		b.Run(fmt.Sprintf("known=%v", known), func(b *testing.B) {
 			m := benchModel(b, engine.Config{})
 			system := prompt(1, min(512, m.Context()-20)-16)
-			for i := uint64(0); b.Loop(); i++ {
+			generate(b, m, system, engine.Options{MaxTokens: 1})
+			for i := uint64(2); b.Loop(); i++ {
 				if !known {
 					system = prompt(i, len(system))
 				}
