@@ -12,6 +12,8 @@
 //	w := tensor.PackF32(weights, n, k)           // n outputs of k inputs each, as PyTorch keeps them
 //	w.Mul(dst, n, x, k, rows, bias, 0, w.Panels())
 //
+// The weights of language models stay as their files have them: [QMatrix] multiplies them with [QRows].
+//
 // Functions here are single-threaded and allocate nothing; callers split rows or panels between
 // goroutines. Lengths are checked, so a wrong one panics instead of reading past a slice.
 // Integer accumulation is exact and so the same on every machine; float32 results may differ in the
