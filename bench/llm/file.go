@@ -27,6 +27,11 @@ var shapes = map[string]shape{
 	"llama-3.2-1b": {"llama", 16, 2048, 8192, 32, 8, 128256, false, 500000},
 }
 
+// cache is the bytes of the keys and values of so many tokens, in halves.
+func (s shape) cache(tokens int) int64 {
+	return int64(tokens * s.layers * s.kv * s.dim / s.heads * 2 * 2)
+}
+
 var (
 	shapeNames = []string{"smollm2-135m", "qwen2.5-0.5b", "llama-3.2-1b"}
 	kinds      = []string{"Q8_0", "Q4_0", "Q4_K_M"}
