@@ -38,15 +38,24 @@ type Page struct {
 	End    int    `json:"end"`
 }
 
+// A Link is a part of Document.Text, Start to End, that leads to an address outside the document. Start is
+// End for one that stands on no text, such as a picture's; it is then where the link's page begins.
+type Link struct {
+	Start  int    `json:"start"`
+	End    int    `json:"end"`
+	Target string `json:"target"` // a URL: "https://…", "mailto:…"
+}
+
 // A Document is extracted text and its structure. Text is valid UTF-8. Blocks and Pages ascend and
 // do not overlap; together the blocks cover all text that is not white space. Pages is empty for
-// formats without pages.
+// formats without pages. Links ascend by Start.
 type Document struct {
 	Title    string  `json:"title,omitempty"`
 	Language string  `json:"language,omitempty"` // ISO 639-1 ("en", "zh"); empty when unknown
 	Text     string  `json:"text"`
 	Blocks   []Block `json:"blocks,omitempty"`
 	Pages    []Page  `json:"pages,omitempty"`
+	Links    []Link  `json:"links,omitempty"`
 }
 
 // A Chunk is a passage of a document: Text is exactly Document.Text[Start:End].

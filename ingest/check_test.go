@@ -39,6 +39,13 @@ func checkDocument(t testing.TB, name string, doc *ingest.Document) {
 		t.Errorf("%s: text outside blocks at the end: %q", name, rest)
 	}
 	at = 0
+	for i, l := range doc.Links {
+		if l.Start < at || l.End < l.Start || l.End > len(doc.Text) || l.Target == "" || !utf8.ValidString(doc.Text[l.Start:l.End]) {
+			t.Fatalf("%s: link %d to %q is %d to %d after %d of %d", name, i, l.Target, l.Start, l.End, at, len(doc.Text))
+		}
+		at = l.Start
+	}
+	at = 0
 	for i, p := range doc.Pages {
 		if p.Start < at || p.End < p.Start || p.End > len(doc.Text) {
 			t.Fatalf("%s: page %d is %d to %d after %d of %d", name, i, p.Start, p.End, at, len(doc.Text))

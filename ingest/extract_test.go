@@ -211,23 +211,35 @@ const helveticaWidths = `278 278 355 556 556 889 667 191 333 333 389 584 278 333
 
 // makePDF writes a small PDF with the content streams given, one page each.
 func makePDF(pages ...string) []byte {
-	var b bytes.Buffer
-	var offsets []int
-	obj := func(s string) {
-		offsets = append(offsets, b.Len())
-		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", len(offsets), s)
-	}
-	b.WriteString("%PDF-1.4\n")
 	var kids strings.Builder
 	for i := range pages {
 		fmt.Fprintf(&kids, "%d 0 R ", 4+2*i)
 	}
-	obj("<</Type/Catalog/Pages 2 0 R>>")
-	obj(fmt.Sprintf("<</Type/Pages/Kids[%s]/Count %d>>", kids.String(), len(pages)))
-	obj("<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding/FirstChar 32/LastChar 126/Widths[" + helveticaWidths + "]>>")
+	objects := []string{
+		"<</Type/Catalog/Pages 2 0 R>>",
+		fmt.Sprintf("<</Type/Pages/Kids[%s]/Count %d>>", kids.String(), len(pages)),
+		pdfHelvetica,
+	}
 	for i, p := range pages {
-		obj(fmt.Sprintf("<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font<</F1 3 0 R>>>>/Contents %d 0 R>>", 5+2*i))
-		obj(fmt.Sprintf("<</Length %d>>\nstream\n%s\nendstream", len(p), p))
+		objects = append(objects, fmt.Sprintf("<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font<</F1 3 0 R>>>>/Contents %d 0 R>>", 5+2*i), pdfStream(p))
+	}
+	return pdfOf(objects...)
+}
+
+const pdfHelvetica = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding/FirstChar 32/LastChar 126/Widths[" + helveticaWidths + "]>>"
+
+func pdfStream(s string) string {
+	return fmt.Sprintf("<</Length %d>>\nstream\n%s\nendstream", len(s), s)
+}
+
+// pdfOf writes a PDF of objects, numbered from 1; the first is the catalog.
+func pdfOf(objects ...string) []byte {
+	var b bytes.Buffer
+	var offsets []int
+	b.WriteString("%PDF-1.4\n")
+	for _, o := range objects {
+		offsets = append(offsets, b.Len())
+		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", len(offsets), o)
 	}
 	start := b.Len()
 	fmt.Fprintf(&b, "xref\n0 %d\n0000000000 65535 f \n", len(offsets)+1)

@@ -84,7 +84,8 @@ func (p *parser) parseWithin(in *input, name string, data []byte) (doc *Document
 	return p.parseInput(&within)
 }
 
-// include appends the blocks of another document under a heading. Its pages are not this document's.
+// include appends the blocks of another document, and their links, under a heading. Its pages are not this
+// document's.
 func (b *docBuilder) include(name string, doc *Document, level int) {
 	b.add(chunker.Heading, level, name)
 	for _, bl := range doc.Blocks {
@@ -92,7 +93,11 @@ func (b *docBuilder) include(name string, doc *Document, level int) {
 		if bl.Kind == chunker.Heading {
 			l = min(l+level, 6)
 		}
+		before := len(b.doc.Blocks)
 		b.add(bl.Kind, l, doc.Text[bl.Start:bl.End])
+		if len(b.doc.Blocks) > before {
+			b.doc.Links = moveLinks(b.doc.Links, doc.Links, bl, b.doc.Blocks[before].Start)
+		}
 	}
 	for _, w := range doc.Warnings {
 		b.warn(name + ": " + w)

@@ -135,11 +135,12 @@ func (e *Extractor) recognizePage(ctx context.Context, f File, page int) (string
 }
 
 // replacePages puts texts, by page number, in the place of what the pages held. Pages that were
-// recognised as empty keep their text, if they had any.
+// recognised as empty keep their text, if they had any. Links on what is replaced go with it.
 func replacePages(doc *Document, texts map[int]string) {
 	old := doc.Document
 	var b strings.Builder
 	var blocks []chunker.Block
+	var links []chunker.Link
 	pages := make([]chunker.Page, len(old.Pages))
 	next := 0 // the first block that is not written yet
 	write := func(kind chunker.Kind, level int, text string) {
@@ -166,6 +167,7 @@ func replacePages(doc *Document, texts map[int]string) {
 		for next < len(old.Blocks) && old.Blocks[next].Start < end {
 			if bl := old.Blocks[next]; !replaced {
 				write(bl.Kind, bl.Level, old.Text[bl.Start:bl.End])
+				links = moveLinks(links, old.Links, bl, blocks[len(blocks)-1].Start)
 			}
 			next++
 		}
@@ -187,7 +189,7 @@ func replacePages(doc *Document, texts map[int]string) {
 		}
 		pages[i].End = b.Len()
 	}
-	doc.Text, doc.Blocks, doc.Pages = b.String(), blocks, pages
+	doc.Text, doc.Blocks, doc.Pages, doc.Links = b.String(), blocks, pages, links
 }
 
 // unreadNote is the warning for the pages that have no text in the end; empty when all have.

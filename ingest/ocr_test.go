@@ -298,6 +298,7 @@ func TestReplacePages(t *testing.T) {
 	doc := &Document{Document: chunker.Document{Text: text,
 		Blocks: []chunker.Block{{Kind: chunker.Heading, Start: 0, End: 3, Level: 1}, {Kind: chunker.Paragraph, Start: 5, End: 16}, {Kind: chunker.Paragraph, Start: 18, End: 22}},
 		Pages:  []chunker.Page{{Number: 1, Start: 0, End: 3}, {Number: 2, Start: 3, End: 3}, {Number: 3, Start: 5, End: 16}, {Number: 4, Start: 16, End: 16}, {Number: 5, Start: 16, End: 16}, {Number: 6, Start: 18, End: 22}},
+		Links:  []chunker.Link{{Start: 5, End: 8, Target: "https://example.com"}, {Start: 18, End: 22, Target: "https://example.com/4"}},
 	}}
 	replacePages(doc, map[int]string{2: "new\n\nnewer", 4: "", 6: "FOUR"})
 	if want := "one\n\nnew\n\nnewer\n\ntwo goes\non\n\nFOUR"; doc.Text != want {
@@ -315,6 +316,9 @@ func TestReplacePages(t *testing.T) {
 	}
 	if want := []string{"one", "new", "newer", "two goes\non", "FOUR"}; !slices.Equal(blocks, want) || doc.Blocks[0].Kind != chunker.Heading {
 		t.Errorf("blocks %q, want %q", blocks, want)
+	}
+	if l := doc.Links; len(l) != 1 || doc.Text[l[0].Start:l[0].End] != "two" {
+		t.Errorf("links %v", l)
 	}
 	if !slices.Equal(doc.RecognizedPages, []int{2, 6}) || !slices.Equal(doc.PagesWithoutText, []int{4, 5}) {
 		t.Errorf("recognised %v, without text %v", doc.RecognizedPages, doc.PagesWithoutText)

@@ -37,6 +37,7 @@ type pdfPage struct {
 	chars         []pdfChar
 	rules         []pdfRule
 	dots          [][4]float64 // small shapes: x0, y0, x1, y1
+	links         []pdfLink
 }
 
 // pdfSheet is a page on its way to blocks.
@@ -47,6 +48,7 @@ type pdfSheet struct {
 	quality       float64
 	segs          []pdfSeg
 	across        []pdfRule // the lines that run across it
+	links         []pdfAnchor
 	err           error
 }
 
@@ -81,6 +83,7 @@ func parsePDF(p *parser, in *input, f form) (*Document, error) {
 			sh.across = pdfFreeRules(across, down)
 			sh.segs = pdfSegments(pg, pdfTableGrids(pg, across, down))
 			pdfDrawnBullets(sh.segs, pg.dots)
+			sh.links = pdfAnchors(pg)
 			runes += int64(len(pg.chars))
 		}
 		if in.cfg.MaxText > 0 && runes > in.cfg.MaxText {
@@ -119,7 +122,12 @@ func parsePDF(p *parser, in *input, f form) (*Document, error) {
 			}
 		}
 	}
-	return b.finish(in.name, info["Title"])
+	doc, err := b.finish(in.name, info["Title"])
+	if err != nil {
+		return nil, err
+	}
+	pdfPlaceLinks(&doc.Document, sheets)
+	return doc, nil
 }
 
 func pdfEngines(sheets []pdfSheet) string {

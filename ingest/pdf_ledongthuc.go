@@ -104,6 +104,7 @@ func (d *ledongDoc) page(ctx context.Context, index int) (pg *pdfPage, plain boo
 		if pg.width <= 0 || pg.height <= 0 {
 			return
 		}
+		pg.links = ledongLinks(p, x0, y1)
 		t := &ledongText{page: p, pg: pg, x0: x0, y1: y1, fonts: map[string]*ledongFont{}}
 		t.run()
 		good = good && !t.odd
@@ -113,6 +114,41 @@ func (d *ledongDoc) page(ctx context.Context, index int) (pg *pdfPage, plain boo
 		return nil, false
 	}
 	return out, good
+}
+
+// ledongLinks are the links of a page that lead out of the document; x0 and y1 are its top left corner in
+// PDF's user space.
+func ledongLinks(p pdf.Page, x0, y1 float64) (links []pdfLink) {
+	annots := p.V.Key("Annots")
+	for i := range min(annots.Len(), pdfMaxLinks) {
+		a := annots.Index(i)
+		action := a.Key("A")
+		if a.Key("Subtype").Name() != "Link" || action.Key("S").Name() != "URI" {
+			continue
+		}
+		l := pdfLink{target: pdfTarget(action.Key("URI").RawString())}
+		if l.target == "" {
+			continue
+		}
+		points := a.Key("QuadPoints") // eight numbers for each line
+		if n := points.Len(); n < 8 || n%8 != 0 || n > 800 {
+			points = a.Key("Rect")
+		}
+		step := 8
+		if points.Len() == 4 {
+			step = 4
+		}
+		for at := 0; at+step <= points.Len(); at += step {
+			b := [4]float64{math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)}
+			for k := at; k < at+step; k += 2 {
+				x, y := points.Index(k).Float64()-x0, y1-points.Index(k+1).Float64()
+				b = [4]float64{min(b[0], x), min(b[1], y), max(b[2], x), max(b[3], y)}
+			}
+			l.boxes = append(l.boxes, b)
+		}
+		links = append(links, l)
+	}
+	return links
 }
 
 func ledongInherited(p pdf.Page, key string) pdf.Value {

@@ -312,6 +312,7 @@ func (d *pdfiumDoc) page(index int) (pg *pdfPage, err error) {
 	ref := loaded.Page
 	defer func() { _, _ = d.inst.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: ref}) }()
 	page := requests.Page{ByReference: &ref}
+	links := d.links(page) // before they are flattened away
 
 	// Form fields and notes are drawn over the page; flattened, their text is part of it.
 	if n, err := d.inst.FPDFPage_GetAnnotCount(&requests.FPDFPage_GetAnnotCount{Page: page}); err == nil && n.Count > 0 && n.Count < 5000 {
@@ -363,6 +364,13 @@ func (d *pdfiumDoc) page(index int) (pg *pdfPage, err error) {
 		}
 		return l, pg.height - t, r, pg.height - b
 	}
+	for _, l := range links {
+		for i, b := range l.boxes {
+			x0, y0, x1, y1 := turn(b[0], b[3], b[2], b[1])
+			l.boxes[i] = [4]float64{min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)}
+		}
+	}
+	pg.links = links
 	d.rules(pg, page, turn)
 	var size1 float64
 	var bold, mono bool
@@ -422,6 +430,50 @@ func (d *pdfiumDoc) page(index int) (pg *pdfPage, err error) {
 		pg.chars = append(pg.chars, ch)
 	}
 	return pg, nil
+}
+
+// links are those of a page that lead out of the document, their boxes in PDF's user space: left, bottom,
+// right, top.
+func (d *pdfiumDoc) links(page requests.Page) (links []pdfLink) {
+	for at, n := 0, 0; n < pdfMaxLinks; n++ {
+		next, err := d.inst.FPDFLink_Enumerate(&requests.FPDFLink_Enumerate{Page: page, StartPos: at})
+		if err != nil || next.Link == nil || next.NextStartPos == nil || *next.NextStartPos <= at {
+			return links
+		}
+		at = *next.NextStartPos
+		action, err := d.inst.FPDFLink_GetAction(&requests.FPDFLink_GetAction{Link: *next.Link})
+		if err != nil || action.Action == nil {
+			continue
+		}
+		uri, err := d.inst.FPDFAction_GetURIPath(&requests.FPDFAction_GetURIPath{Document: d.doc, Action: *action.Action})
+		if err != nil || uri.URIPath == nil {
+			continue
+		}
+		l := pdfLink{target: pdfTarget(*uri.URIPath)}
+		if l.target == "" {
+			continue
+		}
+		if quads, err := d.inst.FPDFLink_CountQuadPoints(&requests.FPDFLink_CountQuadPoints{Link: *next.Link}); err == nil {
+			for i := range min(quads.Count, 100) {
+				q, err := d.inst.FPDFLink_GetQuadPoints(&requests.FPDFLink_GetQuadPoints{Link: *next.Link, QuadIndex: i})
+				if err != nil || q.Points == nil {
+					break
+				}
+				p := q.Points
+				l.boxes = append(l.boxes, [4]float64{float64(min(p.X1, p.X2, p.X3, p.X4)), float64(min(p.Y1, p.Y2, p.Y3, p.Y4)),
+					float64(max(p.X1, p.X2, p.X3, p.X4)), float64(max(p.Y1, p.Y2, p.Y3, p.Y4))})
+			}
+		}
+		if len(l.boxes) == 0 {
+			r, err := d.inst.FPDFLink_GetAnnotRect(&requests.FPDFLink_GetAnnotRect{Link: *next.Link})
+			if err != nil || r.Rect == nil {
+				continue
+			}
+			l.boxes = [][4]float64{{float64(r.Rect.Left), float64(r.Rect.Bottom), float64(r.Rect.Right), float64(r.Rect.Top)}}
+		}
+		links = append(links, l)
+	}
+	return links
 }
 
 const (

@@ -88,7 +88,10 @@ func (s *Server) content(c *gin.Context) {
 	if doc.Pages == nil {
 		doc.Pages = []chunker.Page{}
 	}
-	c.JSON(http.StatusOK, gin.H{"title": doc.Title, "language": doc.Language, "text": doc.Text, "blocks": doc.Blocks, "pages": doc.Pages})
+	if doc.Links == nil {
+		doc.Links = []chunker.Link{}
+	}
+	c.JSON(http.StatusOK, gin.H{"title": doc.Title, "language": doc.Language, "text": doc.Text, "blocks": doc.Blocks, "pages": doc.Pages, "links": doc.Links})
 }
 
 // original gives a file back as it came. It is untrusted, and this is the origin of the page: it comes

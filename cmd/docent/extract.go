@@ -23,6 +23,12 @@ type span struct {
 	Text  string `json:"text"`
 }
 
+// A linkJSON is a part of a text that leads to an address.
+type linkJSON struct {
+	span
+	Target string `json:"target"`
+}
+
 type extractJSON struct {
 	Path             string            `json:"path"`
 	Title            string            `json:"title"`
@@ -34,6 +40,7 @@ type extractJSON struct {
 	Pages            []chunker.Page    `json:"pages"`
 	Headings         []span            `json:"headings"`
 	Tables           []span            `json:"tables"`
+	Links            []linkJSON        `json:"links"`
 	Blocks           []chunker.Block   `json:"blocks"`
 	Text             string            `json:"text"`
 }
@@ -53,7 +60,7 @@ func (c *extractCmd) Run(ctx context.Context, a *app) error {
 	out := extractJSON{
 		Path: c.File, Title: doc.Title, Format: doc.Format, Language: doc.Language,
 		Metadata: doc.Metadata, Warnings: list(doc.Warnings), PagesWithoutText: list(doc.PagesWithoutText),
-		Pages: list(doc.Pages), Headings: []span{}, Tables: []span{}, Blocks: list(doc.Blocks), Text: doc.Text,
+		Pages: list(doc.Pages), Headings: []span{}, Tables: []span{}, Links: []linkJSON{}, Blocks: list(doc.Blocks), Text: doc.Text,
 	}
 	if out.Metadata == nil {
 		out.Metadata = map[string]string{}
@@ -66,6 +73,9 @@ func (c *extractCmd) Run(ctx context.Context, a *app) error {
 		case chunker.Table:
 			out.Tables = append(out.Tables, s)
 		}
+	}
+	for _, l := range doc.Links {
+		out.Links = append(out.Links, linkJSON{span: span{Page: pageAt(doc.Pages, l.Start), Start: l.Start, End: l.End, Text: doc.Text[l.Start:l.End]}, Target: l.Target})
 	}
 	return a.printJSON(out)
 }

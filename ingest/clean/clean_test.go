@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +49,7 @@ func blocks(doc chunker.Document) (texts []string) {
 
 func TestApply(t *testing.T) {
 	doc := paragraphs(2, "one", "two", "three", "four")
+	doc.Links = []chunker.Link{{Start: 5, End: 8, Target: "https://example.com/two"}, {Start: 17, End: 21, Target: "https://example.com/four"}}
 	for _, c := range []struct {
 		name  string
 		edits []clean.Edit
@@ -70,6 +72,11 @@ func TestApply(t *testing.T) {
 			}
 			if got.Text != c.text || !reflect.DeepEqual(blocks(got), c.want) || !reflect.DeepEqual(pages, c.pages) {
 				t.Errorf("text %q, blocks %q, pages %q", got.Text, blocks(got), pages)
+			}
+			for i, want := range []string{"two", "four"} {
+				if l := got.Links[i]; got.Text[l.Start:l.End] != want && strings.Contains(got.Text, want) || l.Target != doc.Links[i].Target {
+					t.Errorf("link %d is on %q", i, got.Text[l.Start:l.End])
+				}
 			}
 		})
 	}
@@ -149,6 +156,14 @@ func TestMask(t *testing.T) {
 		if !found {
 			t.Errorf("%v is not among %v", want, report.Private)
 		}
+	}
+	doc.Links = []chunker.Link{{Start: 0, End: 4, Target: "mailto:ann@example.com"}, {Start: 0, End: 4, Target: "mailto:bob@example.com"}}
+	got, report, err = clean.Document(doc, s)
+	if err != nil || got.Links[0].Target != "mailto:***@*******.***" || strings.Contains(got.Links[1].Target, "bob") || doc.Links[0].Target != "mailto:ann@example.com" {
+		t.Errorf("links %v of %v, %v", got.Links, doc.Links, err)
+	}
+	if !slices.Contains(report.Private, clean.PrivateCount{Kind: "email", Count: 2, Action: "mask"}) {
+		t.Errorf("counted %v, want two addresses: one stands in a link alone", report.Private)
 	}
 	s.Private.Phone = "refuse"
 	if _, report, err := clean.Document(doc, s); !errors.Is(err, clean.ErrRefused) || !strings.Contains(err.Error(), "1 × phone number") || len(report.Private) != 3 {

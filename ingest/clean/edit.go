@@ -13,8 +13,8 @@ type Edit struct {
 	New        string
 }
 
-// Apply returns doc with the edits made, which ascend and do not overlap, and the ranges of its blocks
-// and pages moved with the text. A block that is left without text is dropped. A range that begins or
+// Apply returns doc with the edits made, which ascend and do not overlap, and the ranges of its blocks,
+// pages and links moved with the text. A block that is left without text is dropped. A range that begins or
 // ends within an edit begins where New does, or ends where New does.
 func Apply(doc chunker.Document, edits []Edit) chunker.Document {
 	if len(edits) == 0 {
@@ -59,6 +59,12 @@ func Apply(doc chunker.Document, edits []Edit) chunker.Document {
 		p.Start = moved(p.Start, false)
 		p.End = max(p.Start, moved(p.End, true))
 		out.Pages = append(out.Pages, p)
+	}
+	for _, l := range doc.Links {
+		if l.Start, l.End = moved(l.Start, false), moved(l.End, true); l.End < l.Start {
+			l.End = l.Start // its text is gone
+		}
+		out.Links = append(out.Links, l)
 	}
 	return out
 }

@@ -53,15 +53,16 @@ func (p PrivateData) action(kind string) string {
 	return p.Secret
 }
 
-// maskPrivate counts private data and masks what is to be masked, byte for byte, so that no range
-// moves.
+// maskPrivate counts private data, in the text and in the addresses of links, and masks what is to be
+// masked, byte for byte, so that no range moves.
 func maskPrivate(doc chunker.Document, p PrivateData) (chunker.Document, []PrivateCount, error) {
 	found := FindPrivate(doc.Text)
-	if len(found) == 0 {
+	inLinks := privateTargets(doc)
+	if len(found)+len(inLinks) == 0 {
 		return doc, nil, nil
 	}
 	var counts []PrivateCount
-	for _, f := range found {
+	for _, f := range slices.Concat(found, inLinks) {
 		i := slices.IndexFunc(counts, func(c PrivateCount) bool { return c.Kind == f.Kind })
 		if i < 0 {
 			i = len(counts)
@@ -71,6 +72,10 @@ func maskPrivate(doc chunker.Document, p PrivateData) (chunker.Document, []Priva
 	}
 	doc.Text = mask(doc.Text, found, p)
 	doc.Title = maskText(doc.Title, p)
+	doc.Links = slices.Clone(doc.Links)
+	for i, l := range doc.Links {
+		doc.Links[i].Target = maskText(l.Target, p)
+	}
 	var what []string
 	for _, c := range counts {
 		if c.Action == "refuse" {
@@ -81,6 +86,23 @@ func maskPrivate(doc chunker.Document, p PrivateData) (chunker.Document, []Priva
 		return doc, counts, refused(strings.Join(what, ", "))
 	}
 	return doc, counts, nil
+}
+
+// privateTargets is the private data that only the addresses of links hold, such as that of a mail link on
+// the words "write to us"; the ranges are of the addresses.
+func privateTargets(doc chunker.Document) (found []Private) {
+	seen := map[string]bool{}
+	for _, l := range doc.Links {
+		for _, f := range FindPrivate(l.Target) {
+			if s := l.Target[f.Start:f.End]; !seen[s] {
+				seen[s] = true
+				if !strings.Contains(doc.Text, s) {
+					found = append(found, f)
+				}
+			}
+		}
+	}
+	return found
 }
 
 var kindInWords = map[string]string{
