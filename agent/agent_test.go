@@ -85,7 +85,7 @@ func nativeCall(id, name, args string) llms.ToolCall {
 }
 
 // handbook finds the same two passages for every query.
-func handbook(ctx context.Context, query string, k int) ([]retriever.Hit, error) {
+func handbook(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -317,7 +317,9 @@ func TestStreamSplits(t *testing.T) {
 	for _, tt := range replies {
 		for _, piece := range []int{1, 2, 3, 11, 1 << 20} {
 			model := &script{piece: piece, replies: []any{tt.text, "Final Answer: done"}}
-			a, err := agent.New(agent.Config{Model: model, Tools: []tools.Tool{agent.NewKnowledgeSearch(func(context.Context, string, int) ([]retriever.Hit, error) { return nil, nil }, 0), agent.Calculator{}}, MaxSteps: 3})
+			a, err := agent.New(agent.Config{Model: model, Tools: []tools.Tool{agent.NewKnowledgeSearch(func(context.Context, string, int, ...retriever.SearchOption) ([]retriever.Hit, error) {
+				return nil, nil
+			}, 0), agent.Calculator{}}, MaxSteps: 3})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -519,7 +521,9 @@ func TestKnowledgeSearch(t *testing.T) {
 	if got := passages.All(); len(got) != 2 || got[1].N != 2 || got[0].Page != 3 {
 		t.Errorf("%+v", got)
 	}
-	none := agent.NewKnowledgeSearch(func(context.Context, string, int) ([]retriever.Hit, error) { return nil, nil }, 0)
+	none := agent.NewKnowledgeSearch(func(context.Context, string, int, ...retriever.SearchOption) ([]retriever.Hit, error) {
+		return nil, nil
+	}, 0)
 	if out, err := none.Call(t.Context(), "x"); err != nil || !strings.Contains(out, "No passages found") {
 		t.Errorf("%q, %v", out, err)
 	}

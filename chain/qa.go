@@ -22,8 +22,8 @@ import (
 	"docent/retriever"
 )
 
-// SearchFunc finds the k passages that fit query best, best first.
-type SearchFunc func(ctx context.Context, query string, k int) ([]retriever.Hit, error)
+// SearchFunc finds the k passages that fit query best, best first. The options are those that a question asks for.
+type SearchFunc func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error)
 
 // Encoder embeds text; docent's embed.Encoder is one. An encoder that also has a method
 // Languages() []string is asked only about text in those languages.
@@ -63,8 +63,9 @@ type Turn struct {
 // A Question is what is asked.
 type Question struct {
 	Text    string
-	History []Turn // oldest first
-	Style   string // "plain", "examples", "reasoning", "examples+reasoning" or a user's own; "" means Config.Style
+	History []Turn           // oldest first
+	Style   string           // "plain", "examples", "reasoning", "examples+reasoning" or a user's own; "" means Config.Style
+	Where   retriever.Filter // which documents are searched; zero means all
 }
 
 var (
@@ -204,7 +205,7 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 	if err := emit(Status{Stage: "searching", Query: query}); err != nil {
 		return err
 	}
-	hits, err := q.cfg.Search(ctx, query, q.cfg.TopK)
+	hits, err := q.cfg.Search(ctx, query, q.cfg.TopK, retriever.Where(question.Where))
 	if err != nil {
 		return err
 	}

@@ -42,8 +42,8 @@ func Example() {
 
 	qa, err := chain.NewQA(chain.Config{
 		Encoder: enc, // without a Model, the answer quotes the sentences that fit
-		Search: func(ctx context.Context, query string, k int) ([]retriever.Hit, error) {
-			return store.Search(ctx, "house", query, retriever.TopK(k))
+		Search: func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
+			return store.Search(ctx, "house", query, append(opts, retriever.TopK(k))...)
 		},
 	})
 	check(err)

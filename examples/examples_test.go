@@ -94,8 +94,8 @@ func TestAllQuestions(t *testing.T) {
 	store, enc := open(t)
 	qa, err := chain.NewQA(chain.Config{
 		Encoder: enc,
-		Search: func(ctx context.Context, query string, k int) ([]retriever.Hit, error) {
-			return store.Search(ctx, "sample", query, retriever.TopK(k))
+		Search: func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
+			return store.Search(ctx, "sample", query, append(opts, retriever.TopK(k))...)
 		},
 	})
 	if err != nil {

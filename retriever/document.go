@@ -267,11 +267,13 @@ func (s *Store) Put(ctx context.Context, collection string, doc Document, conten
 	}
 	defer change.Rollback()
 	err = s.apply(collection, change, func(x *index) error {
+		first := x.total()
 		for i, id := range change.Added {
 			if err := x.add(id, change.Document.ID, words[i], rows[i].Vector); err != nil {
 				return err
 			}
 		}
+		x.filters.put(Document(change.Document), first, x.total())
 		return nil
 	})
 	if err != nil {
@@ -386,7 +388,7 @@ func (s *Store) DeleteDocument(ctx context.Context, id string) error {
 		return err
 	}
 	defer change.Rollback()
-	if err := s.apply(change.Document.Collection, change, func(*index) error { return nil }); err != nil {
+	if err := s.apply(change.Document.Collection, change, func(x *index) error { x.filters.drop(id); return nil }); err != nil {
 		return fmt.Errorf("delete %q: %w", change.Document.Path, err)
 	}
 	s.files.collect(ctx, change.Files)

@@ -36,6 +36,7 @@ type index struct {
 	live    bitset.Set // the chunks, by number, that are in the collection
 	count   int        // of live
 	scanner dense.Scanner
+	filters filters
 
 	epoch   int       // counts unloadings
 	merging bool      // parts but the last are being merged; unload leaves them open
@@ -238,6 +239,7 @@ func (x *index) unload() {
 	x.epoch++
 	x.loaded, x.identified, x.merging, x.merged = false, false, false, time.Time{}
 	x.parts, x.live, x.count = nil, nil, 0
+	x.filters.clear()
 }
 
 // appendPart begins a part that is to be filled.
@@ -264,6 +266,7 @@ func (x *index) remove(ids []int64) {
 	for _, id := range ids {
 		if number, ok := x.number(id); ok && x.live.Has(number) {
 			x.live.Remove(number)
+			x.filters.hide(number)
 			x.count--
 		}
 	}

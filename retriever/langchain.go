@@ -55,7 +55,7 @@ func passages(hits []Hit) []schema.Document {
 // "path" of its Metadata, or one made up. SimilaritySearch is a dense search, or a keyword search in a
 // collection without vectors; the score, to which WithScoreThreshold applies, is that mode's.
 // WithNameSpace names another collection, WithFilters takes a map[string]string or map[string]any of
-// metadata that must be equal, WithDeduplicater leaves documents out of AddDocuments, and WithEmbedder is refused with
+// metadata that must be equal, a Filter, or the text of one, WithDeduplicater leaves documents out of AddDocuments, and WithEmbedder is refused with
 // ErrEncoderMismatch unless it is the store's encoder.
 func (s *Store) VectorStore(collection string) vectorstores.VectorStore {
 	return vectorStore{s, collection}
@@ -141,6 +141,14 @@ func (v vectorStore) SimilaritySearch(ctx context.Context, query string, numDocu
 	opts := []SearchOption{TopK(numDocuments), MinScore(float64(o.ScoreThreshold))}
 	switch filters := o.Filters.(type) {
 	case nil:
+	case Filter:
+		opts = append(opts, Where(filters))
+	case string:
+		f, err := ParseFilter(filters)
+		if err != nil {
+			return nil, fmt.Errorf("vector store: %w", err)
+		}
+		opts = append(opts, Where(f))
 	case map[string]string:
 		for k, want := range filters {
 			opts = append(opts, WithMetadata(k, want))
@@ -150,7 +158,7 @@ func (v vectorStore) SimilaritySearch(ctx context.Context, query string, numDocu
 			opts = append(opts, WithMetadata(k, fmt.Sprint(want)))
 		}
 	default:
-		return nil, fmt.Errorf("vector store: filters of type %T, want a map of metadata", filters)
+		return nil, fmt.Errorf("vector store: filters of type %T, want a map of metadata, a Filter, or its text", filters)
 	}
 	hits, err := v.store.Search(ctx, collection, query, append(opts, WithMode(Dense))...)
 	if errors.Is(err, ErrNoVectors) {

@@ -177,6 +177,7 @@ func (s *Store) mergeInto(x *index, parts []*part, live bitset.Set, epoch int, w
 		p.close()
 	}
 	x.parts, x.live = append([]*part{merged}, rest...), now
+	x.filters.renumber()
 	if merged.saved {
 		debug.FreeOSMemory() // hundreds of megabytes may have moved into the file
 	}

@@ -51,9 +51,7 @@ type searchConfig struct {
 	minScore    float64
 	perDocument int
 	neighbours  int
-	documents   []string
-	restricted  bool
-	metadata    map[string][]string
+	filter      Filter
 	rerank      *reranking
 }
 
@@ -75,25 +73,6 @@ func MinScore(score float64) SearchOption { return func(c *searchConfig) { c.min
 
 // PerDocument takes at most n hits from one document, its best. The default, 0, is no limit.
 func PerDocument(n int) SearchOption { return func(c *searchConfig) { c.perDocument = n } }
-
-// InDocuments searches only the documents with these ids; none when there are no ids.
-func InDocuments(ids ...string) SearchOption {
-	return func(c *searchConfig) { c.documents, c.restricted = append(c.documents, ids...), true }
-}
-
-// WithMetadata searches only documents whose metadata has the key with one of the values. A document
-// without the key never matches, not even an empty value. Several such options must all hold.
-func WithMetadata(key string, values ...string) SearchOption {
-	return func(c *searchConfig) {
-		if c.metadata == nil {
-			c.metadata = make(map[string][]string)
-		}
-		if old, ok := c.metadata[key]; ok {
-			values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !slices.Contains(old, v) })
-		}
-		c.metadata[key] = values
-	}
-}
 
 const (
 	defaultTopK = 10
@@ -183,7 +162,7 @@ func (s *Store) questionVector(ctx context.Context, collection, query string, cf
 
 // search runs with the index held for reading.
 func (s *Store) search(ctx context.Context, x *index, query string, vector []float32, cfg searchConfig) ([]Hit, error) {
-	allow, err := s.filter(ctx, x, cfg)
+	allow, err := s.allowed(ctx, x, cfg.filter)
 	if err != nil {
 		return nil, err
 	}
@@ -231,39 +210,6 @@ func limit(ranked []candidate, cfg searchConfig, x *index) []candidate {
 		}
 		return false
 	})
-}
-
-// filter returns which chunks may be found.
-func (s *Store) filter(ctx context.Context, x *index, cfg searchConfig) (bitset.Set, error) {
-	if !cfg.restricted && len(cfg.metadata) == 0 {
-		return x.live, nil
-	}
-	allowed := make(map[string]bool)
-	for _, id := range cfg.documents {
-		allowed[id] = true
-	}
-	if len(cfg.metadata) > 0 {
-		docs, err := s.db.Documents(ctx, x.name)
-		if err != nil {
-			return nil, err
-		}
-		matching := make(map[string]bool)
-		for _, d := range docs {
-			if cfg.restricted && !allowed[d.ID] {
-				continue
-			}
-			ok := true
-			for key, values := range cfg.metadata {
-				v, has := d.Metadata[key]
-				ok = ok && has && slices.Contains(values, v)
-			}
-			if ok {
-				matching[d.ID] = true
-			}
-		}
-		allowed = matching
-	}
-	return x.chunksOf(func(document string) bool { return allowed[document] }), nil
 }
 
 // rank returns the n best candidates of the mode, best first.

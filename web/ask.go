@@ -18,6 +18,7 @@ import (
 	"docent/agent"
 	"docent/chain"
 	"docent/internal/catalog"
+	"docent/retriever"
 )
 
 func (s *Server) askRoutes(r gin.IRoutes) { r.POST("/ask", s.ask) }
@@ -31,12 +32,13 @@ const (
 )
 
 type askBody struct {
-	Collection     string `json:"collection"`
-	Question       string `json:"question"`
-	ConversationID string `json:"conversation_id"`
-	Style          string `json:"style"`
-	Agent          bool   `json:"agent"`
-	Stream         *bool  `json:"stream"` // nil means true
+	Collection     string           `json:"collection"`
+	Question       string           `json:"question"`
+	ConversationID string           `json:"conversation_id"`
+	Style          string           `json:"style"`
+	Agent          bool             `json:"agent"`
+	Where          retriever.Filter `json:"where"`
+	Stream         *bool            `json:"stream"` // nil means true
 }
 
 // askReply is the answer to a question with "stream": false.
@@ -78,6 +80,13 @@ func (s *Server) ask(c *gin.Context) {
 		return
 	case in.Agent && !s.hasAgent():
 		s.fail(c, agent.ErrNoModel)
+		return
+	case in.Agent && in.Where.Op != "":
+		s.fail(c, badRequest("the agent searches all documents; leave where out"))
+		return
+	}
+	if _, err := in.Where.Matches(retriever.Document{}); err != nil {
+		s.fail(c, err)
 		return
 	}
 
@@ -124,7 +133,7 @@ func (s *Server) ask(c *gin.Context) {
 	if in.Agent {
 		events = s.cfg.Agent(ctx, in.Collection, in.Question, turns)
 	} else {
-		events = s.cfg.Ask(ctx, in.Collection, chain.Question{Text: in.Question, History: turns, Style: in.Style})
+		events = s.cfg.Ask(ctx, in.Collection, chain.Question{Text: in.Question, History: turns, Style: in.Style, Where: in.Where})
 	}
 	if in.ConversationID == "" {
 		conv, err := db.CreateConversation(c.Request.Context(), catalog.Conversation{Collection: in.Collection, Title: titleOf(in.Question)})

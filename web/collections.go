@@ -150,6 +150,11 @@ func (s *Server) search(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
+	where, err := retriever.ParseFilter(c.Query("where"))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
 	query := strings.TrimSpace(c.Query("q"))
 	if query == "" {
 		s.fail(c, badRequest("q, the question or keywords, is missing"))
@@ -159,7 +164,7 @@ func (s *Server) search(c *gin.Context) {
 		s.fail(c, badRequest("the query is longer than "+strconv.Itoa(maxQuestion)+" bytes"))
 		return
 	}
-	hits, err := s.cfg.Store.Search(c.Request.Context(), c.Param("name"), query, retriever.TopK(k), retriever.WithMode(mode))
+	hits, err := s.cfg.Store.Search(c.Request.Context(), c.Param("name"), query, retriever.TopK(k), retriever.WithMode(mode), retriever.Where(where))
 	if err != nil {
 		s.fail(c, err)
 		return

@@ -65,7 +65,7 @@ func explain(err error) *apiError {
 		return public(http.StatusNotFound, codeNotFound)
 	case errors.Is(err, retriever.ErrExists):
 		return public(http.StatusConflict, codeExists)
-	case errors.Is(err, retriever.ErrInvalidName), errors.Is(err, ingest.ErrInvalidSetting):
+	case errors.Is(err, retriever.ErrInvalidName), errors.Is(err, retriever.ErrInvalidFilter), errors.Is(err, ingest.ErrInvalidSetting):
 		return public(http.StatusBadRequest, codeBadRequest)
 	case errors.Is(err, retriever.ErrEncoderMismatch), errors.Is(err, retriever.ErrNoVectors), errors.Is(err, ingest.ErrNotEnded), errors.Is(err, ingest.ErrEnded):
 		return public(http.StatusConflict, codeConflict)

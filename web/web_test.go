@@ -90,8 +90,8 @@ func newHouse(t testing.TB, opts ...option) *house {
 		Model:  web.Model{Provider: llm.ExtractiveAnswer, Name: "extractive"},
 		Sample: fstest.MapFS{"handbook.md": {Data: []byte(handbook)}, "manual.txt": {Data: []byte("Hold the red button for ten seconds to reset the pump.")}},
 		Ask: func(ctx context.Context, collection string, q chain.Question) iter.Seq2[chain.Event, error] {
-			qa, err := chain.NewQA(chain.Config{Search: func(ctx context.Context, query string, k int) ([]retriever.Hit, error) {
-				return store.Search(ctx, collection, query, retriever.TopK(k))
+			qa, err := chain.NewQA(chain.Config{Search: func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
+				return store.Search(ctx, collection, query, append(opts, retriever.TopK(k))...)
 			}})
 			if err != nil {
 				return func(yield func(chain.Event, error) bool) { yield(nil, err) }
@@ -378,6 +378,9 @@ func TestResources(t *testing.T) {
 		{"search in chinese", "GET", "/api/collections/docs/search?q=%E5%B9%B4%E5%81%87", nil, nil, 200, []string{"二十五天"}, nil},
 		{"search without words", "GET", "/api/collections/docs/search?q=+", nil, nil, 400, []string{"missing"}, nil},
 		{"search for nothing there", "GET", "/api/collections/docs/search?q=xylophone", nil, nil, 200, []string{`"hits":[]`}, nil},
+		{"search with a filter", "GET", "/api/collections/docs/search?q=annual+leave&where=path+prefix+zzz", nil, nil, 200, []string{`"hits":[]`}, nil},
+		{"search with a filter that fits", "GET", "/api/collections/docs/search?q=annual+leave&where=bytes+%3E+10", nil, nil, 200, []string{"25 days"}, nil},
+		{"search, bad filter", "GET", "/api/collections/docs/search?q=x&where=path+%3D", nil, nil, 400, []string{"at character 7"}, nil},
 		{"search, bad k", "GET", "/api/collections/docs/search?q=x&k=1000000", nil, nil, 400, []string{"1 to 100"}, nil},
 		{"search, bad mode", "GET", "/api/collections/docs/search?q=x&mode=psychic", nil, nil, 400, []string{"psychic"}, nil},
 		{"search by meaning without an encoder", "GET", "/api/collections/docs/search?q=x&mode=dense", nil, nil, 409, []string{`"code":"conflict"`}, nil},

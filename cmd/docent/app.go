@@ -280,8 +280,8 @@ func (a *app) qa(l *library, collection string, sel llm.Selected, m modelFlags, 
 }
 
 func (l *library) searchFunc(collection string) chain.SearchFunc {
-	return func(ctx context.Context, query string, k int) ([]retriever.Hit, error) {
-		opts, err := l.searchOptions(retriever.TopK(k))
+	return func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
+		opts, err := l.searchOptions(append(opts, retriever.TopK(k))...)
 		if err != nil {
 			return nil, err
 		}

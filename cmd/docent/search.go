@@ -11,12 +11,21 @@ import (
 	"docent/retriever"
 )
 
+// A whereFlag is a filter as it is typed.
+type whereFlag struct{ retriever.Filter }
+
+func (w *whereFlag) UnmarshalText(text []byte) (err error) {
+	w.Filter, err = retriever.ParseFilter(string(text))
+	return err
+}
+
 type searchCmd struct {
-	Collection string   `short:"c" default:"default" placeholder:"NAME" help:"The collection."`
-	K          int      `short:"k" default:"10" help:"How many passages."`
-	Mode       string   `enum:"dense,keyword,hybrid" default:"hybrid" help:"${enum}."`
-	Fusion     string   `enum:"score,rank" default:"score" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
-	Question   []string `arg:"" help:"The question, or keywords."`
+	Collection string    `short:"c" default:"default" placeholder:"NAME" help:"The collection."`
+	K          int       `short:"k" default:"10" help:"How many passages."`
+	Mode       string    `enum:"dense,keyword,hybrid" default:"hybrid" help:"${enum}."`
+	Fusion     string    `enum:"score,rank" default:"score" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
+	Where      whereFlag `placeholder:"FILTER" help:"Search only documents that fit, such as: team = sales and updated > 2026-01."`
+	Question   []string  `arg:"" help:"The question, or keywords."`
 }
 
 func (c *searchCmd) Run(ctx context.Context, a *app) error {
@@ -35,7 +44,7 @@ func (c *searchCmd) Run(ctx context.Context, a *app) error {
 	if _, err := l.collection(ctx, c.Collection); err != nil {
 		return err
 	}
-	opts, err := l.searchOptions(retriever.TopK(c.K), retriever.WithMode(retriever.Mode(c.Mode)), retriever.WithFusion(retriever.Fusion(c.Fusion)))
+	opts, err := l.searchOptions(retriever.TopK(c.K), retriever.WithMode(retriever.Mode(c.Mode)), retriever.WithFusion(retriever.Fusion(c.Fusion)), retriever.Where(c.Where.Filter))
 	if err != nil {
 		return err
 	}
