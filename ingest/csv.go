@@ -1,12 +1,11 @@
 package ingest
 
 import (
-	"encoding/csv"
-	"io"
 	"iter"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"docent/chunker"
 )
@@ -61,18 +60,116 @@ func parseCSV(p *parser, in *input, f form) (*Document, error) {
 	return b.finish(in.name, "")
 }
 
-func csvReader(text string, delim rune) *csv.Reader {
-	r := csv.NewReader(strings.NewReader(text))
-	r.Comma, r.LazyQuotes, r.FieldsPerRecord, r.ReuseRecord = delim, true, -1, true
-	return r
+// csvScanner reads rows of delimited values (RFC 4180), forgiving as encoding/csv is with LazyQuotes: a
+// quote within a field stands for itself. Unlike that package it takes no memory for fields beyond
+// tableMaxColumns, which nobody reads: a line of millions of them is then no more than its bytes.
+type csvScanner struct {
+	text  string
+	delim rune
+	stops string // what ends a field without quotes
+	at    int
+	line  int // of at, from 0
+
+	row              []string // valid until the next call of scan
+	first, last, end int      // the lines where the row's first field and its last one begin, and its last one ends
+}
+
+func newCSVScanner(text string, delim rune) *csvScanner {
+	return &csvScanner{text: text, delim: delim, stops: string(delim) + "\n"}
+}
+
+// scan reads the next row; blank lines are passed over.
+func (s *csvScanner) scan() bool {
+	for s.at < len(s.text) {
+		if n := lineEnd(s.text[s.at:]); n > 0 {
+			s.at, s.line = s.at+n, s.line+1
+			continue
+		}
+		s.row, s.first = s.row[:0], s.line
+		for {
+			s.last = s.line
+			field, more := s.field()
+			if len(s.row) < tableMaxColumns {
+				s.row = append(s.row, field)
+			}
+			if !more {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lineEnd is the length of the line end that s begins with, 0 when it begins with none.
+func lineEnd(s string) int {
+	switch {
+	case strings.HasPrefix(s, "\n"):
+		return 1
+	case strings.HasPrefix(s, "\r\n"):
+		return 2
+	}
+	return 0
+}
+
+// field reads a field and what ends it; more tells whether that was a delimiter.
+func (s *csvScanner) field() (field string, more bool) {
+	rest := s.text[s.at:]
+	if !strings.HasPrefix(rest, `"`) {
+		// One look for either, so that a row of many fields or a file of many rows takes linear time.
+		n := strings.IndexAny(rest, s.stops)
+		if n < 0 {
+			n = len(rest)
+		} else if rest[n] != '\n' {
+			s.at, s.end = s.at+n+utf8.RuneLen(s.delim), s.line
+			return rest[:n], true
+		}
+		s.at, s.end = min(s.at+n+1, len(s.text)), s.line
+		s.line++
+		return strings.TrimSuffix(rest[:n], "\r"), false
+	}
+	var b strings.Builder
+	from := 1 // of what is not written to b yet
+	write := func(to int) {
+		part := rest[from:to]
+		s.line += strings.Count(part, "\n")
+		b.WriteString(strings.ReplaceAll(part, "\r\n", "\n"))
+	}
+	for i := 1; ; {
+		n := strings.IndexByte(rest[i:], '"')
+		if n < 0 { // never closed: to the end of the text
+			end := len(rest)
+			write(end)
+			s.at, s.end = len(s.text), s.line
+			return b.String(), false
+		}
+		i += n
+		after := rest[i+1:]
+		switch {
+		case strings.HasPrefix(after, `"`):
+			write(i + 1)
+			i += 2
+			from = i
+			continue
+		case after == "" || after == "\r" || lineEnd(after) > 0:
+			write(i)
+			s.end = s.line
+			s.at = min(s.at+i+1+max(1, lineEnd(after)), len(s.text))
+			s.line++
+			return b.String(), false
+		}
+		if r, n := utf8.DecodeRuneInString(after); r == s.delim {
+			write(i)
+			s.at, s.end = s.at+i+1+n, s.line
+			return b.String(), true
+		}
+		i++ // a quote within
+	}
 }
 
 func csvRows(text string, delim rune) iter.Seq[[]string] {
 	return func(yield func([]string) bool) {
-		r := csvReader(text, delim)
-		for {
-			row, err := r.Read()
-			if err != nil || !yield(row) {
+		for s := newCSVScanner(text, delim); s.scan(); {
+			if !yield(s.row) {
 				return
 			}
 		}
@@ -83,7 +180,8 @@ func csvRows(text string, delim rune) iter.Seq[[]string] {
 func csvPlainRows(text string, delim rune) iter.Seq[[]string] {
 	return func(yield func([]string) bool) {
 		for line := range strings.Lines(text) {
-			row := strings.Split(strings.TrimRight(line, "\r\n"), string(delim))
+			row := strings.SplitN(strings.TrimRight(line, "\r\n"), string(delim), tableMaxColumns+1)
+			row = row[:min(len(row), tableMaxColumns)]
 			for i, c := range row {
 				row[i] = strings.Trim(c, `"`)
 			}
@@ -97,27 +195,17 @@ func csvPlainRows(text string, delim rune) iter.Seq[[]string] {
 // csvRunaway tells that a quote is never closed: a record then runs over hundreds of lines, or to the
 // end of the file.
 func csvRunaway(text string, delim rune) bool {
-	r := csvReader(text, delim)
-	line := 1
-	for {
-		row, err := r.Read()
-		if err == io.EOF {
-			return false
-		}
-		if err != nil {
+	line := 0
+	for s := newCSVScanner(text, delim); s.scan(); line = s.first {
+		if s.first-line > 500 {
 			return true
 		}
-		at, _ := r.FieldPos(0)
-		if at-line > 500 {
-			return true
-		}
-		line = at
 		// The last field of all, if it is long and quoted, must end as it began.
-		if int(r.InputOffset()) >= len(text) {
-			at, _ := r.FieldPos(len(row) - 1)
-			return strings.Count(text, "\n")+1-at > 50 && !strings.HasSuffix(strings.TrimSpace(text), `"`)
+		if s.at >= len(text) {
+			return s.end-s.last > 50 && !strings.HasSuffix(strings.TrimSpace(text), `"`)
 		}
 	}
+	return false
 }
 
 // csvDelimiter picks the delimiter that splits the first rows into the same number of fields most
