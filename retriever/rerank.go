@@ -41,7 +41,7 @@ func (s *Store) reranked(ctx context.Context, collection, query string, cfg sear
 		n = defaultRerank
 	}
 	wide.rerank, wide.minScore, wide.k = nil, 0, min(max(n, cfg.k), maxTopK)
-	hits, err := s.find(ctx, collection, query, wide)
+	hits, err := s.candidates(ctx, collection, query, wide)
 	if err != nil || len(hits) == 0 {
 		return hits, err
 	}

@@ -52,6 +52,7 @@ type searchConfig struct {
 	perDocument int
 	neighbours  int
 	filter      Filter
+	hops        int
 	rerank      *reranking
 }
 
@@ -101,6 +102,14 @@ func (s *Store) Search(ctx context.Context, collection, query string, opts ...Se
 	}
 	if cfg.rerank != nil {
 		return s.reranked(ctx, collection, query, cfg)
+	}
+	return s.candidates(ctx, collection, query, cfg)
+}
+
+// candidates is what there is before reranking: one search, or several that lead to each other.
+func (s *Store) candidates(ctx context.Context, collection, query string, cfg searchConfig) ([]Hit, error) {
+	if cfg.hops > 1 {
+		return s.hopped(ctx, collection, query, cfg)
 	}
 	return s.find(ctx, collection, query, cfg)
 }

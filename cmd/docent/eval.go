@@ -18,6 +18,7 @@ import (
 type evalCmd struct {
 	Mode   string `enum:"dense,keyword,hybrid,all" default:"hybrid" help:"${enum}."`
 	Fusion string `enum:"score,rank" default:"score" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
+	Hops   int    `default:"1" placeholder:"N" help:"Search up to N times, with what the best passages name."`
 	chunkFlags
 	Dir string `arg:"" help:"The folder, with corpus.jsonl, queries.jsonl and qrels/test.tsv."`
 }
@@ -84,7 +85,7 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 	}
 	for _, mode := range modes {
 		done := a.progress(string(mode))
-		r, err := set.Evaluate(ctx, store, collection, beir.Options{Mode: mode, Progress: done, Search: []retriever.SearchOption{retriever.WithFusion(retriever.Fusion(c.Fusion))}})
+		r, err := set.Evaluate(ctx, store, collection, beir.Options{Mode: mode, Progress: done, Search: []retriever.SearchOption{retriever.WithFusion(retriever.Fusion(c.Fusion)), retriever.Hops(c.Hops)}})
 		if err != nil {
 			return err
 		}

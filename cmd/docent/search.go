@@ -24,6 +24,7 @@ type searchCmd struct {
 	K          int       `short:"k" default:"10" help:"How many passages."`
 	Mode       string    `enum:"dense,keyword,hybrid" default:"hybrid" help:"${enum}."`
 	Fusion     string    `enum:"score,rank" default:"score" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
+	Hops       int       `default:"1" placeholder:"N" help:"Search up to N times, each time for what the best passages name: for questions that need several passages."`
 	Where      whereFlag `placeholder:"FILTER" help:"Search only documents that fit, such as: team = sales and updated > 2026-01."`
 	Question   []string  `arg:"" help:"The question, or keywords."`
 }
@@ -44,7 +45,7 @@ func (c *searchCmd) Run(ctx context.Context, a *app) error {
 	if _, err := l.collection(ctx, c.Collection); err != nil {
 		return err
 	}
-	opts, err := l.searchOptions(retriever.TopK(c.K), retriever.WithMode(retriever.Mode(c.Mode)), retriever.WithFusion(retriever.Fusion(c.Fusion)), retriever.Where(c.Where.Filter))
+	opts, err := l.searchOptions(retriever.TopK(c.K), retriever.WithMode(retriever.Mode(c.Mode)), retriever.WithFusion(retriever.Fusion(c.Fusion)), retriever.Where(c.Where.Filter), retriever.Hops(c.Hops))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,166 @@
+package retriever
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"unicode"
+
+	"docent/internal/prose"
+)
+
+// Hops searches n times, 1 being the plain search: what the best passages name, and the words of the
+// question that they do not have, make the questions of the next search, so that a passage is found that only
+// another one leads to. It needs no language model. The most is 4. Names are told by their capitals, so
+// that it finds no more than a plain search in Chinese.
+func Hops(n int) SearchOption { return func(c *searchConfig) { c.hops = min(n, maxHops) } }
+
+// Found on musique-train100 and checked on hotpotqa-dev200 (docs/decisions/0013-hops-and-filters.md).
+const (
+	maxHops     = 4
+	hopPool     = 30  // candidates of each search, at least
+	hopBeam     = 4   // passages that each further search starts from
+	hopNames    = 8   // names of a passage that are searched for
+	hopMention  = 0.3 // what a passage gains, by the score of the one that names its document's title
+	hopNewScore = 0.3 // the share of its score that a passage keeps which the question itself did not find
+)
+
+// hopped searches, and then again for what the best passages lead to. A passage gains the product of its score
+// in such a search and the score of the passage that led to it: the larger, the surer both steps.
+func (s *Store) hopped(ctx context.Context, collection, query string, cfg searchConfig) ([]Hit, error) {
+	wide := cfg
+	wide.minScore, wide.k = 0, max(cfg.k, hopPool)
+	hits, err := s.find(ctx, collection, query, wide)
+	if err != nil {
+		return nil, err
+	}
+	followed := make(map[int64]bool)
+	for range cfg.hops - 1 {
+		var from []Hit
+		base := make(map[int64]float64)
+		for _, h := range hits {
+			base[h.ChunkID] = h.Score
+			if !followed[h.ChunkID] && len(from) < hopBeam {
+				followed[h.ChunkID] = true
+				from = append(from, h)
+			}
+		}
+		gain := make(map[int64]float64)
+		for _, b := range from {
+			next := bridge(query, b.Document.Title+". "+b.Chunk.Text)
+			if next == "" {
+				continue
+			}
+			found, err := s.find(ctx, collection, next, wide)
+			if err != nil {
+				return nil, err
+			}
+			for _, h := range found {
+				if h.ChunkID == b.ChunkID {
+					continue
+				}
+				g := b.Score * h.Score
+				if mentions(b.Chunk.Text, h.Document.Title) {
+					g += hopMention * b.Score
+				}
+				gain[h.ChunkID] = max(gain[h.ChunkID], g)
+				if _, ok := base[h.ChunkID]; !ok {
+					base[h.ChunkID] = hopNewScore * h.Score
+					h.DenseRank, h.KeywordRank = 0, 0 // the question did not find it
+					hits = append(hits, h)
+				}
+			}
+		}
+		for i, h := range hits {
+			hits[i].Score = base[h.ChunkID] + gain[h.ChunkID]
+		}
+		slices.SortStableFunc(hits, func(a, b Hit) int { return cmp.Compare(b.Score, a.Score) })
+	}
+	if cfg.perDocument > 0 {
+		count := make(map[string]int)
+		hits = slices.DeleteFunc(hits, func(h Hit) bool { count[h.Document.ID]++; return count[h.Document.ID] > cfg.perDocument })
+	}
+	if cfg.minScore != 0 {
+		hits = slices.DeleteFunc(hits, func(h Hit) bool { return h.Score < cfg.minScore })
+	}
+	return hits[:min(cfg.k, len(hits))], nil
+}
+
+// mentions says whether a text names a document.
+func mentions(text, title string) bool {
+	if i := strings.IndexByte(title, '('); i > 0 { // what tells namesakes apart
+		title = title[:i]
+	}
+	title = strings.ToLower(strings.TrimSpace(title))
+	return len(title) > 3 && strings.Contains(strings.ToLower(text), title)
+}
+
+// bridge makes the question that a passage leads to: the names in it that the question does not have,
+// and the words of the question that it does not have.
+// It is empty when there is no such name.
+func bridge(query, passage string) string {
+	has := make(map[string]bool)
+	for _, t := range prose.Terms(passage) {
+		has[t] = true
+	}
+	var words []string
+	lower := strings.ToLower(query)
+	for _, w := range strings.FieldsFunc(query, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\'' && r != '-' }) {
+		t := prose.QuestionTerms(w)
+		if len(t) > 0 && !has[t[0]] {
+			words = append(words, w)
+		}
+	}
+	var fresh []string
+	for _, n := range names(passage) {
+		if !strings.Contains(lower, strings.ToLower(n)) {
+			fresh = append(fresh, n)
+		}
+	}
+	if len(fresh) == 0 {
+		return ""
+	}
+	return strings.Join(append(fresh[:min(len(fresh), hopNames)], words...), " ")
+}
+
+// names are the capitalised phrases of a text, each once.
+func names(text string) []string {
+	var out, run []string
+	flush := func() {
+		for len(run) > 0 && unicode.IsLower(rune(run[len(run)-1][0])) {
+			run = run[:len(run)-1]
+		}
+		if len(run) > 0 {
+			n := strings.Join(run, " ")
+			if len(prose.QuestionTerms(n)) > 0 && !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+		run = nil
+	}
+	for _, w := range strings.Fields(text) {
+		core := strings.Trim(w, ".,;:!?()[]\"'`“”‘’")
+		if core == "" {
+			flush()
+			continue
+		}
+		if w[0] == '(' || w[0] == '"' {
+			flush()
+		}
+		r := []rune(core)[0]
+		switch {
+		case unicode.IsUpper(r):
+			run = append(run, core)
+		case len(run) > 0 && (core == "of" || core == "the" || core == "de" || core == "and"):
+			run = append(run, core)
+		default:
+			flush()
+		}
+		if strings.ContainsAny(w[len(w)-1:], ".,;:!?)\"") {
+			flush()
+		}
+	}
+	flush()
+	return out
+}
