@@ -4,9 +4,10 @@
 //	npm i --prefix /tmp/peer node-llama-cpp@3.22.1 @node-llama-cpp/linux-x64@3.22.1 --omit=optional --ignore-scripts
 //	cp bench/llm/agree/peer.mjs /tmp/peer && go run ./bench/llm/agree -peer "node /tmp/peer/peer.mjs"
 //
-// llama.cpp does not run files without a vocabulary, so both read a copy that has one of as many tokens; the
-// weights stay as they are. Where the answers part, it prints how far the two tokens' logits are from each
-// other in docent: llama.cpp rounds activations to halves or eighths, docent with -exact does not.
+// llama.cpp does not run files without a vocabulary, so both read a copy that has one of as many tokens and,
+// since llama.cpp knows of none in a file of the architecture llama, no sliding window there; the weights stay
+// as they are. docent answers twice, with activations in float32 (exact) and as by default. Where the answers
+// part, it prints how far the two tokens' logits are from each other in docent.
 package main
 
 import (
@@ -33,17 +34,16 @@ func main() {
 	log.SetFlags(0)
 	peer := flag.String("peer", "", "command that runs peer.mjs; required")
 	data := flag.String("data", "internal/llm/engine/testdata", "folder of golden files")
-	exact := flag.Bool("exact", true, "docent computes activations in float32")
 	flag.Parse()
 	if *peer == "" {
 		log.Fatal("-peer is missing: it runs llama.cpp, as the comment of this command tells")
 	}
-	if err := run(strings.Fields(*peer), *data, *exact); err != nil {
+	if err := run(strings.Fields(*peer), *data); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(peer []string, data string, exact bool) error {
+func run(peer []string, data string) error {
 	dir, err := os.MkdirTemp("", "agree")
 	if err != nil {
 		return err
@@ -66,65 +66,85 @@ func run(peer []string, data string, exact bool) error {
 		if err != nil {
 			return err
 		}
-		verdict, agreed, err := compare(peer, file, prompt, steps, exact)
+		theirs, err := continueWithPeer(peer, file, prompt, steps)
 		if err != nil {
-			verdict = err.Error()
+			return err
 		}
 		total++
+		agreed := true
+		for _, exact := range []bool{true, false} {
+			verdict, err := compare(file, prompt, theirs, exact)
+			if err != nil {
+				return err
+			}
+			agreed = agreed && verdict == ""
+			mode := "by default"
+			if exact {
+				mode = "exact"
+			}
+			if verdict != "" {
+				fmt.Printf("%-20s %s: %s\n", strings.TrimSuffix(filepath.Base(file), ".gguf"), mode, verdict)
+			}
+		}
 		if agreed {
 			same++
+			fmt.Printf("%-20s the same %d tokens\n", strings.TrimSuffix(filepath.Base(file), ".gguf"), len(theirs))
 		}
-		fmt.Printf("%-20s %s\n", strings.TrimSuffix(filepath.Base(file), ".gguf"), verdict)
 		os.Remove(file)
 	}
-	fmt.Printf("%d of %d files: the same %s\n", same, total, "tokens as llama.cpp")
+	fmt.Printf("%d of %d files: the same tokens as llama.cpp, exact and by default\n", same, total)
 	return nil
 }
 
-// compare runs both; each file has a process of its own, since llama.cpp ends it where it refuses a file.
-func compare(peer []string, file string, prompt []int32, steps int, exact bool) (verdict string, agreed bool, err error) {
-	ctx := context.Background()
+// continueWithPeer runs llama.cpp; each file has a process of its own, since llama.cpp ends it where it refuses a file.
+func continueWithPeer(peer []string, file string, prompt []int32, steps int) ([]int32, error) {
 	request, err := json.Marshal(map[string]any{"file": file, "prompt": prompt, "steps": steps})
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	var out, stderr strings.Builder
 	cmd := exec.Command(peer[0], peer[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(request)+"\n"), &out, &stderr
 	if err := cmd.Run(); err != nil {
-		return "", false, fmt.Errorf("llama.cpp: %w: %s", err, reason(stderr.String()))
+		return nil, fmt.Errorf("%s: llama.cpp: %w: %s", file, err, reason(stderr.String()))
 	}
-	var theirs []int32
-	if err := json.Unmarshal([]byte(out.String()), &theirs); err != nil {
-		return "", false, fmt.Errorf("llama.cpp: %w: %s", err, reason(stderr.String()))
+	var tokens []int32
+	if err := json.Unmarshal([]byte(out.String()), &tokens); err != nil {
+		return nil, fmt.Errorf("%s: llama.cpp: %w: %s", file, err, reason(stderr.String()))
 	}
+	return tokens, nil
+}
+
+// compare says where docent's answer and theirs part, or nothing if they do not.
+func compare(file string, prompt, theirs []int32, exact bool) (string, error) {
+	ctx := context.Background()
 	m, err := engine.Open(file, engine.Config{Exact: exact, Cache: engine.CacheF32, Threads: 2})
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	defer m.Close()
 	var ours []int32
-	if _, err := m.GenerateIDs(ctx, prompt, engine.Options{MaxTokens: steps, IgnoreEnd: true}, func(id int32) (bool, error) {
+	if _, err := m.GenerateIDs(ctx, prompt, engine.Options{MaxTokens: len(theirs), IgnoreEnd: true}, func(id int32) (bool, error) {
 		ours = append(ours, id)
 		return true, nil
 	}); err != nil {
-		return "", false, err
+		return "", err
 	}
 	if slices.Equal(ours, theirs) {
-		return fmt.Sprintf("the same %d tokens", len(ours)), true, nil
+		return "", nil
 	}
 	at := 0
 	for at < min(len(ours), len(theirs)) && ours[at] == theirs[at] {
 		at++
 	}
 	if at == len(ours) || at == len(theirs) {
-		return fmt.Sprintf("%d and %d tokens", len(ours), len(theirs)), false, nil
+		return fmt.Sprintf("%d and %d tokens", len(ours), len(theirs)), nil
 	}
 	logits, err := m.Next(ctx, append(slices.Clone(prompt), ours[:at]...))
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
-	return fmt.Sprintf("the same up to token %d, where docent's %d and llama.cpp's %d are %.4f apart", at, ours[at], theirs[at], logits[ours[at]]-logits[theirs[at]]), false, nil
+	return fmt.Sprintf("the same up to token %d, where docent's %d and llama.cpp's %d are %.4f apart", at, ours[at], theirs[at], logits[ours[at]]-logits[theirs[at]]), nil
 }
 
 // reason is the line of what a program said that tells most.
@@ -160,7 +180,8 @@ func readPrompt(path string) (prompt []int32, steps int, err error) {
 	return prompt, int(head[1]), nil
 }
 
-// withVocabulary copies a model and gives it a vocabulary of made-up words.
+// withVocabulary copies a model, without the window that llama.cpp knows nothing of, and gives it a
+// vocabulary of made-up words.
 func withVocabulary(dst, src string) (err error) {
 	f, err := gguf.Open(src)
 	if err != nil {
@@ -178,7 +199,7 @@ func withVocabulary(dst, src string) (err error) {
 	}
 	var meta []gguf.KeyValue
 	for _, key := range f.Keys() {
-		if !strings.HasPrefix(key, "tokenizer.") {
+		if !strings.HasPrefix(key, "tokenizer.") && key != "llama.attention.sliding_window" {
 			v, _ := f.Value(key)
 			meta = append(meta, gguf.KeyValue{Key: key, Value: v})
 		}
