@@ -95,7 +95,20 @@ def docent(binary, folder, work):
     if not ingested:
         sys.exit(f"docent stored nothing ({code}): {err[-500:]}")
     return {"seconds": seconds, "peak": peak, "files": len(ingested), "failed": sum(l.get("status") == "failed" for l in lines),
-            "chunks": sum(l["chunks"] for l in ingested)}
+            "chunks": sum(l["chunks"] for l in ingested), **stages(binary, data, ingested)}
+
+
+def stages(binary, data, ingested):
+    """What the reports on the files say: the seconds in each stage, summed over files, and what went through."""
+    seconds, size, pages = {}, 0, 0
+    for l in ingested:
+        out = subprocess.run([binary, "--data", str(data), "documents", "-c", "c", "--json", "--report", l["path"]], capture_output=True, text=True, check=True).stdout
+        report = json.loads(out)
+        size += report["bytes"]
+        pages += report.get("pages", 1)  # a file of a format without pages counts as one
+        for s in report.get("stages") or []:
+            seconds[s["stage"]] = seconds.get(s["stage"], 0) + s["seconds"]
+    return {"bytes": size, "pages": pages, "stages": seconds}
 
 
 def langchain(python, folder, model, work):
@@ -143,6 +156,9 @@ def main():
             rate = lambda xs: statistics.median(x["files"] / x["seconds"] for x in xs)
             print(f"{name}: docent {rate(ours):.2f} files/s, {mid(ours, 'peak'):.0f} MiB; LangChain {rate(theirs):.2f} files/s, {mid(theirs, 'peak'):.0f} MiB; "
                   f"throughput {rate(ours) / rate(theirs):.2f} x, memory {mid(ours, 'peak') / mid(theirs, 'peak'):.2f} x")
+            last = ours[-1]
+            print(f"{name}: docent's stages, last round, {last['pages']} pages, {last['bytes'] / 1e6:.1f} MB: "
+                  + ", ".join(f"{k} {v:.1f} s ({last['pages'] / v:.0f} pages/s, {last['bytes'] / 1e6 / v:.2f} MB/s)" for k, v in last["stages"].items() if v > 0))
             t = {k: mid(theirs, k) for k in ("start", "load", "split", "embed+store")}
             print(f"{name}: LangChain's stages, s: " + ", ".join(f"{k} {v:.1f}" for k, v in t.items()), flush=True)
 

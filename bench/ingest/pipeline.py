@@ -67,8 +67,8 @@ def main():
             cut += time.perf_counter() - t
             t = time.perf_counter()
             if parts:
-                # Chroma takes plain values only.
-                store.add_texts([p.page_content for p in parts], [{"source": name} for _ in parts])
+                # Chroma takes plain values only, and the tokenizer no halves of surrogate pairs.
+                store.add_texts([p.page_content.encode("utf-8", "ignore").decode() for p in parts], [{"source": name} for _ in parts])
             add += time.perf_counter() - t
             chunks += len(parts)
     end = time.perf_counter()
