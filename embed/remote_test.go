@@ -195,13 +195,15 @@ func TestRemoteRetriesOnlyWhatIsMissing(t *testing.T) {
 	clear(s.served)
 	s.requests = nil
 	broken := 0
-	s.before = func(n int, w http.ResponseWriter, texts []string) bool {
-		switch n % 4 {
-		case 2:
+	tries := map[string]int{} // of each batch, by its first text
+	s.before = func(_ int, w http.ResponseWriter, texts []string) bool {
+		tries[texts[0]]++
+		switch tries[texts[0]] {
+		case 1:
 			w.Header().Set("Retry-After-Ms", "20")
 			w.WriteHeader(http.StatusTooManyRequests)
 			return true
-		case 3:
+		case 2:
 			broken++
 			panic(http.ErrAbortHandler) // the connection is cut
 		}
