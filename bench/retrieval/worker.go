@@ -176,6 +176,12 @@ func serveDocent(ctx context.Context, dir string, chunks int) error {
 		return err
 	}
 	defer s.Close()
+	// What an earlier run added has the questions' own vectors, and would be found first.
+	if d, err := s.DocumentByPath(ctx, "c", "added"); err == nil {
+		if err := s.DeleteDocument(ctx, d.ID); err != nil {
+			return err
+		}
+	}
 	added := 0
 	find := func(ctx context.Context, what string, i int) ([]int64, error) {
 		opts := []retriever.SearchOption{retriever.TopK(10)}
