@@ -27,10 +27,12 @@ $(UI)/node_modules/.package-lock.json: $(UI)/package-lock.json
 $(UI)/dist/index.html: $(UI)/node_modules/.package-lock.json $(UI_SOURCES)
 	cd $(UI) && npm run build
 
-test: test-go test-ui test-browser ## everything; installs Chromium where it can (see scripts/chromium.sh)
+test: test-go test-ui test-browser ## everything; gets Postgres and Chromium where it can (see scripts/)
 
 test-go: ui
-	$(GO) test ./...
+	@server=$$(mktemp -d) && trap 'scripts/postgres.sh stop "$$server"' EXIT INT TERM && \
+	{ DOCENT_TEST_POSTGRES=$$(scripts/postgres.sh start "$$server") || echo "the tests that need Postgres are skipped"; } && \
+	export DOCENT_TEST_POSTGRES && $(GO) test ./...
 
 test-ui: ui
 	cd $(UI) && npm test
