@@ -36,6 +36,7 @@ type Bundle = bundle.Manifest
 const (
 	recordName = "docent.db"
 	filesDir   = "files"
+	copiesDir  = "earlier" // copies of the record from before its migrations
 
 	tempDirPrefix = "copying-" // of a directory for the time of a backup
 )

@@ -86,7 +86,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			s.asking[e.Fingerprint()] = e
 		}
 	}
-	if s.db, err = catalog.Open(ctx, filepath.Join(cfg.Dir, recordName), log); err != nil {
+	record := filepath.Join(cfg.Dir, recordName)
+	if err = catalog.Upgrade(ctx, record, filepath.Join(cfg.Dir, copiesDir), log); err == nil {
+		s.db, err = catalog.Open(ctx, record, log)
+	}
+	if err != nil {
 		lock.release()
 		return nil, err
 	}
