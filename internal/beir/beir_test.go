@@ -3,10 +3,8 @@ package beir_test
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -27,24 +25,6 @@ func testdata(t *testing.T) string {
 		t.Skip("no evaluation data; point DOCENT_TESTDATA at a folder of BEIR sets")
 	}
 	return dir
-}
-
-func TestMetrics(t *testing.T) {
-	relevant := map[string]int{"a": 3, "b": 1, "c": 2}
-	ranked := []string{"x", "a", "b", "y", "z", "c"}
-	// (3/log2(3) + 1/log2(4) + 2/log2(7)) / (3/log2(2) + 2/log2(3) + 1/log2(4))
-	if got, want := beir.NDCG(ranked, relevant, 10), (3/math.Log2(3)+0.5+2/math.Log2(7))/(3+2/math.Log2(3)+0.5); math.Abs(got-want) > 1e-12 {
-		t.Errorf("nDCG %v, want %v", got, want)
-	}
-	if got := beir.Recall(ranked, relevant, 5); math.Abs(got-2.0/3) > 1e-12 {
-		t.Errorf("recall@5 %v", got)
-	}
-	if got := beir.ReciprocalRank(ranked, relevant, 10); got != 0.5 {
-		t.Errorf("reciprocal rank %v", got)
-	}
-	if beir.NDCG(nil, relevant, 10) != 0 || beir.NDCG(ranked, nil, 10) != 0 || beir.Recall(ranked, nil, 5) != 0 || beir.ReciprocalRank(ranked, relevant, 1) != 0 {
-		t.Error("nothing found or nothing relevant is not 0")
-	}
 }
 
 func write(t *testing.T, dir string, files map[string]string) {
@@ -105,21 +85,57 @@ func TestEvaluate(t *testing.T) {
 }
 
 func TestLoadErrors(t *testing.T) {
-	for name, files := range map[string]map[string]string{
-		"no folder":     {},
-		"bad corpus":    {"corpus.jsonl": "{"},
-		"bad judgement": {"qrels/test.tsv": "query-id\tcorpus-id\tscore\nq1\t1\n"},
-		"bad grade":     {"qrels/test.tsv": "query-id\tcorpus-id\tscore\nq1\t1\thigh\n"},
+	for _, c := range []struct {
+		name, file, text string
+		want             string
+	}{
+		{"no folder", "", "", "corpus.jsonl"},
+		{"cut off", "corpus.jsonl", `{"_id":"1"}` + "\n{", "corpus.jsonl: line 2"},
+		{"two on a line", "queries.jsonl", "\n" + `{"_id":"1"} {"_id":"2"}`, "queries.jsonl: line 2"},
+		{"no id", "corpus.jsonl", `{"_id":"1"}` + "\n" + `{"id":"2"}`, `corpus.jsonl: line 2: it has no "_id"`},
+		{"an id twice", "queries.jsonl", `{"_id":"1"}` + "\n\n" + `{"_id":"1"}`, "queries.jsonl: line 3"},
+		{"a field too few", "qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\t1\n", "test.tsv: line 2"},
+		{"no grade", "qrels/test.tsv", "query-id\tcorpus-id\tscore\n\nq1\t1\thigh\n", `test.tsv: line 3: score "high"`},
+		{"a long line", "qrels/test.tsv", "query-id\n" + strings.Repeat("x", 2<<20), "test.tsv: line 2"},
+		{"answers no list", "answers.jsonl", `{"_id":"q1","answers":"20"}`, "answers.jsonl: line 1"},
 	} {
-		dir := filepath.Join(t.TempDir(), "none")
-		if len(files) > 0 {
-			dir = small(t)
-			write(t, dir, files)
-		}
-		if _, err := beir.Load(dir); err == nil || !strings.Contains(err.Error(), dir) {
-			t.Errorf("%s: %v, want an error that names the file", name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "none")
+			if c.file != "" {
+				dir = small(t)
+				write(t, dir, map[string]string{c.file: c.text})
+			}
+			if _, err := beir.Load(dir); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(filepath.ToSlash(err.Error()), c.want) {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
 	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add(`{"_id":"1","title":"a","text":"b"}`, "query-id\tcorpus-id\tscore\n1\t1\t2\r\n", `{"_id":"1","answers":["x"],"answer_groups":[["x"]]}`)
+	f.Add("{}\n", "\n\t\t\n", "")
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, lines, judgements, answers string) {
+		write(t, dir, map[string]string{"corpus.jsonl": lines, "queries.jsonl": lines, "qrels/test.tsv": judgements, "answers.jsonl": answers})
+		set, err := beir.Load(dir)
+		if err != nil {
+			if !strings.Contains(err.Error(), ": line ") {
+				t.Errorf("%v names no line", err)
+			}
+			return
+		}
+		for _, q := range set.Queries {
+			for id, grade := range q.Relevant {
+				if grade <= 0 {
+					t.Errorf("document %q has grade %d", id, grade)
+				}
+			}
+		}
+		if set.Sample(1); len(set.Queries) > 1 {
+			t.Error("a sample of 1 has more")
+		}
+	})
 }
 
 var sets = []struct {
@@ -163,9 +179,7 @@ func TestKeywordBars(t *testing.T) {
 				var ranked []string
 				hits, _ := keyword.Index{&p}.Search(keyword.ParseQuery(q.Text), 60, keyword.Options{})
 				for _, h := range hits {
-					if id := document[h.Number]; !slices.Contains(ranked, id) {
-						ranked = append(ranked, id)
-					}
+					ranked = append(ranked, document[h.Number])
 				}
 				sum += beir.NDCG(ranked, q.Relevant, 10)
 				judged++
