@@ -37,6 +37,7 @@ const (
 	recordName = "docent.db"
 	filesDir   = "files"
 	copiesDir  = "earlier" // copies of the record from before its migrations
+	indexDir   = "index"
 
 	tempDirPrefix = "copying-" // of a directory for the time of a backup
 )
@@ -57,6 +58,17 @@ func Backup(ctx context.Context, dir string, w io.Writer, progress func(written 
 		return Bundle{}, fmt.Errorf("back up %s: %w", dir, err)
 	}
 	return m, writeBundle(ctx, w, m, temp, files, settingsFiles(dir), progress)
+}
+
+// removeStrayCopies removes what backups that were interrupted have left.
+func (s *Store) removeStrayCopies() {
+	stray, _ := filepath.Glob(filepath.Join(s.dir, tempDirPrefix+"*"))
+	for _, dir := range stray {
+		// A backup may be running beside this process; what is old is of one that is not.
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.RemoveAll(dir)
+		}
+	}
 }
 
 // copyDir makes a directory within dir that holds its record, and its files by further names, as of one

@@ -147,21 +147,13 @@ func (s *Store) writable(ctx context.Context, collection string) error {
 	if s.readOnly {
 		return ErrReadOnly
 	}
-	x, err := s.locked(collection)
-	if err != nil {
-		return err
-	}
-	err = s.identify(ctx, x)
-	has := x.encoder
-	x.mu.Unlock()
+	has, _, err := s.engine.encoder(ctx, collection)
 	if err != nil {
 		return err
 	}
 	if has == s.fingerprint() {
 		return nil
 	}
-	// With the index free: who has begun a change waits for the index with it, so that to wait for a
-	// change with the index would be to wait for ever.
 	taken, err := s.db.SetEncoder(ctx, collection, s.fingerprint(), s.dim())
 	if err != nil {
 		return err
@@ -169,12 +161,7 @@ func (s *Store) writable(ctx context.Context, collection string) error {
 	if !taken {
 		return mismatch(collection, has, s.fingerprint())
 	}
-	if x, err = s.locked(collection); err != nil {
-		return err
-	}
-	x.unload()
-	x.mu.Unlock()
-	return nil
+	return s.engine.discard(ctx, collection)
 }
 
 // normalise scales v to unit length, in place.
@@ -266,17 +253,7 @@ func (s *Store) Put(ctx context.Context, collection string, doc Document, conten
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
 	}
 	defer change.Rollback()
-	err = s.apply(collection, change, func(x *index) error {
-		first := x.total()
-		for i, id := range change.Added {
-			if err := x.add(id, change.Document.ID, words[i], rows[i].Vector); err != nil {
-				return err
-			}
-		}
-		x.filters.put(Document(change.Document), first, x.total())
-		return nil
-	})
-	if err != nil {
+	if err := s.engine.apply(ctx, collection, edit{change, words, vectors}); err != nil {
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
 	}
 	if doc.SHA256 != "" {
@@ -300,7 +277,7 @@ func (s *Store) PutDuplicate(ctx context.Context, collection string, doc Documen
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
 	}
 	defer change.Rollback()
-	if err := s.apply(collection, change, func(*index) error { return nil }); err != nil {
+	if err := s.engine.apply(ctx, collection, edit{Change: change}); err != nil {
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
 	}
 	s.files.used(doc.SHA256)
@@ -313,35 +290,6 @@ func first[T any](s []T) (v T) {
 		v = s[0]
 	}
 	return v
-}
-
-// apply commits a change and brings the collection's indexes after it, so that no search runs between.
-func (s *Store) apply(collection string, change *catalog.Change, add func(*index) error) error {
-	x, err := s.locked(collection)
-	if err != nil {
-		return err
-	}
-	defer x.mu.Unlock()
-	if err := change.Commit(); err != nil {
-		// The record decides what became of it; the next search reads it afresh.
-		x.unload()
-		return err
-	}
-	if change.Moved {
-		x.unload() // chunks have come that add does not know of
-	}
-	if !x.loaded {
-		return nil // the record is read, with this change, at first use
-	}
-	x.remove(change.Removed)
-	if err := add(x); err != nil {
-		// The change is durable. Searching a half-filled index would be wrong, reading it afresh is not.
-		s.log.Error("index is read afresh", "collection", collection, "error", err)
-		x.unload()
-		return nil
-	}
-	s.mergeParts(x)
-	return nil
 }
 
 // Documents returns the documents of a collection, by path, or ErrNotFound for an unknown collection.
@@ -388,7 +336,7 @@ func (s *Store) DeleteDocument(ctx context.Context, id string) error {
 		return err
 	}
 	defer change.Rollback()
-	if err := s.apply(change.Document.Collection, change, func(x *index) error { x.filters.drop(id); return nil }); err != nil {
+	if err := s.engine.apply(ctx, change.Document.Collection, edit{Change: change}); err != nil {
 		return fmt.Errorf("delete %q: %w", change.Document.Path, err)
 	}
 	s.files.collect(ctx, change.Files)

@@ -27,7 +27,7 @@ type filtered struct {
 
 // allowed returns which chunks the filter lets a search find. The caller holds the index for reading, and
 // does not change the set.
-func (s *Store) allowed(ctx context.Context, x *index, f Filter) (bitset.Set, error) {
+func (e *embedded) allowed(ctx context.Context, x *index, f Filter) (bitset.Set, error) {
 	if f.Op == "" {
 		return x.live, nil
 	}
@@ -44,7 +44,7 @@ func (s *Store) allowed(ctx context.Context, x *index, f Filter) (bitset.Set, er
 		return k.chunks, nil
 	}
 	if x.filters.documents == nil {
-		docs, err := s.db.Documents(ctx, x.name)
+		docs, err := e.db.Documents(ctx, x.name)
 		if err != nil {
 			return nil, err
 		}

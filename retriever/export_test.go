@@ -8,7 +8,9 @@ func MergeEarly(chunks int) (undo func()) {
 }
 
 // WaitForMerges returns when no index is being merged.
-func (s *Store) WaitForMerges() { s.background.Wait() }
+func (s *Store) WaitForMerges() { s.engine.(*embedded).background.Wait() }
 
 // SavedPath is where the index of a collection is saved.
-func (s *Store) SavedPath(collection string) string { return s.savedPath(collection) }
+func (s *Store) SavedPath(collection string) string {
+	return s.engine.(*embedded).savedPath(collection)
+}

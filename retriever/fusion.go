@@ -5,8 +5,6 @@ import (
 	"context"
 	"slices"
 	"unicode"
-
-	"docent/internal/bitset"
 )
 
 // A Fusion is a way of joining the ranking by meaning and the ranking by words into one.
@@ -22,37 +20,41 @@ const (
 )
 
 // fuse joins what the words and the vectors find into one ranking.
-func (s *Store) fuse(ctx context.Context, x *index, query string, vector []float32, fusion Fusion, n int, allow bitset.Set) ([]candidate, error) {
-	if vector == nil {
-		found, _ := byWords(x, query, n, allow, nil)
-		return found, nil
-	}
+func (s *Store) fuse(ctx context.Context, v view, q question, fusion Fusion, n int) ([]candidate, error) {
 	depth := max(n, pool)
-	found, err := x.nearest(ctx, vector, depth, allow)
+	found, err := v.nearest(ctx, q, depth)
 	if err != nil {
 		return nil, err
 	}
-	also := make([]uint32, len(found))
-	at := make(map[uint32]int, 2*depth)
+	also := make([]int64, len(found))
+	at := make(map[int64]int, 2*depth)
 	for i, c := range found {
-		also[i], at[c.number] = c.number, i
+		also[i], at[c.chunk] = c.chunk, i
 	}
-	byWord, words := byWords(x, query, depth, allow, also)
+	byWord, words, err := v.byWords(ctx, q, depth, also)
+	if err != nil {
+		return nil, err
+	}
 	for i := range found {
 		found[i].keyword = words[i]
 	}
-	vectors := x.vectors()
+	var others []int64
 	for _, c := range byWord {
-		if i, ok := at[c.number]; ok {
+		if i, ok := at[c.chunk]; ok {
 			found[i].kwRank = c.kwRank
 			continue
 		}
-		if c.dense, err = vectors.Similarity(ctx, c.number, vector); err != nil {
-			return nil, err
-		}
 		found = append(found, c)
+		others = append(others, c.chunk)
 	}
-	voting := votes(s.asking[x.encoder], query) || len(byWord) == 0
+	cosines, err := v.similarities(ctx, q, others)
+	if err != nil {
+		return nil, err
+	}
+	for i, cosine := range cosines {
+		found[len(also)+i].dense = cosine
+	}
+	voting := votes(s.asking[v.encoder()], q.text) || len(byWord) == 0
 	if fusion == RankFusion {
 		addRanks(found, voting)
 	} else {
@@ -149,9 +151,9 @@ func language(query string) string {
 	return "en"
 }
 
-// sortCandidates orders by descending score, equal ones by ascending number, which is by age.
+// sortCandidates orders by descending score, equal ones by ascending id, which is by age.
 func sortCandidates(c []candidate, score func(candidate) float64) {
 	slices.SortFunc(c, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(score(b), score(a)), cmp.Compare(a.number, b.number))
+		return cmp.Or(cmp.Compare(score(b), score(a)), cmp.Compare(a.chunk, b.chunk))
 	})
 }

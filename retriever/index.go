@@ -44,16 +44,16 @@ type index struct {
 }
 
 // indexOf returns the index of a collection, loaded or not.
-func (s *Store) indexOf(name string) (*index, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+func (e *embedded) indexOf(name string) (*index, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
 		return nil, ErrClosed
 	}
-	x := s.indexes[name]
+	x := e.indexes[name]
 	if x == nil {
 		x = &index{name: name}
-		s.indexes[name] = x
+		e.indexes[name] = x
 	}
 	return x, nil
 }
@@ -62,9 +62,9 @@ func (s *Store) indexOf(name string) (*index, error) {
 //
 // An index leaves the map only marked as gone, and whoever gets hold of one that is gone looks again:
 // so there is never a second index of a collection that a change could miss.
-func (s *Store) locked(name string) (*index, error) {
+func (e *embedded) locked(name string) (*index, error) {
 	for {
-		x, err := s.indexOf(name)
+		x, err := e.indexOf(name)
 		if err != nil {
 			return nil, err
 		}
@@ -77,25 +77,25 @@ func (s *Store) locked(name string) (*index, error) {
 }
 
 // forget takes the index out of use. The caller holds x.mu for writing.
-func (s *Store) forget(x *index) {
+func (e *embedded) forget(x *index) {
 	x.gone = true
 	x.unload()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.indexes[x.name] == x {
-		delete(s.indexes, x.name)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.indexes[x.name] == x {
+		delete(e.indexes, x.name)
 	}
 }
 
 // identify learns the collection's encoder. It returns ErrNotFound, and takes x out of use, when there
 // is no such collection. The caller holds mu for writing.
-func (s *Store) identify(ctx context.Context, x *index) error {
+func (e *embedded) identify(ctx context.Context, x *index) error {
 	if x.identified {
 		return nil
 	}
-	c, err := s.db.Collection(ctx, x.name)
+	c, err := e.db.Collection(ctx, x.name)
 	if errors.Is(err, ErrNotFound) {
-		s.forget(x)
+		e.forget(x)
 	}
 	if err != nil {
 		return err
@@ -106,9 +106,9 @@ func (s *Store) identify(ctx context.Context, x *index) error {
 
 // reading returns the index of a collection, filled, with mu held for reading. The caller calls
 // mu.RUnlock.
-func (s *Store) reading(ctx context.Context, name string) (*index, error) {
+func (e *embedded) reading(ctx context.Context, name string) (*index, error) {
 	for {
-		x, err := s.indexOf(name)
+		x, err := e.indexOf(name)
 		if err != nil {
 			return nil, err
 		}
@@ -117,11 +117,11 @@ func (s *Store) reading(ctx context.Context, name string) (*index, error) {
 			return x, nil
 		}
 		x.mu.RUnlock()
-		if x, err = s.locked(name); err != nil {
+		if x, err = e.locked(name); err != nil {
 			return nil, err
 		}
-		if err = s.identify(ctx, x); err == nil {
-			err = s.load(ctx, x)
+		if err = e.identify(ctx, x); err == nil {
+			err = e.load(ctx, x)
 		}
 		x.mu.Unlock()
 		if err != nil {
@@ -132,23 +132,23 @@ func (s *Store) reading(ctx context.Context, name string) (*index, error) {
 
 // load fills the index, whose encoder is known: from the file that an earlier merge left, where there is
 // one, and from the record. The caller holds mu for writing.
-func (s *Store) load(ctx context.Context, x *index) error {
+func (e *embedded) load(ctx context.Context, x *index) error {
 	if x.loaded {
 		return nil
 	}
-	last, err := s.openSaved(ctx, x)
+	last, err := e.openSaved(ctx, x)
 	if err == nil {
 		err = x.appendPart()
 	}
 	if err == nil {
-		err = x.read(ctx, s.db, last)
+		err = x.read(ctx, e.db, last)
 	}
 	if err != nil {
 		x.unload()
 		return fmt.Errorf("load collection %q: %w", x.name, err)
 	}
 	x.loaded = true
-	s.mergeParts(x)
+	e.mergeParts(x)
 	return nil
 }
 
@@ -262,6 +262,27 @@ func (x *index) add(id int64, document string, words keyword.Terms, vector []flo
 	return nil
 }
 
+// apply takes over a change of the record.
+func (x *index) apply(change edit) error {
+	x.remove(change.Removed)
+	if len(change.Added) == 0 {
+		x.filters.drop(change.Document.ID)
+		return nil
+	}
+	first := x.total()
+	for i, id := range change.Added {
+		var vector []float32
+		if change.vectors != nil {
+			vector = change.vectors[i]
+		}
+		if err := x.add(id, change.Document.ID, change.words[i], vector); err != nil {
+			return err
+		}
+	}
+	x.filters.put(Document(change.Document), first, x.total())
+	return nil
+}
+
 func (x *index) remove(ids []int64) {
 	for _, id := range ids {
 		if number, ok := x.number(id); ok && x.live.Has(number) {
@@ -343,22 +364,4 @@ func (x *index) chunksOf(keep func(document string) bool) bitset.Set {
 		first += uint32(p.len())
 	}
 	return set
-}
-
-// A candidate is a chunk that a search considers.
-type candidate struct {
-	number            uint32
-	score             float64
-	dense, keyword    float64
-	denseRank, kwRank int // from 1; 0 when that search did not find it
-}
-
-// nearest returns the n chunks of allow nearest to the unit vector, best first.
-func (x *index) nearest(ctx context.Context, vector []float32, n int, allow bitset.Set) ([]candidate, error) {
-	hits, err := x.scanner.Nearest(ctx, x.vectors(), vector, n, allow)
-	found := make([]candidate, len(hits))
-	for i, h := range hits {
-		found[i] = candidate{number: h.Number, dense: h.Similarity, denseRank: i + 1}
-	}
-	return found, err
 }

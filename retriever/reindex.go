@@ -110,19 +110,12 @@ func (s *Store) embedAnew(ctx context.Context, collection string, progress func(
 	}
 }
 
-// swapEncoder puts the new vectors in place, in the record and in memory.
+// swapEncoder puts the new vectors in place, in the record and in the engine.
 func (s *Store) swapEncoder(ctx context.Context, collection string) error {
 	change, err := s.db.SwapEncoder(ctx, collection, s.fingerprint(), s.dim())
 	if err != nil {
 		return err
 	}
 	defer change.Rollback()
-	x, err := s.locked(collection)
-	if err != nil {
-		return err
-	}
-	defer x.mu.Unlock()
-	err = change.Commit()
-	x.unload() // whatever became of it: the record knows, and the next search reads it
-	return err
+	return s.engine.replace(ctx, collection, change)
 }

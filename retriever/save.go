@@ -36,21 +36,21 @@ func (x *index) about() about {
 }
 
 // savedPath is where the merged part of a collection lies.
-func (s *Store) savedPath(collection string) string {
-	return filepath.Join(s.dir, "index", fmt.Sprintf("%.12x.index", sha256.Sum256([]byte(collection))))
+func (e *embedded) savedPath(collection string) string {
+	return filepath.Join(e.dir, fmt.Sprintf("%.12x.index", sha256.Sum256([]byte(collection))))
 }
 
 // openSaved begins the index with the saved part, brought up to date with what has been removed since, and
 // returns the id of its last chunk; 0 when there is none that can be used.
-func (s *Store) openSaved(ctx context.Context, x *index) (last int64, err error) {
-	path := s.savedPath(x.name)
+func (e *embedded) openSaved(ctx context.Context, x *index) (last int64, err error) {
+	path := e.savedPath(x.name)
 	f, err := sections.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
 	unusable := func(err error) (int64, error) {
-		s.log.Warn("saved index is made anew", "collection", x.name, "file", path, "error", err)
-		s.dropSaved(x.name)
+		e.log.Warn("saved index is made anew", "collection", x.name, "file", path, "error", err)
+		e.dropSaved(x.name)
 		return 0, nil
 	}
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Store) openSaved(ctx context.Context, x *index) (last int64, err error)
 	}
 	p.saved = true
 	f.Release() // each vector has been looked at; searches look at few
-	live, count, err := s.stillThere(ctx, x.name, p.ids)
+	live, count, err := e.stillThere(ctx, x.name, p.ids)
 	if err != nil || count < 0 {
 		f.Close()
 		if err != nil {
@@ -80,8 +80,8 @@ func (s *Store) openSaved(ctx context.Context, x *index) (last int64, err error)
 
 // stillThere returns which of ids, ascending, are chunks of the collection, by place, and how many; -1 when
 // the collection has others up to the last of ids.
-func (s *Store) stillThere(ctx context.Context, collection string, ids []int64) (live bitset.Set, count int, err error) {
-	has, err := s.db.ChunkIDs(ctx, collection)
+func (e *embedded) stillThere(ctx context.Context, collection string, ids []int64) (live bitset.Set, count int, err error) {
+	has, err := e.db.ChunkIDs(ctx, collection)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -104,14 +104,14 @@ func (s *Store) stillThere(ctx context.Context, collection string, ids []int64) 
 	return live, count, nil
 }
 
-func (s *Store) dropSaved(collection string) {
-	if err := os.Remove(s.savedPath(collection)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.log.Warn("saved index is left behind", "collection", collection, "error", err)
+func (e *embedded) dropSaved(collection string) {
+	if err := os.Remove(e.savedPath(collection)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		e.log.Warn("saved index is left behind", "collection", collection, "error", err)
 	}
 }
 
 // mergeParts begins to merge the index's parts where that is due. The caller holds x.mu for writing.
-func (s *Store) mergeParts(x *index) {
+func (e *embedded) mergeParts(x *index) {
 	last := x.parts[len(x.parts)-1].len()
 	removed := x.total() - x.count
 	due := last > max(mergeFrom, x.total()/4) || removed > max(mergeFrom, x.total()/5)
@@ -122,19 +122,19 @@ func (s *Store) mergeParts(x *index) {
 	}
 	if last > 0 {
 		if err := x.appendPart(); err != nil {
-			s.log.Error("index cannot be merged", "collection", x.name, "error", err)
+			e.log.Error("index cannot be merged", "collection", x.name, "error", err)
 			return
 		}
 	}
 	x.merging = true
 	parts, live, epoch, what := slices.Clone(x.parts[:len(x.parts)-1]), slices.Clone(x.live), x.epoch, x.about()
 	save := x.count >= saveFrom
-	s.background.Go(func() { s.mergeInto(x, parts, live, epoch, what, save) })
+	e.background.Go(func() { e.mergeInto(x, parts, live, epoch, what, save) })
 }
 
 // mergeInto merges parts of the index, which are no longer filled, and puts the result in their place.
-func (s *Store) mergeInto(x *index, parts []*part, live bitset.Set, epoch int, what about, save bool) {
-	merged, to, err := s.merged(parts, live, what, save)
+func (e *embedded) mergeInto(x *index, parts []*part, live bitset.Set, epoch int, what about, save bool) {
+	merged, to, err := e.merged(parts, live, what, save)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.epoch != epoch { // unloaded meanwhile; nobody else closes the parts
@@ -149,7 +149,7 @@ func (s *Store) mergeInto(x *index, parts []*part, live bitset.Set, epoch int, w
 	x.merging, x.merged = false, time.Now()
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
-			s.log.Error("index cannot be merged", "collection", x.name, "error", err)
+			e.log.Error("index cannot be merged", "collection", x.name, "error", err)
 		}
 		return
 	}
@@ -184,14 +184,14 @@ func (s *Store) mergeInto(x *index, parts []*part, live bitset.Set, epoch int, w
 }
 
 // merged makes one part of several, as a file where save is set.
-func (s *Store) merged(parts []*part, live bitset.Set, what about, save bool) (p *part, to [][]uint32, err error) {
-	w := sections.InMemory(s.ctx)
-	path := s.savedPath(what.Collection)
+func (e *embedded) merged(parts []*part, live bitset.Set, what about, save bool) (p *part, to [][]uint32, err error) {
+	w := sections.InMemory(e.ctx)
+	path := e.savedPath(what.Collection)
 	if save {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, nil, err
 		}
-		if w, err = sections.Create(s.ctx, path); err != nil {
+		if w, err = sections.Create(e.ctx, path); err != nil {
 			return nil, nil, err
 		}
 		defer w.Discard()
@@ -217,20 +217,12 @@ func (s *Store) merged(parts []*part, live bitset.Set, what about, save bool) (p
 	return p, to, nil
 }
 
-// removeStrayFiles removes what merges and backups that were interrupted have left.
-func (s *Store) removeStrayFiles() {
-	stray, _ := filepath.Glob(filepath.Join(s.dir, tempDirPrefix+"*"))
-	for _, dir := range stray {
-		// A backup may be running beside this process; what is old is of one that is not.
-		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
-			_ = os.RemoveAll(dir)
-		}
-	}
-	dir := filepath.Join(s.dir, "index")
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if strings.Contains(e.Name(), ".new-") {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
+// removeUnfinished removes what merges that were interrupted have left.
+func (e *embedded) removeUnfinished() {
+	entries, _ := os.ReadDir(e.dir)
+	for _, entry := range entries {
+		if strings.Contains(entry.Name(), ".new-") {
+			_ = os.Remove(filepath.Join(e.dir, entry.Name()))
 		}
 	}
 }

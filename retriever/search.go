@@ -7,9 +7,7 @@ import (
 	"strings"
 
 	"docent/chunker"
-	"docent/internal/bitset"
 	"docent/internal/catalog"
-	"docent/internal/keyword"
 )
 
 // A Mode is a way of finding passages.
@@ -116,35 +114,37 @@ func (s *Store) candidates(ctx context.Context, collection, query string, cfg se
 
 // find is Search once its options are settled.
 func (s *Store) find(ctx context.Context, collection, query string, cfg searchConfig) ([]Hit, error) {
-	for {
+	for again := 0; ; again++ {
 		vector, encoder, err := s.questionVector(ctx, collection, query, &cfg)
 		if err != nil {
 			return nil, err
 		}
-		x, err := s.reading(ctx, collection)
+		v, err := s.engine.view(ctx, collection, cfg.filter)
 		if err != nil {
 			return nil, err
 		}
-		if x.encoder != encoder {
-			x.mu.RUnlock() // the collection was deleted and made again meanwhile
+		if v.encoder() != encoder {
+			v.close() // the collection was deleted and made again meanwhile
 			continue
 		}
-		hits, err := s.search(ctx, x, query, vector, cfg)
-		x.mu.RUnlock()
+		hits, gone, err := s.search(ctx, v, question{query, vector}, cfg)
+		v.close()
+		// What is gone from the record was replaced after the view was opened: a new one has the new version.
+		// What is gone then too the engine has too much.
+		if gone && err == nil && again == 0 {
+			continue
+		}
 		return hits, err
 	}
 }
 
-// questionVector embeds the query, unless the search does not need that, before any lock is held. It
+// questionVector embeds the query, unless the search does not need that, before any view is open. It
 // settles the mode, and returns the encoder of the collection it looked at.
 func (s *Store) questionVector(ctx context.Context, collection, query string, cfg *searchConfig) (vector []float32, encoder string, err error) {
-	x, err := s.reading(ctx, collection)
+	encoder, dim, err := s.engine.encoder(ctx, collection)
 	if err != nil {
 		return nil, "", err
 	}
-	encoder = x.encoder
-	dim := x.dim
-	x.mu.RUnlock()
 	asking := s.asking[encoder]
 	switch {
 	case cfg.mode == Keyword:
@@ -169,12 +169,8 @@ func (s *Store) questionVector(ctx context.Context, collection, query string, cf
 	return vector, encoder, nil
 }
 
-// search runs with the index held for reading.
-func (s *Store) search(ctx context.Context, x *index, query string, vector []float32, cfg searchConfig) ([]Hit, error) {
-	allow, err := s.allowed(ctx, x, cfg.filter)
-	if err != nil {
-		return nil, err
-	}
+// search says also whether the engine found chunks that the record does not have.
+func (s *Store) search(ctx context.Context, v view, q question, cfg searchConfig) (hits []Hit, gone bool, err error) {
 	// A limit per document, or to a score, is applied to the ranking; ask for more until it is met. Hits that
 	// are read as one passage count as one; want more then.
 	want := cfg.k
@@ -182,76 +178,71 @@ func (s *Store) search(ctx context.Context, x *index, query string, vector []flo
 		if cfg.perDocument > 0 {
 			ask = max(ask, 4*cfg.k)
 		}
-		ranked, err := s.rank(ctx, x, query, vector, cfg.mode, cfg.fusion, ask, allow)
+		ranked, err := s.rank(ctx, v, q, cfg.mode, cfg.fusion, ask)
 		if err != nil {
-			return nil, err
+			return nil, gone, err
 		}
 		exhausted := len(ranked) < ask
-		ranked = limit(ranked, cfg, x)
+		ranked = limit(ranked, cfg)
 		if len(ranked) < want && !exhausted && cfg.perDocument > 0 {
 			continue
 		}
-		hits, err := s.hydrate(ctx, x, ranked[:min(want, len(ranked))])
+		ranked = ranked[:min(want, len(ranked))]
+		hits, err := s.hydrate(ctx, ranked)
 		if err != nil {
-			return nil, err
+			return nil, gone, err
 		}
+		missing := len(hits) < len(ranked)
+		gone = gone || missing
 		wide, err := s.widen(ctx, hits, cfg.neighbours)
 		if err != nil {
-			return nil, err
+			return nil, gone, err
 		}
-		if len(wide) >= cfg.k || len(hits) < want {
-			return wide[:min(cfg.k, len(wide))], nil
+		if len(wide) >= cfg.k || len(ranked) < want && (exhausted || !missing) {
+			return wide[:min(cfg.k, len(wide))], gone, nil
 		}
 		want *= 4
 	}
 }
 
-func limit(ranked []candidate, cfg searchConfig, x *index) []candidate {
+func limit(ranked []candidate, cfg searchConfig) []candidate {
 	count := make(map[string]int)
 	return slices.DeleteFunc(ranked, func(c candidate) bool {
 		if cfg.minScore != 0 && c.score < cfg.minScore {
 			return true
 		}
 		if cfg.perDocument > 0 {
-			_, document := x.at(c.number)
-			count[document]++
-			return count[document] > cfg.perDocument
+			count[c.document]++
+			return count[c.document] > cfg.perDocument
 		}
 		return false
 	})
 }
 
 // rank returns the n best candidates of the mode, best first.
-func (s *Store) rank(ctx context.Context, x *index, query string, vector []float32, mode Mode, fusion Fusion, n int, allow bitset.Set) ([]candidate, error) {
-	switch mode {
-	case Keyword:
-		found, _ := byWords(x, query, n, allow, nil)
-		return found, nil
-	case Dense:
-		if vector == nil {
-			return nil, nil
-		}
-		found, err := x.nearest(ctx, vector, n, allow)
+func (s *Store) rank(ctx context.Context, v view, q question, mode Mode, fusion Fusion, n int) ([]candidate, error) {
+	switch {
+	case mode == Hybrid && q.vector != nil:
+		return s.fuse(ctx, v, q, fusion, n)
+	case mode == Dense && q.vector == nil:
+		return nil, nil
+	case mode == Dense:
+		found, err := v.nearest(ctx, q, n)
 		for i := range found {
 			found[i].score = found[i].dense
 		}
 		return found, err
 	}
-	return s.fuse(ctx, x, query, vector, fusion, n, allow)
-}
-
-// byWords returns the n best candidates by words, and the scores of the chunks in also.
-func byWords(x *index, query string, n int, allow bitset.Set, also []uint32) (found []candidate, scores []float64) {
-	hits, scores := x.words().Search(keyword.ParseQuery(query), n, keyword.Options{Allow: allow, Also: also})
-	found = make([]candidate, len(hits))
-	for i, h := range hits {
-		found[i] = candidate{number: h.Number, score: h.Score, keyword: h.Score, kwRank: i + 1}
+	found, _, err := v.byWords(ctx, q, n, nil)
+	for i := range found {
+		found[i].score = found[i].keyword
 	}
-	return found, scores
+	return found, err
 }
 
-// hydrate fetches the chunks and documents of the candidates.
-func (s *Store) hydrate(ctx context.Context, x *index, ranked []candidate) ([]Hit, error) {
+// hydrate fetches the chunks and documents of the candidates. It leaves out those that the record does not
+// have.
+func (s *Store) hydrate(ctx context.Context, ranked []candidate) ([]Hit, error) {
 	hits := make([]Hit, 0, len(ranked))
 	if len(ranked) == 0 {
 		return hits, nil
@@ -259,10 +250,9 @@ func (s *Store) hydrate(ctx context.Context, x *index, ranked []candidate) ([]Hi
 	ids := make([]int64, len(ranked))
 	var docIDs []string
 	for i, c := range ranked {
-		id, document := x.at(c.number)
-		ids[i] = id
-		if !slices.Contains(docIDs, document) {
-			docIDs = append(docIDs, document)
+		ids[i] = c.chunk
+		if !slices.Contains(docIDs, c.document) {
+			docIDs = append(docIDs, c.document)
 		}
 	}
 	chunks, err := s.db.ChunksByID(ctx, ids)
@@ -281,14 +271,15 @@ func (s *Store) hydrate(ctx context.Context, x *index, ranked []candidate) ([]Hi
 	for _, d := range docs {
 		document[d.ID] = Document(d)
 	}
-	for i, c := range ranked {
-		k, ok := chunk[ids[i]]
-		if !ok {
-			return nil, fmt.Errorf("collection %q, chunk %d: %w: it is indexed and not recorded", x.name, ids[i], ErrCorrupt)
+	for _, c := range ranked {
+		k, ok := chunk[c.chunk]
+		d, known := document[k.DocumentID]
+		if !ok || !known {
+			continue
 		}
 		hits = append(hits, Hit{
-			ChunkID: ids[i], Score: c.score, DenseScore: c.dense, KeywordScore: c.keyword, DenseRank: c.denseRank, KeywordRank: c.kwRank,
-			Chunk: k.Chunk, Document: document[k.DocumentID],
+			ChunkID: c.chunk, Score: c.score, DenseScore: c.dense, KeywordScore: c.keyword, DenseRank: c.denseRank, KeywordRank: c.kwRank,
+			Chunk: k.Chunk, Document: d,
 		})
 	}
 	return hits, nil

@@ -48,17 +48,13 @@ type Store struct {
 	db      *catalog.DB
 	files   *fileStore
 
-	mu      sync.Mutex
-	closed  bool
-	indexes map[string]*index // by collection; filled at first use
+	engine engine
 
+	mu         sync.Mutex
+	closed     bool
 	reindexing map[string]bool // collections that a call of Reindex works on
 
 	readOnly bool // opened by OpenExported, in a directory that goes with it
-
-	ctx        context.Context // of background; ends with Close
-	cancel     context.CancelFunc
-	background sync.WaitGroup
 }
 
 // Open opens a data directory. It returns ErrLocked, with the holder's process id and command, while
@@ -79,8 +75,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: cfg.Dir, encoder: cfg.Encoder, log: log, lock: lock, indexes: make(map[string]*index), asking: make(map[string]Encoder), reindexing: make(map[string]bool)}
-	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s := &Store{dir: cfg.Dir, encoder: cfg.Encoder, log: log, lock: lock, asking: make(map[string]Encoder), reindexing: make(map[string]bool)}
 	for _, e := range append(slices.Clone(cfg.Earlier), cfg.Encoder) {
 		if e != nil {
 			s.asking[e.Fingerprint()] = e
@@ -99,12 +94,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		lock.release()
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s.removeStrayFiles()
+	s.removeStrayCopies()
+	s.engine = newEmbedded(ctx, filepath.Join(cfg.Dir, indexDir), s.db, log)
 	return s, nil
 }
-
-// closeGrace is how long Close waits for indexes that are being merged.
-const closeGrace = 30 * time.Second
 
 // Close ends the use of the data directory. Calls that are under way may fail.
 func (s *Store) Close() error {
@@ -114,21 +107,8 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	indexes := s.indexes
-	s.indexes = nil
 	s.mu.Unlock()
-	// A command that searched a large collection saves its index before it ends; the next one starts fast.
-	give := time.AfterFunc(closeGrace, s.cancel)
-	s.background.Wait()
-	give.Stop()
-	s.cancel()
-	for _, x := range indexes {
-		x.mu.Lock()
-		x.gone = true
-		x.unload()
-		x.mu.Unlock()
-	}
-	err := errors.Join(s.db.Close(), s.lock.release())
+	err := errors.Join(s.engine.close(), s.db.Close(), s.lock.release())
 	if s.readOnly {
 		err = errors.Join(err, os.RemoveAll(s.dir))
 	}
@@ -231,19 +211,9 @@ func (s *Store) DeleteCollection(ctx context.Context, name string) error {
 		return err
 	}
 	defer change.Rollback()
-	x, err := s.locked(name)
-	if err != nil {
-		return err
-	}
-	if err = change.Commit(); err == nil {
-		s.forget(x)
-	}
-	x.unload()
-	x.mu.Unlock()
-	if err != nil {
+	if err := s.engine.replace(ctx, name, change); err != nil {
 		return fmt.Errorf("delete collection %q: %w", name, err)
 	}
-	s.dropSaved(name)
 	s.files.collect(ctx, change.Files)
 	return nil
 }

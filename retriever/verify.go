@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 
 	"docent/internal/catalog"
-	"docent/internal/keyword"
 )
 
 // A Problem is something that does not agree with something else, and what to do about it.
@@ -35,8 +33,8 @@ const (
 
 	// maxProblems is how many are told of; a damage that is everywhere needs no list.
 	maxProblems = 100
-	// sameVector is how far the similarity of a vector to itself may be from 1.
-	sameVector = 2e-3
+	// verifyBatch is how many chunks an engine is asked about at a time.
+	verifyBatch = 256
 )
 
 func (v *Verification) add(fix, format string, args ...any) {
@@ -68,17 +66,29 @@ func (s *Store) Verify(ctx context.Context, collection string) (Verification, er
 	return v, s.verifyFiles(ctx, collection, &v)
 }
 
-// verifyChunks compares the chunks of the record with the index, which is loaded for it.
+// verifyChunks compares the chunks of the record with those of the engine, which loads them for it.
 func (s *Store) verifyChunks(ctx context.Context, c Collection, v *Verification) error {
-	x, err := s.reading(ctx, c.Name)
+	x, err := s.engine.view(ctx, c.Name, Filter{})
 	if errors.Is(err, ErrCorrupt) {
 		v.add(fixDocument, "the collection cannot be searched: %v", err)
-		x = nil
 	} else if err != nil {
 		return err
+	} else {
+		defer x.close()
 	}
-	if x != nil {
-		defer x.mu.RUnlock()
+	var batch []catalog.Chunk
+	compare := func() error {
+		if x == nil || len(batch) == 0 {
+			return nil
+		}
+		what, err := x.disagrees(ctx, batch)
+		for i := range what {
+			if what[i] != "" {
+				v.add(fixIndex, "chunk %d of document %s: %s", batch[i].ID, batch[i].DocumentID, what[i])
+			}
+		}
+		batch = batch[:0]
+		return err
 	}
 	for after := int64(0); ; {
 		broken := false
@@ -94,9 +104,9 @@ func (s *Store) verifyChunks(ctx context.Context, c Collection, v *Verification)
 			after = k.ID
 			v.Chunks++
 			verifyVector(c.Dim, k, v)
-			if x != nil {
-				if what := x.disagrees(ctx, k); what != "" {
-					v.add(fixIndex, "chunk %d of document %s: %s", k.ID, k.DocumentID, what)
+			if batch = append(batch, k); len(batch) == verifyBatch {
+				if err := compare(); err != nil {
+					return err
 				}
 			}
 		}
@@ -104,10 +114,14 @@ func (s *Store) verifyChunks(ctx context.Context, c Collection, v *Verification)
 			break
 		}
 	}
-	if x != nil && x.count != v.Chunks {
-		v.add(fixIndex, "the index has %d chunks, the record %d", x.count, v.Chunks)
+	if err := compare(); err != nil || x == nil {
+		return err
 	}
-	return nil
+	n, err := x.count(ctx)
+	if err == nil && n != v.Chunks {
+		v.add(fixIndex, "the index has %d chunks, the record %d", n, v.Chunks)
+	}
+	return err
 }
 
 func verifyVector(dim int, k catalog.Chunk, v *Verification) {
@@ -120,34 +134,6 @@ func verifyVector(dim int, k catalog.Chunk, v *Verification) {
 			v.add(fixDocument, "chunk %d of document %s: %v", k.ID, k.DocumentID, err)
 		}
 	}
-}
-
-// disagrees says how the index differs from a chunk of the record; "" when it does not. The caller holds
-// mu for reading.
-func (x *index) disagrees(ctx context.Context, k catalog.Chunk) string {
-	number, ok := x.number(k.ID)
-	if !ok || !x.live.Has(number) {
-		return "it is not in the index"
-	}
-	if _, document := x.at(number); document != k.DocumentID {
-		return "the index has it in another document"
-	}
-	at := number
-	for _, p := range x.parts {
-		if int(at) < p.len() {
-			if !p.words.Holds(at, keyword.Analyze(k.Context, k.Text)) {
-				return "the keyword index has other words for it"
-			}
-			break
-		}
-		at -= uint32(p.len())
-	}
-	if x.dim > 0 && len(k.Vector) == x.dim {
-		if sim, err := x.vectors().Similarity(ctx, number, k.Vector); err != nil || math.Abs(sim-1) > sameVector {
-			return fmt.Sprintf("the vector index has another vector for it (similarity %.4g, %v)", sim, err)
-		}
-	}
-	return ""
 }
 
 // verifyFiles reads the originals.
