@@ -3,28 +3,32 @@ package engine
 import (
 	"runtime"
 	"sync/atomic"
+	"time"
 )
 
 // pool shares work out between a fixed number of goroutines, the caller being one. A token takes
-// hundreds of short rounds, so a worker that has finished one looks for the next for a moment before
-// it sleeps.
+// hundreds of short rounds, and wakening a thread takes longer than most of them, so a worker that has
+// finished one looks for the next, through the choice of the next token too, before it sleeps. A round
+// ends when its parts are done, whoever did them: a worker that the system lets wait holds nobody up.
 type pool struct {
 	n       int
-	next    atomic.Int64 // of the round's parts
-	parts   int64
-	do      func(worker, part int)
-	round   atomic.Uint64
-	done    atomic.Int64
+	do      func(worker, part int) // of the round; only who has a part may look
+	round   atomic.Uint64          // its parts and, in the lower half, how many were taken
+	left    atomic.Int64           // parts that are not done
 	asleep  []atomic.Bool
 	wake    []chan struct{}
 	stopped atomic.Bool
+	crowded bool // there are not as many processors as workers
 }
 
-// spins is how often a worker looks before it sleeps: some tens of microseconds.
-const spins = 2000
+const (
+	lookTime  = 300 * time.Microsecond // how long a worker looks before it sleeps
+	yieldTime = 30 * time.Microsecond  // and before it lets other goroutines run, which may waken threads
+	looks     = 64                     // between two looks at the clock
+)
 
 func newPool(n int) *pool {
-	p := &pool{n: n, asleep: make([]atomic.Bool, n), wake: make([]chan struct{}, n)}
+	p := &pool{n: n, asleep: make([]atomic.Bool, n), wake: make([]chan struct{}, n), crowded: runtime.GOMAXPROCS(0) < n}
 	for w := 1; w < n; w++ {
 		p.wake[w] = make(chan struct{}, 1)
 		go p.work(w)
@@ -34,51 +38,79 @@ func newPool(n int) *pool {
 
 func (p *pool) close() {
 	p.stopped.Store(true)
-	p.round.Add(1)
 	p.rouse()
 }
 
 func (p *pool) rouse() {
 	for w := 1; w < p.n; w++ {
-		if p.asleep[w].CompareAndSwap(true, false) {
+		if p.asleep[w].Load() && p.asleep[w].CompareAndSwap(true, false) {
 			p.wake[w] <- struct{}{}
 		}
 	}
 }
 
-func (p *pool) work(w int) {
-	seen := uint64(0)
-	for {
-		for i := 0; p.round.Load() == seen; i++ {
-			if i < spins {
-				if i%64 == 63 {
-					runtime.Gosched()
-				}
-				continue
-			}
-			p.asleep[w].Store(true)
-			if p.round.Load() != seen && p.asleep[w].CompareAndSwap(true, false) {
-				break
-			}
-			<-p.wake[w]
-			i = 0
+// look waits until ready, for a time if that is not zero, and reports whether it is.
+func (p *pool) look(ready func() bool, limit time.Duration) bool {
+	var start time.Time
+	yield := yieldTime
+	for i := 1; !ready(); i++ {
+		if p.crowded {
+			runtime.Gosched()
 		}
-		seen = p.round.Load()
+		if i%looks != 0 {
+			continue
+		}
+		now := time.Now()
+		if start.IsZero() {
+			start = now
+		}
+		took := now.Sub(start)
+		if limit > 0 && took >= limit {
+			return false
+		}
+		if took >= yield {
+			runtime.Gosched()
+			yield = took + yieldTime
+		}
+		if took >= yieldTime {
+			yieldProcessor() // on a busy machine perhaps to the one that is waited for
+		}
+	}
+	return true
+}
+
+// busy reports whether there is something for a worker to do.
+func (p *pool) busy() bool {
+	round := p.round.Load()
+	return uint32(round) < uint32(round>>32) || p.stopped.Load()
+}
+
+func (p *pool) work(w int) {
+	for {
+		if !p.look(p.busy, lookTime) {
+			p.asleep[w].Store(true)
+			if !p.busy() || !p.asleep[w].CompareAndSwap(true, false) {
+				<-p.wake[w]
+			}
+		}
 		if p.stopped.Load() {
 			return
 		}
 		p.take(w)
-		p.done.Add(1)
 	}
 }
 
+// take does parts of the round until all are taken. One that is taken keeps the round from ending, and so
+// its number and do belong together.
 func (p *pool) take(w int) {
 	for {
-		i := p.next.Add(1) - 1
-		if i >= p.parts {
+		round := p.round.Add(1)
+		i := uint32(round) - 1
+		if i >= uint32(round>>32) {
 			return
 		}
 		p.do(w, int(i))
+		p.left.Add(-1)
 	}
 }
 
@@ -91,15 +123,10 @@ func (p *pool) run(parts int, do func(worker, part int)) {
 		}
 		return
 	}
-	p.parts, p.do = int64(parts), do
-	p.next.Store(0)
-	p.done.Store(0)
-	p.round.Add(1)
+	p.do = do
+	p.left.Store(int64(parts))
+	p.round.Store(uint64(parts) << 32)
 	p.rouse()
 	p.take(0)
-	for i := 0; p.done.Load() != int64(p.n-1); i++ {
-		if i%64 == 63 {
-			runtime.Gosched()
-		}
-	}
+	p.look(func() bool { return p.left.Load() == 0 }, 0)
 }
