@@ -18,6 +18,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"docent/internal/prose"
+	"docent/retriever"
 )
 
 //go:embed templates/*.yaml
@@ -378,4 +379,16 @@ func noticeText(question string, declined bool) string {
 		said = "No language model is installed."
 	}
 	return said + " Add one: --model-url with the address of any OpenAI-compatible server (such as --model-url http://localhost:8000/v1), or install and run Ollama (https://ollama.com)."
+}
+
+// noteText tells of a part that the search did without.
+func noteText(n retriever.Note, language string) string {
+	if language != "zh" {
+		return n.String()
+	}
+	part, ok := map[string]string{"rerank": "重新排序"}[n.Part]
+	if !ok {
+		part = n.Part
+	}
+	return "检索时没有使用“" + part + "”：" + n.Err.Error()
 }

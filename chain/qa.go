@@ -63,9 +63,10 @@ type Turn struct {
 // A Question is what is asked.
 type Question struct {
 	Text    string
-	History []Turn           // oldest first
-	Style   string           // "plain", "examples", "reasoning", "examples+reasoning" or a user's own; "" means Config.Style
-	Where   retriever.Filter // which documents are searched; zero means all
+	History []Turn                   // oldest first
+	Style   string                   // "plain", "examples", "reasoning", "examples+reasoning" or a user's own; "" means Config.Style
+	Where   retriever.Filter         // which documents are searched; zero means all
+	Search  []retriever.SearchOption // how else this question is searched; nil means as Config.Search does
 }
 
 var (
@@ -185,10 +186,6 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 		return q.unknown(question.Style)
 	}
 	answer := Answer{Citations: []Citation{}, Passages: []Passage{}, Model: q.cfg.ModelName, Notice: q.cfg.Notice}
-	if q.extractive != nil {
-		answer.Notice = q.notice(text, false)
-	}
-
 	query := text
 	if len(question.History) > 0 {
 		if err := emit(Status{Stage: "rewriting"}); err != nil {
@@ -205,7 +202,10 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 	if err := emit(Status{Stage: "searching", Query: query}); err != nil {
 		return err
 	}
-	hits, err := q.cfg.Search(ctx, query, q.cfg.TopK, retriever.Where(question.Where))
+	var notes []string
+	hits, err := q.cfg.Search(ctx, query, q.cfg.TopK, append(slices.Clip(question.Search), retriever.Where(question.Where), retriever.OnNote(func(n retriever.Note) {
+		notes = append(notes, noteText(n, language))
+	}))...)
 	if err != nil {
 		return err
 	}
@@ -214,10 +214,11 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 	finish := func() error {
 		if answer.Declined {
 			answer.Citations = []Citation{}
-			if q.extractive != nil {
-				answer.Notice = q.notice(text, true)
-			}
 		}
+		if q.extractive != nil {
+			answer.Notice = q.notice(text, answer.Declined)
+		}
+		answer.Notice = joinSentences(append([]string{answer.Notice}, notes...)...)
 		return emit(Done{Answer: answer})
 	}
 	if len(passages) == 0 {
@@ -365,11 +366,25 @@ func (q *QA) quote(ctx context.Context, query, language string, passages []sourc
 
 // notice says that no language model answers, and why not when one was asked for.
 func (q *QA) notice(question string, declined bool) string {
-	notice := noticeText(question, declined)
-	if q.cfg.Notice != "" {
-		notice = strings.TrimRight(q.cfg.Notice, ". ") + ". " + notice
+	return joinSentences(q.cfg.Notice, noticeText(question, declined))
+}
+
+// joinSentences makes one text of those that are not empty.
+func joinSentences(sentences ...string) string {
+	var b strings.Builder
+	for _, s := range sentences {
+		if s == "" {
+			continue
+		}
+		if before := b.String(); before != "" {
+			if !strings.ContainsAny(before[len(before)-1:], ".!?") && !strings.HasSuffix(before, "。") {
+				b.WriteByte('.')
+			}
+			b.WriteByte(' ')
+		}
+		b.WriteString(s)
 	}
-	return notice
+	return b.String()
 }
 
 // plainText is what is quoted without its Markdown marks: a sentence on one line, a list with a line for

@@ -29,7 +29,8 @@ var ErrInvalidSetting = errors.New("invalid setting")
 type Settings struct {
 	OCR string `json:"ocr" values:"auto,off" default:"auto" help:"Recognition of text in pictures and scanned pages, where a program or model for it is there."`
 	clean.Settings
-	Chunks ChunkSettings `json:"chunks"`
+	Chunks    ChunkSettings      `json:"chunks"`
+	Retrieval retriever.Settings `json:"retrieval"`
 }
 
 // ChunkSettings are how the documents of a collection are cut into chunks.

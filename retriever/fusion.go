@@ -20,7 +20,7 @@ const (
 )
 
 // fuse joins what the words and the vectors find into one ranking.
-func (s *Store) fuse(ctx context.Context, v view, q question, fusion Fusion, n int) ([]candidate, error) {
+func (s *Store) fuse(ctx context.Context, v view, q question, cfg searchConfig, n int) ([]candidate, error) {
 	depth := max(n, pool)
 	found, err := v.nearest(ctx, q, depth)
 	if err != nil {
@@ -55,30 +55,34 @@ func (s *Store) fuse(ctx context.Context, v view, q question, fusion Fusion, n i
 		found[len(also)+i].dense = cosine
 	}
 	voting := votes(s.asking[v.encoder()], q.text) || len(byWord) == 0
-	if fusion == RankFusion {
+	if cfg.fusion == RankFusion {
 		addRanks(found, voting)
 	} else {
-		weigh(found, voting)
+		weigh(found, cmp.Or(cfg.denseShare, defaultDenseShare), voting)
 	}
 	sortCandidates(found, func(c candidate) float64 { return c.score })
 	return found[:min(n, len(found))], nil
 }
 
-// denseShare is the weight of the cosine in a hybrid score; the rest is the keyword score's. Between .65
-// and .8 hybrid search is better than both its parts on every English set measured
+// DenseShare sets the weight of the cosine in a hybrid score with ScoreFusion, up to 1; the rest is the keyword
+// score's. The default, and what 0 means, is .7.
+func DenseShare(share float64) SearchOption {
+	return func(c *searchConfig) { c.denseShare = min(max(share, 0), 1) }
+}
+
+// Between .65 and .8 hybrid search is better than both its parts on every English set measured
 // (docs/decisions/0002-store.md).
-const denseShare = 0.7
+const defaultDenseShare = 0.7
 
 // weigh sets the fused score, a convex combination of both scores (Bruch, Gai and Ingber 2023, "An
 // Analysis of Fusion Functions for Hybrid Retrieval"): the cosine as it is, and the BM25 score as a
 // share of the best of this search. Every candidate has both scores exactly, whichever search found it.
 // When the encoder does not vote, its score only parts passages with equal words.
-func weigh(found []candidate, votes bool) {
+func weigh(found []candidate, share float64, votes bool) {
 	var best float64
 	for _, c := range found {
 		best = max(best, c.keyword)
 	}
-	share := denseShare
 	if !votes {
 		share = 1e-6
 	}

@@ -51,7 +51,10 @@ type searchConfig struct {
 	neighbours  int
 	filter      Filter
 	hops        int
+	denseShare  float64
 	rerank      *reranking
+	notes       []Note
+	onNote      func(Note)
 }
 
 // A SearchOption changes how one search is done.
@@ -95,8 +98,12 @@ func (s *Store) Search(ctx context.Context, collection, query string, opts ...Se
 		cfg.k = defaultTopK
 	}
 	cfg.k = min(cfg.k, maxTopK)
-	if _, err := ParseMode(string(cfg.mode)); err != nil {
+	var err error
+	if cfg.mode, err = ParseMode(string(cfg.mode)); err != nil {
 		return nil, err
+	}
+	for _, n := range cfg.notes {
+		s.note(cfg, n)
 	}
 	if cfg.rerank != nil {
 		return s.reranked(ctx, collection, query, cfg)
@@ -178,7 +185,7 @@ func (s *Store) search(ctx context.Context, v view, q question, cfg searchConfig
 		if cfg.perDocument > 0 {
 			ask = max(ask, 4*cfg.k)
 		}
-		ranked, err := s.rank(ctx, v, q, cfg.mode, cfg.fusion, ask)
+		ranked, err := s.rank(ctx, v, q, cfg, ask)
 		if err != nil {
 			return nil, gone, err
 		}
@@ -219,14 +226,14 @@ func limit(ranked []candidate, cfg searchConfig) []candidate {
 	})
 }
 
-// rank returns the n best candidates of the mode, best first.
-func (s *Store) rank(ctx context.Context, v view, q question, mode Mode, fusion Fusion, n int) ([]candidate, error) {
+// rank returns the n best candidates of the mode that cfg has, best first.
+func (s *Store) rank(ctx context.Context, v view, q question, cfg searchConfig, n int) ([]candidate, error) {
 	switch {
-	case mode == Hybrid && q.vector != nil:
-		return s.fuse(ctx, v, q, fusion, n)
-	case mode == Dense && q.vector == nil:
+	case cfg.mode == Hybrid && q.vector != nil:
+		return s.fuse(ctx, v, q, cfg, n)
+	case cfg.mode == Dense && q.vector == nil:
 		return nil, nil
-	case mode == Dense:
+	case cfg.mode == Dense:
 		found, err := v.nearest(ctx, q, n)
 		for i := range found {
 			found[i].score = found[i].dense

@@ -17,6 +17,7 @@ import (
 
 	"docent/agent"
 	"docent/chain"
+	"docent/ingest"
 	"docent/internal/catalog"
 	"docent/retriever"
 )
@@ -38,7 +39,8 @@ type askBody struct {
 	Style          string           `json:"style"`
 	Agent          bool             `json:"agent"`
 	Where          retriever.Filter `json:"where"`
-	Stream         *bool            `json:"stream"` // nil means true
+	Retrieval      json.RawMessage  `json:"retrieval"` // settings of retriever.Settings for this question
+	Stream         *bool            `json:"stream"`    // nil means true
 }
 
 // askReply is the answer to a question with "stream": false.
@@ -81,8 +83,8 @@ func (s *Server) ask(c *gin.Context) {
 	case in.Agent && !s.hasAgent():
 		s.fail(c, agent.ErrNoModel)
 		return
-	case in.Agent && in.Where.Op != "":
-		s.fail(c, badRequest("the agent searches all documents; leave where out"))
+	case in.Agent && (in.Where.Op != "" || len(in.Retrieval) > 0):
+		s.fail(c, badRequest("the agent searches as the settings of the collection say; leave where and retrieval out"))
 		return
 	}
 	if _, err := in.Where.Matches(retriever.Document{}); err != nil {
@@ -120,6 +122,17 @@ func (s *Server) ask(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
+	var search []retriever.SearchOption
+	if len(in.Retrieval) > 0 {
+		var err error
+		search, err = s.searchOptions(c.Request.Context(), in.Collection, func(v *ingest.Settings) error {
+			return v.Merge(fmt.Appendf(nil, `{"retrieval":%s}`, in.Retrieval))
+		})
+		if err != nil {
+			s.fail(c, err)
+			return
+		}
+	}
 	indexing, err := s.indexing(c.Request.Context(), in.Collection)
 	if err != nil {
 		s.fail(c, err)
@@ -133,7 +146,7 @@ func (s *Server) ask(c *gin.Context) {
 	if in.Agent {
 		events = s.cfg.Agent(ctx, in.Collection, in.Question, turns)
 	} else {
-		events = s.cfg.Ask(ctx, in.Collection, chain.Question{Text: in.Question, History: turns, Style: in.Style, Where: in.Where})
+		events = s.cfg.Ask(ctx, in.Collection, chain.Question{Text: in.Question, History: turns, Style: in.Style, Where: in.Where, Search: search})
 	}
 	if in.ConversationID == "" {
 		conv, err := db.CreateConversation(c.Request.Context(), catalog.Conversation{Collection: in.Collection, Title: titleOf(in.Question)})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"docent/ingest"
 	"docent/internal/catalog"
 	"docent/internal/llm"
 	"docent/retriever"
@@ -145,11 +146,6 @@ func (s *Server) search(c *gin.Context) {
 		}
 		k = n
 	}
-	mode, err := retriever.ParseMode(c.Query("mode"))
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
 	where, err := retriever.ParseFilter(c.Query("where"))
 	if err != nil {
 		s.fail(c, err)
@@ -164,7 +160,24 @@ func (s *Server) search(c *gin.Context) {
 		s.fail(c, badRequest("the query is longer than "+strconv.Itoa(maxQuestion)+" bytes"))
 		return
 	}
-	hits, err := s.cfg.Store.Search(c.Request.Context(), c.Param("name"), query, retriever.TopK(k), retriever.WithMode(mode), retriever.Where(where))
+	opts, err := s.searchOptions(c.Request.Context(), c.Param("name"), func(v *ingest.Settings) error {
+		for key, values := range c.Request.URL.Query() {
+			if key == "q" || key == "k" || key == "where" {
+				continue
+			}
+			if err := v.Set("retrieval."+key, values[0]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	notes := []string{}
+	opts = append(opts, retriever.TopK(k), retriever.Where(where), retriever.OnNote(func(n retriever.Note) { notes = append(notes, n.String()) }))
+	hits, err := s.cfg.Store.Search(c.Request.Context(), c.Param("name"), query, opts...)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -175,5 +188,5 @@ func (s *Server) search(c *gin.Context) {
 	for i := range hits {
 		hits[i].Document = public(hits[i].Document)
 	}
-	c.JSON(http.StatusOK, gin.H{"hits": hits})
+	c.JSON(http.StatusOK, gin.H{"hits": hits, "notes": notes})
 }

@@ -76,6 +76,8 @@ type Config struct {
 	// Watcher keeps folders of this machine in step with collections; nil means that none are watched.
 	Watcher Watcher
 
+	Parts retriever.Parts // what the retrieval settings of a collection can name
+
 	UI              fs.FS    // the built page; without an index.html a placeholder says how to build it
 	Sample          fs.FS    // the sample corpus; nil means that none is offered
 	SampleQuestions []string // to try on it

@@ -1,17 +1,32 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"docent/ingest"
+	"docent/retriever"
 )
 
 func (s *Server) settingsRoutes(r gin.IRoutes) {
 	r.GET("/collections/:name/settings", s.settings)
 	r.PATCH("/collections/:name/settings", s.changeSettings)
+}
+
+// searchOptions are how a collection is searched: as its settings say, but for what change, if there is one,
+// makes of them for this search.
+func (s *Server) searchOptions(ctx context.Context, collection string, change func(*ingest.Settings) error) ([]retriever.SearchOption, error) {
+	v, err := ingest.ReadSettings(ctx, s.cfg.Store, collection)
+	if err == nil && change != nil {
+		err = change(&v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v.Retrieval.Options(s.cfg.Parts)
 }
 
 // settingsBody is the settings as an object, and each described for whoever shows them.

@@ -267,26 +267,16 @@ func (m modelFlags) llmConfig(enc encoder, log *slog.Logger) llm.Config {
 }
 
 // qa builds the chain that answers from a collection.
-func (a *app) qa(l *library, collection string, sel llm.Selected, m modelFlags, style string) (*chain.QA, error) {
+func (a *app) qa(l *library, collection string, sel llm.Selected, m modelFlags, r retrievalFlags, style string) (*chain.QA, error) {
 	cfg := chain.Config{
 		Model: sel.Model, ModelName: sel.Name, Notice: sel.Notice,
-		Search: l.searchFunc(collection), Style: style, PromptDir: m.PromptDir,
+		Search: l.searchFunc(collection, r), Style: style, PromptDir: m.PromptDir,
 		ContextTokens: m.ModelContext, Logger: a.log,
 	}
 	if l.encoder != nil {
 		cfg.Encoder = l.encoder
 	}
 	return chain.NewQA(cfg)
-}
-
-func (l *library) searchFunc(collection string) chain.SearchFunc {
-	return func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
-		opts, err := l.searchOptions(append(opts, retriever.TopK(k))...)
-		if err != nil {
-			return nil, err
-		}
-		return l.store.Search(ctx, collection, query, opts...)
-	}
 }
 
 // explain adds to an error what a person at a terminal can do about it.

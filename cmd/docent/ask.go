@@ -20,6 +20,7 @@ type askCmd struct {
 	Docs       string    `xor:"from" type:"path" placeholder:"DIR" help:"Answer from this folder or file, which is ingested first and kept up to date."`
 	Where      whereFlag `placeholder:"FILTER" help:"Search only documents that fit, such as: team = sales and updated > 2026-01."`
 	Style      string    `placeholder:"NAME" config:"style" help:"Prompt style: plain, examples, reasoning or examples+reasoning."`
+	retrievalFlags
 	modelFlags
 	Question []string `arg:"" help:"The question."`
 }
@@ -47,7 +48,7 @@ func (c *askCmd) Run(ctx context.Context, a *app) error {
 	} else if _, err := l.collection(ctx, collection); err != nil {
 		return err
 	}
-	qa, err := a.qa(l, collection, sel, c.modelFlags, c.Style)
+	qa, err := a.qa(l, collection, sel, c.modelFlags, c.retrievalFlags, c.Style)
 	if err != nil {
 		return err
 	}
@@ -84,6 +85,7 @@ func (a *app) ingestFolder(ctx context.Context, l *library, dir string) (collect
 type agentCmd struct {
 	Collection string `short:"c" default:"default" placeholder:"NAME" help:"The collection that is searched."`
 	MaxSteps   int    `default:"8" placeholder:"N" config:"agent.max_steps" help:"The most calls of the model."`
+	retrievalFlags
 	modelFlags
 	Goal []string `arg:"" help:"What is to be found out."`
 }
@@ -111,7 +113,7 @@ func (c *agentCmd) Run(ctx context.Context, a *app) error {
 	if _, err := l.collection(ctx, c.Collection); err != nil {
 		return err
 	}
-	ag, err := a.agent(l, c.Collection, sel, c.modelFlags, c.MaxSteps)
+	ag, err := a.agent(l, c.Collection, sel, c.modelFlags, c.retrievalFlags, c.MaxSteps)
 	if err != nil {
 		return err
 	}

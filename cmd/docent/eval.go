@@ -11,14 +11,16 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"docent/chunker"
+	"docent/ingest"
 	"docent/internal/beir"
 	"docent/retriever"
 )
 
 type evalCmd struct {
-	Mode   string `enum:"dense,keyword,hybrid,all" default:"hybrid" help:"${enum}."`
-	Fusion string `enum:"score,rank" default:"score" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
-	Hops   int    `default:"1" placeholder:"N" help:"Search up to N times, with what the best passages name."`
+	Mode   string   `enum:"dense,keyword,hybrid,all" default:"hybrid" help:"${enum}."`
+	Fusion string   `enum:"score,rank," default:"" placeholder:"FUSION" help:"score or rank; short for --set fusion=FUSION."`
+	Hops   int      `placeholder:"N" help:"Short for --set hops=N."`
+	Set    []string `placeholder:"KEY=VALUE" sep:"none" help:"Search with this retrieval setting, such as neighbours=1; may be given several times. 'docent collections show' lists them, with 'retrieval.' before each."`
 	chunkFlags
 	Dir string `arg:"" help:"The folder, with corpus.jsonl, queries.jsonl and qrels/test.tsv."`
 }
@@ -47,6 +49,10 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 	}
 	if enc == nil && modes[0] != retriever.Keyword {
 		return fmt.Errorf("mode %s needs an encoder; leave --encoder out for the built-in one", modes[0])
+	}
+	search, err := c.search(a)
+	if err != nil {
+		return err
 	}
 	split, err := splitter(enc, c.config())
 	if err != nil {
@@ -85,7 +91,7 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 	}
 	for _, mode := range modes {
 		done := a.progress(string(mode))
-		r, err := set.Evaluate(ctx, store, collection, beir.Options{Mode: mode, Progress: done, Search: []retriever.SearchOption{retriever.WithFusion(retriever.Fusion(c.Fusion)), retriever.Hops(c.Hops)}})
+		r, err := set.Evaluate(ctx, store, collection, beir.Options{Mode: mode, Progress: done, Search: search})
 		if err != nil {
 			return err
 		}
@@ -98,6 +104,19 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 		fmt.Fprintf(w, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%d\t%.0f\t%.2f\t%.2f\n", mode, r.NDCG10, r.Recall5, r.Recall10, r.MRR10, r.Queries, r.QPS, r.P50, r.P99)
 	}
 	return w.Flush()
+}
+
+// search is how a collection without settings is searched, but for what the flags say.
+func (c *evalCmd) search(a *app) ([]retriever.SearchOption, error) {
+	s := ingest.DefaultSettings()
+	if err := (retrievalFlags{Set: c.Set, Fusion: c.Fusion, Hops: c.Hops}).change(&s); err != nil {
+		return nil, err
+	}
+	cross, err := a.reranker(a.Reranker)
+	if err != nil {
+		return nil, err
+	}
+	return s.Retrieval.Options((&library{reranker: cross}).parts())
 }
 
 // evalCollection names the collection that holds the set's chunks as they are cut and embedded now, so

@@ -33,15 +33,3 @@ func (a *app) reranker(name string) (func() (retriever.Reranker, error), error) 
 		return c, nil
 	}), nil
 }
-
-// searchOptions adds the reranker, if there is one, to the options of a search.
-func (l *library) searchOptions(opts ...retriever.SearchOption) ([]retriever.SearchOption, error) {
-	if l.reranker == nil {
-		return opts, nil
-	}
-	r, err := l.reranker()
-	if err != nil {
-		return nil, err
-	}
-	return append(opts, retriever.Rerank(r, 0)), nil
-}

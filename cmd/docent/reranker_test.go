@@ -36,6 +36,9 @@ func TestReranker(t *testing.T) {
 	if got := hits("--reranker", "none", "search", "pump"); got[0].Score != plain[0].Score {
 		t.Errorf("with none: %v, want %v", got[0].Score, plain[0].Score)
 	}
+	if got := hits("--reranker", model, "search", "--set", "rerank=off", "pump"); got[0].Score != plain[0].Score {
+		t.Errorf("switched off: %v, want %v", got[0].Score, plain[0].Score)
+	}
 	h.env = append(h.env, "DOCENT_RERANKER=bge-reranker-base")
 	h.fails(1, []string{"not installed", "docent models pull bge-reranker-base"}, "ask", "what is oiled?")
 	h.fails(1, []string{`"nothing"`, "no such folder", "docent models list"}, "--reranker", "nothing", "search", "pump")

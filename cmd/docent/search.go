@@ -22,11 +22,9 @@ func (w *whereFlag) UnmarshalText(text []byte) (err error) {
 type searchCmd struct {
 	Collection string    `short:"c" default:"default" placeholder:"NAME" help:"The collection."`
 	K          int       `short:"k" default:"10" help:"How many passages."`
-	Mode       string    `enum:"dense,keyword,hybrid" default:"hybrid" help:"${enum}."`
-	Fusion     string    `enum:"score,rank" default:"score" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
-	Hops       int       `default:"1" placeholder:"N" help:"Search up to N times, each time for what the best passages name: for questions that need several passages."`
 	Where      whereFlag `placeholder:"FILTER" help:"Search only documents that fit, such as: team = sales and updated > 2026-01."`
-	Question   []string  `arg:"" help:"The question, or keywords."`
+	retrievalFlags
+	Question []string `arg:"" help:"The question, or keywords."`
 }
 
 func (c *searchCmd) Run(ctx context.Context, a *app) error {
@@ -45,21 +43,31 @@ func (c *searchCmd) Run(ctx context.Context, a *app) error {
 	if _, err := l.collection(ctx, c.Collection); err != nil {
 		return err
 	}
-	opts, err := l.searchOptions(retriever.TopK(c.K), retriever.WithMode(retriever.Mode(c.Mode)), retriever.WithFusion(retriever.Fusion(c.Fusion)), retriever.Where(c.Where.Filter), retriever.Hops(c.Hops))
+	settings, err := l.retrieval(ctx, c.Collection, c.retrievalFlags)
 	if err != nil {
 		return err
 	}
+	opts, err := settings.Options(l.parts())
+	if err != nil {
+		return err
+	}
+	var notes []retriever.Note
+	opts = append(opts, retriever.TopK(c.K), retriever.Where(c.Where.Filter), retriever.OnNote(func(n retriever.Note) { notes = append(notes, n) }))
 	hits, err := l.store.Search(ctx, c.Collection, question, opts...)
 	if err != nil {
 		return err
 	}
+	for _, n := range notes {
+		a.notice("%s", n)
+	}
 	if a.JSON {
 		return a.printJSON(struct {
-			Question   string          `json:"question"`
-			Collection string          `json:"collection"`
-			Mode       string          `json:"mode"`
-			Hits       []retriever.Hit `json:"hits"`
-		}{question, c.Collection, c.Mode, list(hits)})
+			Question   string             `json:"question"`
+			Collection string             `json:"collection"`
+			Mode       string             `json:"mode"`
+			Settings   retriever.Settings `json:"settings"`
+			Hits       []retriever.Hit    `json:"hits"`
+		}{question, c.Collection, settings.Mode, settings, list(hits)})
 	}
 	if len(hits) == 0 {
 		a.notice("Nothing found in collection %q.", c.Collection)

@@ -137,14 +137,14 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 // config wires the rooms to the server.
 func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveModel) (web.Config, error) {
 	sel := model.sel
-	first, err := a.qa(l, defaultCollection, sel, c.modelFlags, c.Style) // finds faults of the prompt files now, not at the first question
+	first, err := a.qa(l, defaultCollection, sel, c.modelFlags, retrievalFlags{}, c.Style) // finds faults of the prompt files now, not at the first question
 	if err != nil {
 		return web.Config{}, err
 	}
 	cfg := web.Config{
 		Store: l.store, Pipeline: p,
 		Ask: func(ctx context.Context, collection string, q chain.Question) iter.Seq2[chain.Event, error] {
-			answers, err := a.qa(l, collection, model.get(ctx), c.modelFlags, c.Style)
+			answers, err := a.qa(l, collection, model.get(ctx), c.modelFlags, retrievalFlags{}, c.Style)
 			if err != nil {
 				return failed(err)
 			}
@@ -155,13 +155,14 @@ func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveMod
 			if sel.Provider == llm.ExtractiveAnswer {
 				return failed(agent.ErrNoModel)
 			}
-			ag, err := a.agent(l, collection, sel, c.modelFlags, 0)
+			ag, err := a.agent(l, collection, sel, c.modelFlags, retrievalFlags{}, 0)
 			if err != nil {
 				return failed(err)
 			}
 			return ag.Stream(ctx, goal, history...)
 		},
-		UI: ui.FS(), Sample: examples.FS(), SampleQuestions: sampleQuestions(),
+		Parts: l.parts(),
+		UI:    ui.FS(), Sample: examples.FS(), SampleQuestions: sampleQuestions(),
 		Version: buildInfo().Version, Styles: first.Styles(), Hosts: c.Host, MaxUploadBytes: int64(a.MaxFile) << 20, Logger: a.log,
 		Model: web.Model{Provider: sel.Provider, Name: sel.Name, Notice: sel.Notice},
 	}
@@ -202,10 +203,10 @@ func (m *liveModel) get(ctx context.Context) llm.Selected {
 }
 
 // agent builds the agent that searches a collection.
-func (a *app) agent(l *library, collection string, sel llm.Selected, m modelFlags, maxSteps int) (*agent.Agent, error) {
+func (a *app) agent(l *library, collection string, sel llm.Selected, m modelFlags, r retrievalFlags, maxSteps int) (*agent.Agent, error) {
 	return agent.New(agent.Config{
 		Model: sel.Model, ModelName: sel.Name, MaxSteps: maxSteps, ContextTokens: m.ModelContext, Logger: a.log,
-		Tools: []tools.Tool{agent.NewKnowledgeSearch(l.searchFunc(collection), 0), agent.Calculator{}},
+		Tools: []tools.Tool{agent.NewKnowledgeSearch(l.searchFunc(collection, r), 0), agent.Calculator{}},
 	})
 }
 

@@ -103,7 +103,7 @@ type Report struct {
 // Options says how to evaluate.
 type Options struct {
 	Mode     retriever.Mode           // empty means Hybrid
-	Search   []retriever.SearchOption // further options of each search
+	Search   []retriever.SearchOption // how else to search; what bounds the hits is settled
 	Progress func(done, total int)    // nil for none
 }
 
@@ -117,7 +117,7 @@ func (d *Dataset) Evaluate(ctx context.Context, store *retriever.Store, collecti
 		o.Mode = retriever.Hybrid
 	}
 	r := Report{Name: d.Name, Mode: o.Mode, Documents: len(d.Documents)}
-	opts := append([]retriever.SearchOption{retriever.TopK(depth), retriever.PerDocument(1), retriever.WithMode(o.Mode)}, o.Search...)
+	opts := append(slices.Clone(o.Search), retriever.TopK(depth), retriever.PerDocument(1), retriever.WithMode(o.Mode))
 	judged := slices.DeleteFunc(slices.Clone(d.Queries), func(q Query) bool { return len(q.Relevant) == 0 })
 	if len(judged) == 0 {
 		return r, fmt.Errorf("%s: no query has a judgement", d.Name)

@@ -314,6 +314,12 @@ export const en = {
       headings: "headings",
       model: "language model",
       none: "nothing",
+      hybrid: "meaning and words",
+      dense: "meaning",
+      keyword: "words",
+      score: "by scores",
+      rank: "by ranks",
+      "cross-encoder": "cross-encoder",
     },
     fields: {
       chunks_strategy: {
@@ -366,6 +372,35 @@ export const en = {
       },
       private_ip: { name: "IP addresses", help: "Version 4 and 6." },
       private_secret: { name: "Keys and passwords", help: "API keys, tokens, private keys." },
+      retrieval_mode: { name: "Search", help: "By meaning and words, or by one of them." },
+      retrieval_fusion: {
+        name: "Joining meaning and words",
+        help: "By their scores, or by reciprocal rank.",
+      },
+      retrieval_dense_share: {
+        name: "Weight of meaning",
+        help: "In percent, where scores are joined; 0 means 70.",
+      },
+      retrieval_hops: {
+        name: "Searches in a row",
+        help: "Each for what the best passages name, for questions that need several passages; up to 4.",
+      },
+      retrieval_rerank: {
+        name: "Reranking",
+        help: "A model puts the best passages in order; automatic: where a cross-encoder is configured.",
+      },
+      retrieval_rerank_top: {
+        name: "Passages to rerank",
+        help: "How many the reranker looks at; 0 means 30.",
+      },
+      retrieval_per_document: {
+        name: "Passages of one document",
+        help: "The most of them; 0 means no limit.",
+      },
+      retrieval_neighbours: {
+        name: "Neighbours",
+        help: "How many chunks more on each side of a passage are read with it.",
+      },
     },
   },
   viewer: {

@@ -313,6 +313,12 @@ export const zh: Messages = {
       headings: "标题",
       model: "语言模型",
       none: "无",
+      hybrid: "语义和字词",
+      dense: "语义",
+      keyword: "字词",
+      score: "按分数",
+      rank: "按名次",
+      "cross-encoder": "交叉编码器",
     },
     fields: {
       chunks_strategy: {
@@ -341,6 +347,20 @@ export const zh: Messages = {
       private_bank_card: { name: "银行卡号", help: "银行卡和信用卡，按校验码识别。" },
       private_ip: { name: "IP 地址", help: "IPv4 和 IPv6。" },
       private_secret: { name: "密钥和密码", help: "API 密钥、令牌、私钥。" },
+      retrieval_mode: { name: "检索方式", help: "同时按语义和字词，或只按其中一种。" },
+      retrieval_fusion: { name: "语义和字词的合并", help: "按分数，或按倒数名次。" },
+      retrieval_dense_share: { name: "语义的权重", help: "按分数合并时的百分比；0 表示 70。" },
+      retrieval_hops: {
+        name: "连续检索次数",
+        help: "每次检索上次最佳段落提到的内容，适合需要多个段落才能回答的问题；最多 4 次。",
+      },
+      retrieval_rerank: {
+        name: "重新排序",
+        help: "由模型给最佳段落重新排序；自动：配置了交叉编码器时使用。",
+      },
+      retrieval_rerank_top: { name: "重新排序的段落数", help: "0 表示 30。" },
+      retrieval_per_document: { name: "同一文档的段落数", help: "最多几段；0 表示不限。" },
+      retrieval_neighbours: { name: "相邻的块", help: "阅读时每侧再带上几块。" },
     },
   },
   viewer: {

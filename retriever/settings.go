@@ -1,0 +1,47 @@
+package retriever
+
+import "errors"
+
+// Settings say how a collection is searched: which parts take part, and how. They are stored with it, and
+// package ingest describes each to people by its tags. The zero value searches as a Search without options does.
+type Settings struct {
+	Mode        string `json:"mode" values:"hybrid,dense,keyword" default:"hybrid" documents:"same" help:"Search by meaning and words, by meaning alone (dense), or by words alone (keyword)."`
+	Fusion      string `json:"fusion" values:"score,rank" default:"score" documents:"same" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
+	DenseShare  int    `json:"dense_share" min:"0" max:"100" documents:"same" help:"The weight of meaning in a hybrid score, in percent, with fusion by score; 0 means 70."`
+	Hops        int    `json:"hops" min:"0" max:"4" default:"1" documents:"same" help:"Search up to this often, each time for what the best passages name: for questions that need several passages."`
+	Rerank      string `json:"rerank" values:"auto,off,cross-encoder" default:"auto" documents:"same" help:"Whether a model puts the best hits in order; auto: where a cross-encoder is configured."`
+	RerankTop   int    `json:"rerank_top" min:"0" max:"1000" documents:"same" help:"How many hits the reranker looks at; 0 means 30."`
+	PerDocument int    `json:"per_document" min:"0" max:"1000" documents:"same" help:"The most passages of one document; 0 means no limit."`
+	Neighbours  int    `json:"neighbours" min:"0" max:"20" documents:"same" help:"How many chunks more on each side of a hit are read with it."`
+}
+
+// Parts are what settings can name and a program has to provide. The zero value has none.
+type Parts struct {
+	// CrossEncoder returns the reranker, which may be loaded at the first call; nil means that there is none.
+	CrossEncoder func() (Reranker, error)
+}
+
+// ErrNoReranker: a reranker is asked for and none is configured.
+var ErrNoReranker = errors.New("no reranker is configured")
+
+// Options are the search that the settings describe, of the parts that there are. A part that is asked for and
+// not there is left out, and told to OnNote. The error is that of a part that cannot be loaded.
+func (s Settings) Options(parts Parts) ([]SearchOption, error) {
+	opts := []SearchOption{
+		WithMode(Mode(s.Mode)), WithFusion(Fusion(s.Fusion)), DenseShare(float64(s.DenseShare) / 100), Hops(s.Hops),
+		PerDocument(s.PerDocument), Neighbours(s.Neighbours),
+	}
+	switch {
+	case s.Rerank == "off":
+		return append(opts, Rerank(nil, 0)), nil
+	case parts.CrossEncoder != nil:
+		r, err := parts.CrossEncoder()
+		if err != nil {
+			return nil, err
+		}
+		return append(opts, Rerank(r, s.RerankTop)), nil
+	case s.Rerank == "cross-encoder":
+		return append(opts, Rerank(nil, 0), without(Note{"rerank", ErrNoReranker})), nil
+	}
+	return append(opts, Rerank(nil, 0)), nil
+}

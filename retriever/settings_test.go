@@ -1,0 +1,63 @@
+package retriever_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"docent/retriever"
+)
+
+// settled is the search that the settings describe.
+func settled(t *testing.T, s retriever.Settings, parts retriever.Parts) []retriever.SearchOption {
+	t.Helper()
+	opts, err := s.Options(parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opts
+}
+
+func TestSettingsAreOptions(t *testing.T) {
+	s := open(t, t.TempDir(), words)
+	create(t, s, "c")
+	mustPut(t, s, "c", "a", "pump oil\npump pump\nthe pump and its oil")
+	mustPut(t, s, "c", "b", "oil and water")
+	last := scorer(func(_, passage string) float32 { return float32(len(passage)) })
+	cross := retriever.Parts{CrossEncoder: func() (retriever.Reranker, error) { return last, nil }}
+	for _, tt := range []struct {
+		name     string
+		settings retriever.Settings
+		parts    retriever.Parts
+		options  []retriever.SearchOption
+		notes    []string
+	}{
+		{name: "none"},
+		{name: "dense", settings: retriever.Settings{Mode: "dense"}, options: []retriever.SearchOption{retriever.WithMode(retriever.Dense)}},
+		{name: "rank", settings: retriever.Settings{Fusion: "rank"}, options: []retriever.SearchOption{retriever.WithFusion(retriever.RankFusion)}},
+		{name: "share", settings: retriever.Settings{DenseShare: 10}, options: []retriever.SearchOption{retriever.DenseShare(.1)}},
+		{name: "per document", settings: retriever.Settings{PerDocument: 1}, options: []retriever.SearchOption{retriever.PerDocument(1)}},
+		{name: "neighbours", settings: retriever.Settings{Neighbours: 1}, options: []retriever.SearchOption{retriever.Neighbours(1)}},
+		{name: "a cross-encoder is there", settings: retriever.Settings{Rerank: "auto", RerankTop: 2}, parts: cross, options: []retriever.SearchOption{retriever.Rerank(last, 2)}},
+		{name: "a cross-encoder is not wanted", settings: retriever.Settings{Rerank: "off"}, parts: cross},
+		{name: "a cross-encoder is missing", settings: retriever.Settings{Rerank: "cross-encoder"}, notes: []string{"searched without rerank: no reranker is configured"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var notes []string
+			note := retriever.OnNote(func(n retriever.Note) { notes = append(notes, n.String()) })
+			got := search(t, s, "c", "pump oil", append(settled(t, tt.settings, tt.parts), note)...)
+			want := search(t, s, "c", "pump oil", tt.options...)
+			if !slices.Equal(found(got), found(want)) || !slices.EqualFunc(got, want, func(a, b retriever.Hit) bool { return a.Score == b.Score }) {
+				t.Errorf("got %v, want %v", found(got), found(want))
+			}
+			if !slices.Equal(notes, tt.notes) {
+				t.Errorf("notes %q, want %q", notes, tt.notes)
+			}
+		})
+	}
+	broken := errors.New("broken")
+	_, err := retriever.Settings{}.Options(retriever.Parts{CrossEncoder: func() (retriever.Reranker, error) { return nil, broken }})
+	if !errors.Is(err, broken) {
+		t.Errorf("a reranker that cannot be loaded: %v", err)
+	}
+}
