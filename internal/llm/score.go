@@ -7,16 +7,22 @@ import (
 	"github.com/tmc/langchaingo/llms"
 )
 
-// A Likelihood is how likely a model finds a reply.
-type Likelihood struct {
-	LogProb float64 // the natural logarithm of the reply's probability, the sum over its tokens
-	Tokens  int     // of the reply; LogProb/Tokens compares replies of different lengths
+// A Scorer is a model that tells how likely it finds replies, without writing any. *LocalModel is one; models on
+// servers are not. Packages that score declare the method themselves, so any llms.Model may have it.
+type Scorer interface {
+	llms.Model
+
+	// Score returns, for each of some replies to messages in their order, the natural logarithm of the probability
+	// of each of its tokens after those before it. Their sum is the reply's own; their mean compares replies of
+	// different lengths.
+	Score(ctx context.Context, messages []llms.MessageContent, replies ...string) ([][]float64, error)
 }
 
-// Score tells how likely the model finds each of some replies to messages, in their order, without writing
-// any, with the first of the model's adapters: to choose among given answers, or to rank passages by how well they explain a question. The messages
-// are computed once.
-func (l *LocalModel) Score(ctx context.Context, messages []llms.MessageContent, replies ...string) ([]Likelihood, error) {
+var _ Scorer = (*LocalModel)(nil)
+
+// Score implements [Scorer], with the first of the model's adapters: to choose among given answers, or to rank
+// passages by how well they explain a question. The messages are computed once. A reply without text is an error.
+func (l *LocalModel) Score(ctx context.Context, messages []llms.MessageContent, replies ...string) ([][]float64, error) {
 	turns, err := turnsOf(messages)
 	if err != nil {
 		return nil, err
@@ -42,12 +48,5 @@ func (l *LocalModel) Score(ctx context.Context, messages []llms.MessageContent, 
 		}
 		return nil, fmt.Errorf("model %s: %w", l.path, err)
 	}
-	out := make([]Likelihood, len(replies))
-	for i, s := range scores {
-		out[i].Tokens = len(s)
-		for _, p := range s {
-			out[i].LogProb += p
-		}
-	}
-	return out, nil
+	return scores, nil
 }
