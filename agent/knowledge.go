@@ -92,6 +92,9 @@ func place(p chain.Passage) string {
 	if len(p.Headings) > 0 {
 		s += ", " + strings.Join(p.Headings, " > ")
 	}
+	for _, l := range p.Labels {
+		s += ", " + l
+	}
 	return s
 }
 

@@ -37,7 +37,7 @@ func (p *Passages) Add(hit retriever.Hit) (passage chain.Passage, known bool) {
 	passage = chain.Passage{
 		N: len(p.list) + 1, ChunkID: hit.ChunkID, DocumentID: hit.Document.ID, Document: title, Path: hit.Document.Path,
 		Page: hit.Chunk.FirstPage, LastPage: hit.Chunk.LastPage, Headings: hit.Chunk.Headings,
-		Start: hit.Chunk.Start, End: hit.Chunk.End, Text: hit.Chunk.Text, Score: hit.Score,
+		Labels: hit.Chunk.Labels, Start: hit.Chunk.Start, End: hit.Chunk.End, Text: hit.Chunk.Text, Score: hit.Score,
 	}
 	p.list = append(p.list, passage)
 	return passage, false

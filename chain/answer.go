@@ -11,7 +11,8 @@ type Passage struct {
 	Page       int      `json:"page,omitempty"` // from 1; 0 when the source has no pages
 	LastPage   int      `json:"last_page,omitempty"`
 	Headings   []string `json:"headings,omitempty"`
-	Start      int      `json:"start"` // byte range in the document's extracted text
+	Labels     []string `json:"labels,omitempty"` // its tables, with their rows, and figures: "rows 12-20"
+	Start      int      `json:"start"`            // byte range in the document's extracted text
 	End        int      `json:"end"`
 	Text       string   `json:"text"`
 	Score      float64  `json:"score"`
@@ -26,7 +27,8 @@ type Citation struct {
 	Path       string   `json:"path"`
 	Page       int      `json:"page,omitempty"`
 	Headings   []string `json:"headings,omitempty"`
-	Start      int      `json:"start"` // byte range of Quote in the document's extracted text
+	Labels     []string `json:"labels,omitempty"` // as of the passage, with the rows of Quote alone: "row 14"
+	Start      int      `json:"start"`            // byte range of Quote in the document's extracted text
 	End        int      `json:"end"`
 	Quote      string   `json:"quote"` // the sentences of the passage nearest to what it supports
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"docent/chunker"
 	"docent/internal/prose"
 )
 
@@ -110,9 +111,10 @@ func cite(answer, question string, passages []Passage) []Citation {
 
 // cite is the citation of the bytes s of the passage.
 func (p Passage) cite(s prose.Span) Citation {
+	within := chunker.Chunk{Text: p.Text, Start: p.Start, End: p.End, Labels: p.Labels}
 	return Citation{
 		N: p.N, ChunkID: p.ChunkID, DocumentID: p.DocumentID, Document: p.Document, Path: p.Path,
-		Page: p.Page, Headings: p.Headings, Start: p.Start + s.Start, End: p.Start + s.End, Quote: p.Text[s.Start:s.End],
+		Page: p.Page, Headings: p.Headings, Labels: within.LabelsAt(p.Start+s.Start, p.Start+s.End), Start: p.Start + s.Start, End: p.Start + s.End, Quote: p.Text[s.Start:s.End],
 	}
 }
 

@@ -311,11 +311,20 @@ type source struct {
 	similarity float64 // with what was searched, by the encoder; 0 when that was not asked
 }
 
+// section is where in its document a passage stands.
+func (p Passage) section() string {
+	parts := p.Labels
+	if len(p.Headings) > 0 {
+		parts = append([]string{strings.Join(p.Headings, " > ")}, parts...)
+	}
+	return strings.Join(parts, ", ")
+}
+
 // one renders a passage. Its text and its names are data: see neutral.
 func (s *style) one(p source) (string, error) {
 	return render(s.passage, passageData{
 		N: p.N, Page: p.Page, LastPage: p.LastPage,
-		Source: attribute(cmp.Or(p.Document, p.Path)), Section: attribute(strings.Join(p.Headings, " > ")),
+		Source: attribute(cmp.Or(p.Document, p.Path)), Section: attribute(p.section()),
 		Lead: neutral(p.lead), Text: neutral(p.Text),
 	})
 }

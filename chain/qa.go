@@ -252,7 +252,7 @@ func sources(hits []retriever.Hit) []source {
 			Passage: Passage{
 				N: i + 1, ChunkID: h.ChunkID, DocumentID: h.Document.ID, Document: name, Path: h.Document.Path,
 				Page: h.Chunk.FirstPage, LastPage: h.Chunk.LastPage, Headings: h.Chunk.Headings,
-				Start: h.Chunk.Start, End: h.Chunk.End, Text: h.Chunk.Text, Score: h.Score,
+				Labels: h.Chunk.Labels, Start: h.Chunk.Start, End: h.Chunk.End, Text: h.Chunk.Text, Score: h.Score,
 			},
 			lead:    tableHead(h.Chunk.Context),
 			context: h.Chunk.Context, similarity: h.DenseScore,

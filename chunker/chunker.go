@@ -27,6 +27,17 @@ type Block struct {
 	Start int  `json:"start"`
 	End   int  `json:"end"`
 	Level int  `json:"level,omitempty"` // heading: 1 to 6; list item: nesting depth from 1; else 0
+	// Name is what the source calls a table: the name of its sheet. Rows are the numbers of its rows there;
+	// empty where the source has none.
+	Name string      `json:"name,omitempty"`
+	Rows []RowNumber `json:"rows,omitempty"`
+}
+
+// A RowNumber is the number, in the source, of the row on line Line of a table's text; the rows below it
+// number on until the next RowNumber. Line 0 is the header row and line 1 what Markdown puts under it.
+type RowNumber struct {
+	Line   int `json:"line"`
+	Number int `json:"number"`
 }
 
 // A Page is the byte range of Document.Text that a page of the source holds. A block may run over
@@ -75,7 +86,9 @@ type Chunk struct {
 	ReadStart int `json:"read_start,omitempty"`
 	ReadEnd   int `json:"read_end,omitempty"`
 	// Labels name the tables and figures in the chunk: as their captions do ("Table 2", "图 3"), or else a
-	// table by its place in the document ("table 1").
+	// table by its sheet, unless that is the heading above, or by its place in the document ("table 1"). The
+	// rows that the chunk holds follow where the source numbers them or the table was cut ("table 1, rows
+	// 12-20", "rows 3, 5"); those of a table of the second kind count from 1 below the header.
 	Labels []string `json:"labels,omitempty"`
 }
 

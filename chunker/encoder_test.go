@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"docent/chunker"
 	"docent/embed"
@@ -20,7 +21,7 @@ func TestRecursiveBuiltinEncoder(t *testing.T) {
 	}
 	dir := testData(t)
 	r := newRecursive(t, enc, chunker.RecursiveConfig{})
-	for _, set := range []string{"xquad-en", "cranfield", "xquad-zh", "rgb-zh-fact"} {
+	for _, set := range []string{"xquad-en", "cranfield", "xquad-zh", "drcd-dev", "rgb-zh-fact"} {
 		t.Run(set, func(t *testing.T) {
 			var sb strings.Builder
 			doc := chunker.Document{Title: "A title of the collection"}
@@ -50,6 +51,9 @@ func TestRecursiveBuiltinEncoder(t *testing.T) {
 				}
 				if endsWell(doc.Text, c.End) {
 					good++
+				}
+				if first, _ := utf8.DecodeRuneInString(c.Text); strings.ContainsRune(closingMarks, first) {
+					t.Errorf("a chunk starts with %c: %q", first, c.Text)
 				}
 				if c.Tokens < 16 {
 					small++

@@ -1,6 +1,7 @@
 package chunker
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -10,9 +11,9 @@ import (
 var caption = regexp.MustCompile(`^(?i:(table|figure|fig\.|chart)\s*|(表|图|圖)\s*)([0-9]+(?:[.\-–][0-9]+)*|[A-Z][0-9]*(?:\.[0-9]+)*)(?:[.:：．。\s　]|$)`)
 
 // labelsOf names the tables and figures of the blocks: a caption by what it says, a table by the caption
-// next to it or else by its place among the tables.
-func labelsOf(b *builder) map[int32]string {
-	labels := make(map[int32]string)
+// next to it, or else by its sheet or by its place among the tables.
+func labelsOf(b *builder) (labels map[int32]string, tables int) {
+	labels = make(map[int32]string)
 	captions := make(map[int]string)
 	for i, blk := range b.blocks {
 		if blk.Kind != Paragraph && blk.Kind != Heading {
@@ -28,13 +29,12 @@ func labelsOf(b *builder) map[int32]string {
 			labels[int32(i)] = captions[i]
 		}
 	}
-	n := 0
 	for i, blk := range b.blocks {
 		if blk.Kind != Table {
 			continue
 		}
-		n++
-		labels[int32(i)] = fmt.Sprintf("table %d", n)
+		tables++
+		labels[int32(i)] = cmp.Or(blk.Name, fmt.Sprintf("table %d", tables))
 		for _, near := range []int{i - 1, i + 1} {
 			if c := captions[near]; strings.HasPrefix(c, "Table") || strings.HasPrefix(c, "表") {
 				labels[int32(i)] = c
@@ -42,5 +42,5 @@ func labelsOf(b *builder) map[int32]string {
 			}
 		}
 	}
-	return labels
+	return labels, tables
 }

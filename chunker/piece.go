@@ -113,14 +113,14 @@ func (b *builder) emit(start, end, weight int, cut float32) {
 		prev := &b.atoms[n-1]
 		if prev.block == b.blk && prev.kind == b.kind && cut < cutGlued && !(cut < prev.cut && cut < cutSentence) &&
 			int(prev.weight)+weight <= min(b.max/32, b.limit) {
-			prev.end, prev.weight = end, prev.weight+int32(weight)
+			prev.end, prev.weight, prev.last = end, prev.weight+int32(weight), b.line
 			b.splitting = true
 			return
 		}
 	}
 	b.atoms = append(b.atoms, atom{
 		start: start, end: end, weight: int32(weight), section: int32(len(b.sections) - 1), block: b.blk,
-		kind: b.kind, sentence: b.kind == flowing && !b.splitting, cut: cut,
+		kind: b.kind, sentence: b.kind == flowing && !b.splitting, cut: cut, line: b.line, last: b.line,
 	})
 	b.splitting = true
 }

@@ -26,7 +26,7 @@ type RecursiveConfig struct {
 }
 
 // recursiveVersion changes with every change of the code that makes other chunks.
-const recursiveVersion = 2
+const recursiveVersion = 3
 
 // The defaults of RecursiveConfig. 200 + 48 tokens and the special ones fit the 256 that
 // sentence-transformers gives MiniLM.
@@ -130,7 +130,7 @@ func (r *Recursive) split(ctx context.Context, doc Document, shape func(context.
 		return nil, err
 	}
 	f := finisher{builder: b, tok: r.tok, contextMax: r.cfg.ContextTokens}
-	f.labels = labelsOf(b)
+	f.labels, f.tables = labelsOf(b)
 	if r.group > 0 {
 		b.group = r.group
 	}
@@ -151,6 +151,7 @@ type atom struct {
 	sentence   bool    // begins a sentence, so that an overlap may begin here
 	cut        float32 // cost of a cut before the atom
 	join       float32 // cost of keeping the atom in one chunk with the one before
+	line, last int32   // of a table: the lines of its text that the atom begins and ends on, from 0
 }
 
 type atomKind uint8
@@ -217,7 +218,8 @@ type builder struct {
 	blk       int32
 	kind      atomKind
 	limit     int
-	splitting bool // inside a sentence
+	line      int32 // of a table
+	splitting bool  // inside a sentence
 }
 
 // blocksOf is doc.Blocks put in order: inside the text, on rune borders, ascending, without outer
@@ -465,7 +467,8 @@ func (b *builder) table(blk Block, cut float32) {
 	}
 	b.kind = tableRow
 	text := b.doc.Text
-	for i := headEnd; i < blk.End; {
+	b.line = int32(strings.Count(text[blk.Start:headEnd], "\n"))
+	for i := headEnd; i < blk.End; b.line++ {
 		end := blk.End
 		if nl := strings.IndexByte(text[i:end], '\n'); nl >= 0 {
 			end = i + nl + 1
@@ -577,6 +580,7 @@ type finisher struct {
 	tok        Tokenizer
 	contextMax int
 	labels     map[int32]string // by block
+	tables     int              // in the document
 	chunks     []Chunk
 	buf        []int
 	counted    map[string]int
@@ -648,13 +652,7 @@ func (f *finisher) emit(s span, start, end, tokens int) {
 		}
 	}
 	c.FirstPage, c.LastPage = pagesOf(f.doc.Pages, start, end)
-	last := int32(-1)
-	for _, a := range f.atoms[s.lap:s.to] {
-		if l := f.labels[a.block]; l != "" && a.block != last && !slices.Contains(c.Labels, l) {
-			c.Labels = append(c.Labels, l)
-		}
-		last = a.block
-	}
+	c.Labels = f.labelsIn(s, c.Headings)
 	f.chunks = append(f.chunks, c)
 }
 

@@ -23,7 +23,10 @@ func parseCSV(p *parser, in *input, f form) (*Document, error) {
 	if enc != "utf-8" {
 		b.meta("encoding", enc)
 	}
-	text = strings.TrimLeft(text, "\ufeff\r\n")
+	text = strings.TrimLeft(text, "\ufeff")
+	lines := strings.TrimLeft(text, "\r\n")
+	blank := strings.Count(text[:len(text)-len(lines)], "\n") // rows too, to a spreadsheet program
+	text = lines
 	delim := rune(0)
 	if rest, ok := strings.CutPrefix(text, "sep="); ok && len(rest) > 1 { // what Excel writes for itself
 		line, after, _ := strings.Cut(rest, "\n")
@@ -42,18 +45,17 @@ func parseCSV(p *parser, in *input, f form) (*Document, error) {
 		rows = csvPlainRows(text, delim)
 		b.warn("its quotes do not match; each line was taken as a row")
 	}
-	checked := func(yield func([]string) bool) {
+	addTable(b, "", func(yield func(int, []string) bool) {
 		n := 0
-		for row := range rows {
+		for number, row := range rows {
 			if n++; n%1000 == 0 && in.ctx.Err() != nil {
 				return
 			}
-			if !yield(row) {
+			if !yield(blank+number, row) {
 				return
 			}
 		}
-	}
-	addTable(b, checked, true)
+	}, true)
 	if err := in.ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -71,6 +73,7 @@ type csvScanner struct {
 	line  int // of at, from 0
 
 	row              []string // valid until the next call of scan
+	number           int      // of row, from 1; blank lines count
 	first, last, end int      // the lines where the row's first field and its last one begin, and its last one ends
 }
 
@@ -82,10 +85,10 @@ func newCSVScanner(text string, delim rune) *csvScanner {
 func (s *csvScanner) scan() bool {
 	for s.at < len(s.text) {
 		if n := lineEnd(s.text[s.at:]); n > 0 {
-			s.at, s.line = s.at+n, s.line+1
+			s.at, s.line, s.number = s.at+n, s.line+1, s.number+1
 			continue
 		}
-		s.row, s.first = s.row[:0], s.line
+		s.row, s.first, s.number = s.row[:0], s.line, s.number+1
 		for {
 			s.last = s.line
 			field, more := s.field()
@@ -166,10 +169,11 @@ func (s *csvScanner) field() (field string, more bool) {
 	}
 }
 
-func csvRows(text string, delim rune) iter.Seq[[]string] {
-	return func(yield func([]string) bool) {
+// csvRows are the rows that hold something and their numbers, from 1.
+func csvRows(text string, delim rune) iter.Seq2[int, []string] {
+	return func(yield func(int, []string) bool) {
 		for s := newCSVScanner(text, delim); s.scan(); {
-			if !yield(s.row) {
+			if !yield(s.number, s.row) {
 				return
 			}
 		}
@@ -177,15 +181,16 @@ func csvRows(text string, delim rune) iter.Seq[[]string] {
 }
 
 // csvPlainRows takes quotes as any other character.
-func csvPlainRows(text string, delim rune) iter.Seq[[]string] {
-	return func(yield func([]string) bool) {
+func csvPlainRows(text string, delim rune) iter.Seq2[int, []string] {
+	return func(yield func(int, []string) bool) {
+		number := 0
 		for line := range strings.Lines(text) {
 			row := strings.SplitN(strings.TrimRight(line, "\r\n"), string(delim), tableMaxColumns+1)
 			row = row[:min(len(row), tableMaxColumns)]
 			for i, c := range row {
 				row[i] = strings.Trim(c, `"`)
 			}
-			if !yield(row) {
+			if number++; !yield(number, row) {
 				return
 			}
 		}
@@ -222,7 +227,7 @@ func csvDelimiter(text, ext string) rune {
 	for _, d := range []rune{',', ';', '\t', '|', ':'} {
 		counts := map[int]int{}
 		total := 0
-		for row := range csvRows(sample, d) {
+		for _, row := range csvRows(sample, d) {
 			counts[len(row)]++
 			if total++; total >= 100 {
 				break
@@ -259,14 +264,14 @@ const (
 	tableMaxColumns = 1024 // cells further right are dropped
 )
 
-// addTable writes rows as a table. Rows before the header that hold a single cell, such as the title
+// addTable writes rows, by their numbers in the source, as the table of that name. Rows before the header that hold a single cell, such as the title
 // of a sheet, become paragraphs. Columns and rows without text are left out. rows is run twice and may
 // reuse the slice it yields. With guess, a first row that looks like data gets the letters of the
 // columns for a header, so that it is not repeated as one.
-func addTable(b *docBuilder, rows iter.Seq[[]string], guess bool) {
+func addTable(b *docBuilder, name string, rows iter.Seq2[int, []string], guess bool) {
 	var used []bool
 	var head [][]string
-	for row := range rows {
+	for _, row := range rows {
 		row = row[:min(len(row), tableMaxColumns)]
 		empty := true
 		for i, c := range row {
@@ -333,7 +338,9 @@ func addTable(b *docBuilder, rows iter.Seq[[]string], guess bool) {
 	}
 	n := 0
 	headed := out.Len() > 0
-	for row := range rows {
+	var numbers []chunker.RowNumber
+	line, next := 2, -1 // of the text; the number of a row that goes on where the one before ended
+	for number, row := range rows {
 		if filled(row) == 0 {
 			continue
 		}
@@ -344,7 +351,12 @@ func addTable(b *docBuilder, rows iter.Seq[[]string], guess bool) {
 			out.WriteByte('\n')
 		}
 		write(row)
-		if !headed {
+		if headed {
+			if number > 0 && number != next {
+				numbers = append(numbers, chunker.RowNumber{Line: line, Number: number})
+			}
+			line, next = line+1, number+1
+		} else {
 			rule()
 			headed = true
 		}
@@ -352,7 +364,7 @@ func addTable(b *docBuilder, rows iter.Seq[[]string], guess bool) {
 			return
 		}
 	}
-	b.add(chunker.Table, 0, out.String())
+	b.addTable(name, out.String(), numbers)
 }
 
 func filled(row []string) int {

@@ -72,6 +72,14 @@ func (b *docBuilder) add(kind chunker.Kind, level int, text string) {
 	b.doc.Blocks = append(b.doc.Blocks, chunker.Block{Kind: kind, Start: start, End: b.text.Len(), Level: level})
 }
 
+// addTable appends a Markdown table with what its source calls it and the numbers that its rows have there.
+func (b *docBuilder) addTable(name, text string, rows []chunker.RowNumber) {
+	before := len(b.doc.Blocks)
+	if b.add(chunker.Table, 0, text); len(b.doc.Blocks) > before {
+		b.doc.Blocks[before].Name, b.doc.Blocks[before].Rows = name, rows
+	}
+}
+
 // firstLineStart is where the first line that is not blank begins, so that indentation is kept.
 func firstLineStart(s string) int {
 	at := 0

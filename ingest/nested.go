@@ -96,6 +96,7 @@ func (b *docBuilder) include(name string, doc *Document, level int) {
 		before := len(b.doc.Blocks)
 		b.add(bl.Kind, l, doc.Text[bl.Start:bl.End])
 		if len(b.doc.Blocks) > before {
+			b.doc.Blocks[before].Name, b.doc.Blocks[before].Rows = bl.Name, bl.Rows
 			b.doc.Links = moveLinks(b.doc.Links, doc.Links, bl, b.doc.Blocks[before].Start)
 		}
 	}

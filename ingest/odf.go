@@ -153,8 +153,8 @@ func (r *odfReader) inline(n *docxNode, depth int) string {
 }
 
 func (r *odfReader) table(t *docxNode) {
-	var grid [][]string
-	cells := 0
+	var rows []sheetRow
+	cells, number := 0, 1
 	var gather func(*docxNode, int)
 	gather = func(n *docxNode, depth int) {
 		for _, k := range n.kids {
@@ -183,12 +183,25 @@ func (r *odfReader) table(t *docxNode) {
 				}
 				cells += len(row)
 				if cells < 2_000_000 {
-					grid = append(grid, row)
+					rows = append(rows, sheetRow{number, row})
 				}
+				repeat, err := strconv.Atoi(k.attr["number-rows-repeated"])
+				if err != nil || repeat < 1 {
+					repeat = 1
+				}
+				number += repeat
 			}
 		}
 	}
 	gather(t, 0)
-	r.b.add(chunker.Table, 0, markdownTable(grid))
+	if r.b.doc.Format == "ods" {
+		addTable(r.b, t.attr["name"], numbered(rows), true)
+	} else {
+		grid := make([][]string, len(rows))
+		for i, row := range rows {
+			grid[i] = row.cells
+		}
+		r.b.add(chunker.Table, 0, markdownTable(grid))
+	}
 	r.comments()
 }

@@ -348,9 +348,9 @@ func (r *xlsReader) sheet(s xlsSheet) error {
 	if len(rows)+len(heads)+len(notes) > 0 {
 		r.b.add(chunker.Heading, 1, s.name)
 	}
-	addTable(r.b, func(yield func([]string) bool) {
+	addTable(r.b, s.name, func(yield func(int, []string) bool) {
 		for _, n := range numbers {
-			if !yield(rows[n]) {
+			if !yield(n+1, rows[n]) {
 				return
 			}
 		}

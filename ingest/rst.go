@@ -275,7 +275,7 @@ func (r *rstReader) explicit(i, end, list, depth int) int {
 	case "replace":
 	case "csv-table":
 		r.b.add(chunker.Paragraph, 0, rstInline(m[2]))
-		addTable(r.b, csvRows(outdent(r.lines[k:j]), ','), false)
+		addTable(r.b, "", csvRows(outdent(r.lines[k:j]), ','), false)
 	case "list-table":
 		r.b.add(chunker.Paragraph, 0, rstInline(m[2]))
 		r.listTable(r.lines[k:j])

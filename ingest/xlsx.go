@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 
@@ -63,7 +64,7 @@ func parseXLSX(p *parser, in *input, f form) (*Document, error) {
 		}
 		if len(rows) > 0 {
 			b.add(chunker.Heading, 1, sheet)
-			addTable(b, slices.Values(rows), true)
+			addTable(b, sheet, numbered(rows), true)
 		}
 		comments, err := book.GetComments(sheet)
 		if err != nil {
@@ -80,8 +81,24 @@ func parseXLSX(p *parser, in *input, f form) (*Document, error) {
 	return b.finish(in.name, title)
 }
 
+// A sheetRow is a row of a spreadsheet and its number there, from 1.
+type sheetRow struct {
+	number int
+	cells  []string
+}
+
+func numbered(rows []sheetRow) iter.Seq2[int, []string] {
+	return func(yield func(int, []string) bool) {
+		for _, r := range rows {
+			if !yield(r.number, r.cells) {
+				return
+			}
+		}
+	}
+}
+
 // xlsxRows are the rows of a sheet that hold something.
-func xlsxRows(in *input, book *excelize.File, sheet string) ([][]string, error) {
+func xlsxRows(in *input, book *excelize.File, sheet string) ([]sheetRow, error) {
 	it, err := book.Rows(sheet)
 	if err != nil {
 		return nil, nil // a chart on a sheet of its own
@@ -91,9 +108,9 @@ func xlsxRows(in *input, book *excelize.File, sheet string) ([][]string, error) 
 	if limit <= 0 {
 		limit = defaultMaxText
 	}
-	var rows [][]string
+	var rows []sheetRow
 	size := int64(0)
-	for n := 0; it.Next(); n++ {
+	for n := 1; it.Next(); n++ {
 		if n&0xff == 0 && in.ctx.Err() != nil {
 			return nil, in.ctx.Err()
 		}
@@ -114,7 +131,7 @@ func xlsxRows(in *input, book *excelize.File, sheet string) ([][]string, error) 
 		if size > limit {
 			return nil, parseError(ErrTooLarge, "its sheet %q holds more than %s of text; split it, or raise the limit", sheet, byteSize(limit))
 		}
-		rows = append(rows, slices.Clip(row))
+		rows = append(rows, sheetRow{n, slices.Clip(row)})
 	}
 	return rows, it.Error()
 }

@@ -35,13 +35,13 @@ func (r passageRetriever) GetRelevantDocuments(ctx context.Context, query string
 func passages(hits []Hit) []schema.Document {
 	docs := make([]schema.Document, len(hits))
 	for i, h := range hits {
-		m := make(map[string]any, len(h.Document.Metadata)+10)
+		m := make(map[string]any, len(h.Document.Metadata)+11)
 		for k, v := range h.Document.Metadata {
 			m[k] = v
 		}
 		maps.Copy(m, map[string]any{
 			"collection": h.Document.Collection, "document_id": h.Document.ID, "path": h.Document.Path, "title": h.Document.Title,
-			"page": h.Chunk.FirstPage, "last_page": h.Chunk.LastPage, "headings": h.Chunk.Headings,
+			"page": h.Chunk.FirstPage, "last_page": h.Chunk.LastPage, "headings": h.Chunk.Headings, "labels": h.Chunk.Labels,
 			"start": h.Chunk.Start, "end": h.Chunk.End, "chunk_id": h.ChunkID,
 		})
 		docs[i] = schema.Document{PageContent: h.Chunk.Text, Metadata: m, Score: float32(h.Score)}

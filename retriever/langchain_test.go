@@ -33,7 +33,7 @@ func TestVectorStore(t *testing.T) {
 	}
 	delete(got[0].Metadata, "chunk_id")
 	want := map[string]any{"collection": "a", "document_id": ids[0], "path": "leave", "title": "Leave", "year": "2026",
-		"page": 0, "last_page": 0, "headings": []string(nil), "start": 0, "end": 20}
+		"page": 0, "last_page": 0, "headings": []string(nil), "labels": []string(nil), "start": 0, "end": 20}
 	if diff := cmp.Diff(want, got[0].Metadata); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}

@@ -192,7 +192,7 @@ func (a *app) printAnswer(ans chain.Answer, streamed string) error {
 		fmt.Fprintln(a.stdout)
 	}
 	for _, c := range ans.Citations {
-		fmt.Fprintf(a.stdout, "[%d] %s\n", c.N, place(shown(c.Path), c.Page, 0, c.Headings))
+		fmt.Fprintf(a.stdout, "[%d] %s\n", c.N, place(shown(c.Path), c.Page, 0, c.Headings, c.Labels))
 		if c.Quote != "" {
 			fmt.Fprintf(a.stdout, "    %q\n", clip(strings.Join(strings.Fields(c.Quote), " "), 240))
 		}

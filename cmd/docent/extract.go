@@ -159,6 +159,9 @@ func (c *chunkCmd) Run(ctx context.Context, a *app) error {
 		if len(ch.Headings) > 0 {
 			head += "  " + strings.Join(ch.Headings, " > ")
 		}
+		if len(ch.Labels) > 0 {
+			head += "  " + strings.Join(ch.Labels, ", ")
+		}
 		fmt.Fprintf(a.stdout, "%s\n%s\n\n", head, ch.Text)
 	}
 	return nil

@@ -73,14 +73,14 @@ func (c *searchCmd) Run(ctx context.Context, a *app) error {
 		a.notice("Nothing found in collection %q.", c.Collection)
 	}
 	for i, h := range hits {
-		fmt.Fprintf(a.stdout, "%2d. %s  (%.4f)\n", i+1, place(shown(h.Document.Path), h.Chunk.FirstPage, h.Chunk.LastPage, h.Chunk.Headings), h.Score)
+		fmt.Fprintf(a.stdout, "%2d. %s  (%.4f)\n", i+1, place(shown(h.Document.Path), h.Chunk.FirstPage, h.Chunk.LastPage, h.Chunk.Headings, h.Chunk.Labels), h.Score)
 		fmt.Fprintf(a.stdout, "    %s\n\n", clip(strings.Join(strings.Fields(h.Chunk.Text), " "), 300))
 	}
 	return nil
 }
 
 // place says where a passage stands.
-func place(path string, first, last int, headings []string) string {
+func place(path string, first, last int, headings, labels []string) string {
 	parts := []string{path}
 	if p := pages(first, last); p != "" {
 		parts = append(parts, p)
@@ -88,7 +88,7 @@ func place(path string, first, last int, headings []string) string {
 	if len(headings) > 0 {
 		parts = append(parts, strings.Join(headings, " > "))
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(append(parts, labels...), ", ")
 }
 
 // shown is a path as a person here would name it: files below the working directory by their relative

@@ -1,7 +1,8 @@
 import { HoverCard } from "radix-ui";
 import { createContext, useContext } from "react";
 import { useTranslation } from "react-i18next";
-import type { Source } from "../lib/place";
+import { rowsOf, type Source } from "../lib/place";
+
 import { useViewer } from "./useViewer";
 
 /** The sources that the numbers in an answer stand for. */
@@ -9,12 +10,19 @@ export const SourcesContext = createContext<ReadonlyMap<number, Source>>(new Map
 
 export function usePlaceText() {
   const { t } = useTranslation();
-  return (source: { page?: number; last_page?: number }) => {
-    if (!source.page) return "";
-    if (source.last_page && source.last_page > source.page) {
-      return t("chat.pages", { page: source.page, last: source.last_page });
+  return (source: { page?: number; last_page?: number; labels?: string[] }) => {
+    const parts: string[] = [];
+    if (source.page && source.last_page && source.last_page > source.page) {
+      parts.push(t("chat.pages", { page: source.page, last: source.last_page }));
+    } else if (source.page) {
+      parts.push(t("chat.page", { page: source.page }));
     }
-    return t("chat.page", { page: source.page });
+    for (const label of source.labels ?? []) {
+      const { table, rows } = rowsOf(label);
+      if (table) parts.push(table);
+      if (rows) parts.push(t(/^\d+$/.test(rows) ? "chat.row" : "chat.rows", { rows }));
+    }
+    return parts.join(", ");
   };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { closeViewerParams, readViewerParams, viewerParams } from "./place";
+import { closeViewerParams, readViewerParams, rowsOf, viewerParams } from "./place";
 
 describe("viewer parameters", () => {
   it("open, read back and close again", () => {
@@ -15,5 +15,16 @@ describe("viewer parameters", () => {
     for (const at of ["", "5", "9-3", "a-b", "-1-4"]) {
       expect(readViewerParams(new URLSearchParams({ doc: "d", at }))).toEqual({ document: "d" });
     }
+  });
+});
+
+describe("labels of tables", () => {
+  it("are parted into name and rows", () => {
+    expect(rowsOf("rows 12-20")).toEqual({ table: "", rows: "12-20" });
+    expect(rowsOf("row 7")).toEqual({ table: "", rows: "7" });
+    expect(rowsOf("Prices, old, rows 3-5, 9")).toEqual({ table: "Prices, old", rows: "3-5, 9" });
+    expect(rowsOf("rows 3 to 90")).toEqual({ table: "", rows: "3 to 90" });
+    expect(rowsOf("Table 2")).toEqual({ table: "Table 2" });
+    expect(rowsOf("front rows")).toEqual({ table: "front rows" });
   });
 });

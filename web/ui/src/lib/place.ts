@@ -9,6 +9,7 @@ export interface Source {
   page?: number;
   last_page?: number;
   headings?: string[];
+  labels?: string[];
   start: number;
   end: number;
   text: string;
@@ -20,6 +21,12 @@ export function fromCitation(citation: Citation): Source {
 
 export function fromPassage(passage: Passage): Source {
   return passage;
+}
+
+/** A label of a table, parted into its name and the numbers of its rows: "Stock, rows 3-5, 9". */
+export function rowsOf(label: string): { table: string; rows?: string } {
+  const found = /^(?:(.*), )?rows? (\d[\d, -]*(?: to \d+)?)$/.exec(label);
+  return found ? { table: found[1] ?? "", rows: found[2] } : { table: label };
 }
 
 /** The query parameters that open the viewer at a source; the rest of the query stays as it is. */

@@ -131,6 +131,8 @@ export const en = {
     citation: "Source {{n}}: {{document}}",
     page: "p. {{page}}",
     pages: "pp. {{page}}–{{last}}",
+    row: "row {{rows}}",
+    rows: "rows {{rows}}",
     answerReady: "The answer is ready.",
     answering: "Answering…",
     jump: "Newest",

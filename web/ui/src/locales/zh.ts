@@ -131,6 +131,8 @@ export const zh: Messages = {
     citation: "出处 {{n}}：{{document}}",
     page: "第 {{page}} 页",
     pages: "第 {{page}}–{{last}} 页",
+    row: "第 {{rows}} 行",
+    rows: "第 {{rows}} 行",
     answerReady: "回答已完成。",
     answering: "正在回答…",
     jump: "最新",

@@ -10,6 +10,8 @@ export interface Passage {
   page?: number;
   last_page?: number;
   headings?: string[];
+  /** Its tables, with their rows, and figures: "rows 12-20". */
+  labels?: string[];
   /** Byte range in the document's extracted text. */
   start: number;
   end: number;
@@ -25,6 +27,8 @@ export interface Citation {
   path: string;
   page?: number;
   headings?: string[];
+  /** Its tables, with their rows, and figures: "rows 12-20". */
+  labels?: string[];
   /** Byte range of `quote` in the document's extracted text. */
   start: number;
   end: number;
