@@ -90,7 +90,7 @@ func (e *embedded) apply(_ context.Context, collection string, change edit) erro
 		x.unload()
 		return err
 	}
-	if change.Moved {
+	if change.Heir != "" {
 		x.unload() // chunks have come that the edit does not know of
 	}
 	if !x.loaded {

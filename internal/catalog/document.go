@@ -333,7 +333,7 @@ type Change struct {
 	Added    []int64  // ids of the chunks that came, in the order given
 	Removed  []int64  // ids of the chunks that went
 	Files    []string // SHA-256 of the documents that went
-	Moved    bool     // chunks passed to another document, and came with new ids beside those of Added
+	Heir     string   // id of the document to which chunks passed, under new ids that are not in Added; mostly empty
 }
 
 // Commit makes the change durable and visible.

@@ -83,7 +83,7 @@ func promote(ctx context.Context, tx *sql.Tx, c *Change, id string) error {
 	if err != nil {
 		return err
 	}
-	c.Moved = true
+	c.Heir = heir
 	for _, step := range []struct {
 		query string
 		args  []any

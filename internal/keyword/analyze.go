@@ -1,6 +1,8 @@
 package keyword
 
 import (
+	"iter"
+	"maps"
 	"math"
 	"strings"
 	"sync"
@@ -345,6 +347,15 @@ type Terms struct {
 	length uint32            // in quarters
 }
 
+// Counts yields each term and how often the passage has it, in quarters, in no certain order.
+func (t Terms) Counts() iter.Seq2[string, uint16] { return maps.All(t.counts) }
+
+// Len is the number of terms.
+func (t Terms) Len() int { return len(t.counts) }
+
+// Length is that of the passage, in quarters of a word.
+func (t Terms) Length() uint32 { return t.length }
+
 // Analyze prepares a passage for Add: its context (the title and headings above it) and its text. It
 // is safe for concurrent use and is most of the work of adding.
 func Analyze(context, text string) Terms {
@@ -372,6 +383,17 @@ type weighted struct {
 
 // Empty says that the query has no word: it finds nothing.
 func (q Query) Empty() bool { return len(q.terms) == 0 }
+
+// Terms yields each term of the query and its weight, in their order.
+func (q Query) Terms() iter.Seq2[string, float32] {
+	return func(yield func(string, float32) bool) {
+		for _, t := range q.terms {
+			if !yield(t.term, t.weight) {
+				return
+			}
+		}
+	}
+}
 
 // ParseQuery analyses a question. Words that carry no meaning of their own (the, what, 的) count little
 // unless there are no others.

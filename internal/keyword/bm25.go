@@ -71,7 +71,7 @@ func (x Index) Search(q Query, k int, opts Options) (hits []Hit, also []float64)
 	}
 	s.allow = opts.Allow
 
-	w := weighing{n: float64(n), slope: float32(k1 * b * textUnits / (float64(length) / float64(n)))}
+	w := Statistics{Passages: n, Length: length}.weighing()
 	terms := x.lookUp(q, w)
 	rest := make([]float32, len(terms)+1) // the most that the terms from one on can add
 	for i := len(terms) - 1; i >= 0; i-- {
@@ -95,18 +95,40 @@ func (x Index) Search(q Query, k int, opts Options) (hits []Hit, also []float64)
 	return s.best(k), also
 }
 
-// weighing is what BM25 needs to know of all passages.
-type weighing struct {
-	n     float64 // passages
-	slope float32
+// Statistics are what BM25 needs to know of all passages that are searched together. An engine that keeps
+// its postings elsewhere scores by them: a term adds Gain · count / (count + Norm of the passage's length).
+type Statistics struct {
+	Passages int
+	Length   uint64 // of all, as Terms.Length
 }
 
-const fixed = float32(k1 * (1 - b) * textUnits)
+// Gain is what a term of a query adds to a passage at most, when passages hold it.
+func (s Statistics) Gain(weight float32, passages int) float64 {
+	// The form that is never negative: a word in every passage still says a little.
+	idf := math.Log(1 + (float64(s.Passages)-float64(passages)+0.5)/(float64(passages)+0.5))
+	return float64(weight) * idf * (k1 + 1)
+}
+
+// Norm is fixed + slope · length for a passage of a length.
+func (s Statistics) Norm() (fixed, slope float64) {
+	return k1 * (1 - b) * textUnits, k1 * b * textUnits / (float64(s.Length) / float64(s.Passages))
+}
+
+func (s Statistics) weighing() weighing {
+	fixed, slope := s.Norm()
+	return weighing{s, float32(fixed), float32(slope)}
+}
+
+// weighing is Statistics as a search uses them.
+type weighing struct {
+	Statistics
+	fixed, slope float32
+}
 
 // score is what a term that a passage of a length holds count times adds to it.
 func (w weighing) score(gain float32, count uint16, length uint32) float32 {
 	c := float32(count)
-	return gain * c / (c + fixed + w.slope*float32(length))
+	return gain * c / (c + w.fixed + w.slope*float32(length))
 }
 
 // term is a word of a query, with its list in each part.
@@ -128,9 +150,7 @@ func (x Index) lookUp(q Query, w weighing) []term {
 		if found.total == 0 {
 			continue
 		}
-		// The form that is never negative: a word in every passage still says a little.
-		idf := math.Log(1 + (w.n-float64(found.total)+0.5)/(float64(found.total)+0.5))
-		found.gain = float32(float64(t.weight) * idf * (k1 + 1))
+		found.gain = float32(w.Gain(t.weight, found.total))
 		terms = append(terms, found)
 	}
 	slices.SortStableFunc(terms, func(a, b term) int { return cmp.Compare(b.gain, a.gain) })
