@@ -395,7 +395,7 @@ func noteText(n retriever.Note, language string) string {
 	if language != "zh" {
 		return n.String()
 	}
-	part, ok := map[string]string{"rerank": "重新排序"}[n.Part]
+	part, ok := map[string]string{"rerank": "重新排序", "queries": "更多问题", "hyde": "假想的答案"}[n.Part]
 	if !ok {
 		part = n.Part
 	}

@@ -95,10 +95,13 @@ func weigh(found []candidate, share float64, votes bool) {
 	}
 }
 
+// rankOffset is the k of reciprocal rank fusion in its paper; it keeps the first rank of one search from outweighing
+// agreement.
+const rankOffset = 60
+
 // addRanks sets the fused score to the sum of the reciprocal ranks. As in weigh, an encoder that does not
 // vote only parts passages of equal rank by words.
 func addRanks(found []candidate, votes bool) {
-	const k = 60 // of the paper; it keeps the first rank of one search from outweighing agreement
 	share := 1.0
 	if !votes {
 		share = 1e-6
@@ -107,10 +110,10 @@ func addRanks(found []candidate, votes bool) {
 		c := &found[i]
 		c.score = 0
 		if c.denseRank > 0 {
-			c.score += share / float64(k+c.denseRank)
+			c.score += share / float64(rankOffset+c.denseRank)
 		}
 		if c.kwRank > 0 {
-			c.score += 1 / float64(k+c.kwRank)
+			c.score += 1 / float64(rankOffset+c.kwRank)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package retriever
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -35,6 +34,8 @@ func (s *Store) hopped(ctx context.Context, collection, query string, cfg search
 	if err != nil {
 		return nil, err
 	}
+	wide.hypothesis = ""
+	toShares(hits, cfg)
 	followed := make(map[int64]bool)
 	for range cfg.hops - 1 {
 		var from []Hit
@@ -56,6 +57,7 @@ func (s *Store) hopped(ctx context.Context, collection, query string, cfg search
 			if err != nil {
 				return nil, err
 			}
+			toShares(found, cfg)
 			for _, h := range found {
 				if h.ChunkID == b.ChunkID {
 					continue
@@ -75,16 +77,26 @@ func (s *Store) hopped(ctx context.Context, collection, query string, cfg search
 		for i, h := range hits {
 			hits[i].Score = base[h.ChunkID] + gain[h.ChunkID]
 		}
-		slices.SortStableFunc(hits, func(a, b Hit) int { return cmp.Compare(b.Score, a.Score) })
+		sortHits(hits)
 	}
-	if cfg.perDocument > 0 {
-		count := make(map[string]int)
-		hits = slices.DeleteFunc(hits, func(h Hit) bool { count[h.Document.ID]++; return count[h.Document.ID] > cfg.perDocument })
-	}
-	if cfg.minScore != 0 {
-		hits = slices.DeleteFunc(hits, func(h Hit) bool { return h.Score < cfg.minScore })
-	}
+	hits = atLeast(atMost(hits, cfg.perDocument), cfg.minScore)
 	return hits[:min(cfg.k, len(hits))], nil
+}
+
+// toShares makes scores comparable with those of other searches, from 0 to 1 or about that: cosines and their sums
+// with shares are so already; BM25 scores, and sums of reciprocal ranks, become shares of the best one.
+func toShares(hits []Hit, cfg searchConfig) {
+	byMeaning := slices.ContainsFunc(hits, func(h Hit) bool { return h.DenseScore != 0 })
+	if len(hits) == 0 || byMeaning && (cfg.mode == Dense || cfg.fusion != RankFusion) {
+		return
+	}
+	best := hits[0].Score
+	if best <= 0 {
+		return
+	}
+	for i := range hits {
+		hits[i].Score /= best
+	}
 }
 
 // mentions says whether a text names a document.

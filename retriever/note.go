@@ -4,7 +4,7 @@ import "slices"
 
 // A Note tells of a part that a search did without.
 type Note struct {
-	Part string // as Settings names it: "rerank"
+	Part string // as Settings names it: "queries", "hyde" or "rerank"
 	Err  error  // why
 }
 

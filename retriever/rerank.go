@@ -3,7 +3,6 @@ package retriever
 import (
 	"context"
 	"fmt"
-	"slices"
 )
 
 // A Reranker scores how well passages answer a query, one score for each, in order, higher for better.
@@ -34,16 +33,10 @@ func Rerank(r Reranker, n int) SearchOption {
 	}
 }
 
-// reranked searches for more than is wanted and lets the reranker choose.
-func (s *Store) reranked(ctx context.Context, collection, query string, cfg searchConfig) ([]Hit, error) {
-	wide, by, n := cfg, cfg.rerank.by, cfg.rerank.n
-	if n <= 0 {
-		n = defaultRerank
-	}
-	wide.rerank, wide.minScore, wide.k = nil, 0, min(max(n, cfg.k), maxTopK)
-	hits, err := s.candidates(ctx, collection, query, wide)
-	if err != nil || len(hits) == 0 {
-		return hits, err
+// rerank puts the hits in the order of the reranker's scores.
+func rerank(ctx context.Context, by Reranker, query string, hits []Hit) error {
+	if len(hits) == 0 {
+		return nil
 	}
 	passages := make([]string, len(hits))
 	for i, h := range hits {
@@ -51,28 +44,17 @@ func (s *Store) reranked(ctx context.Context, collection, query string, cfg sear
 	}
 	scores, err := by.Score(ctx, query, passages)
 	if err != nil {
-		return nil, fmt.Errorf("rerank: %w", err)
+		return fmt.Errorf("rerank: %w", err)
 	}
 	if len(scores) != len(hits) {
-		return nil, fmt.Errorf("rerank: %d scores for %d passages", len(scores), len(hits))
+		return fmt.Errorf("rerank: %d scores for %d passages", len(scores), len(hits))
 	}
 	for i := range hits {
 		if scores[i]-scores[i] != 0 {
-			return nil, fmt.Errorf("rerank: the score of passage %d is %v", i, scores[i])
+			return fmt.Errorf("rerank: the score of passage %d is %v", i, scores[i])
 		}
 		hits[i].Score = float64(scores[i])
 	}
-	slices.SortStableFunc(hits, func(a, b Hit) int {
-		switch {
-		case a.Score > b.Score:
-			return -1
-		case a.Score < b.Score:
-			return 1
-		}
-		return 0
-	})
-	if cfg.minScore != 0 {
-		hits = slices.DeleteFunc(hits, func(h Hit) bool { return h.Score < cfg.minScore })
-	}
-	return hits[:min(cfg.k, len(hits))], nil
+	sortHits(hits)
+	return nil
 }

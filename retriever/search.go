@@ -52,7 +52,12 @@ type searchConfig struct {
 	filter      Filter
 	hops        int
 	denseShare  float64
+	questions   QuestionsFunc
+	hypothesise HypothesisFunc
+	hypothesis  string // what hypothesise has made up
 	rerank      *reranking
+	decay       *decay
+	diversity   float64
 	notes       []Note
 	onNote      func(Note)
 }
@@ -105,13 +110,10 @@ func (s *Store) Search(ctx context.Context, collection, query string, opts ...Se
 	for _, n := range cfg.notes {
 		s.note(cfg, n)
 	}
-	if cfg.rerank != nil {
-		return s.reranked(ctx, collection, query, cfg)
-	}
-	return s.candidates(ctx, collection, query, cfg)
+	return s.staged(ctx, collection, query, cfg)
 }
 
-// candidates is what there is before reranking: one search, or several that lead to each other.
+// candidates are what one question finds: one search, or several that lead to each other.
 func (s *Store) candidates(ctx context.Context, collection, query string, cfg searchConfig) ([]Hit, error) {
 	if cfg.hops > 1 {
 		return s.hopped(ctx, collection, query, cfg)
@@ -172,6 +174,22 @@ func (s *Store) questionVector(ctx context.Context, collection, query string, cf
 	}
 	if err := normalise(vector, dim); err != nil {
 		return nil, "", fmt.Errorf("embed query: %s: %w", encoder, err)
+	}
+	if cfg.hypothesis == "" {
+		return vector, encoder, nil
+	}
+	made, err := asking.EmbedDocuments(ctx, []string{cfg.hypothesis})
+	if err != nil {
+		return nil, "", fmt.Errorf("embed hypothesis: %w", err)
+	}
+	if err := normalise(made[0], dim); err != nil {
+		return nil, "", fmt.Errorf("embed hypothesis: %s: %w", encoder, err)
+	}
+	for i, x := range made[0] {
+		vector[i] += x
+	}
+	if err := normalise(vector, dim); err != nil {
+		return nil, "", fmt.Errorf("embed hypothesis: %s: %w", encoder, err)
 	}
 	return vector, encoder, nil
 }

@@ -1,6 +1,10 @@
 package retriever
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 // Settings say how a collection is searched: which parts take part, and how. They are stored with it, and
 // package ingest describes each to people by its tags. The zero value searches as a Search without options does.
@@ -9,14 +13,23 @@ type Settings struct {
 	Fusion      string `json:"fusion" values:"score,rank" default:"score" documents:"same" help:"How hybrid search joins meaning and words: by their scores, or by reciprocal rank."`
 	DenseShare  int    `json:"dense_share" min:"0" max:"100" documents:"same" help:"The weight of meaning in a hybrid score, in percent, with fusion by score; 0 means 70."`
 	Hops        int    `json:"hops" min:"0" max:"4" default:"1" documents:"same" help:"Search up to this often, each time for what the best passages name: for questions that need several passages."`
+	Queries     int    `json:"queries" min:"0" max:"8" documents:"same" help:"So many questions of the language model are searched besides the one that is asked: it in other words, or its parts."`
+	HyDE        bool   `json:"hyde" documents:"same" help:"Search by meaning for what is like a passage that the language model makes up as an answer."`
 	Rerank      string `json:"rerank" values:"auto,off,cross-encoder" default:"auto" documents:"same" help:"Whether a model puts the best hits in order; auto: where a cross-encoder is configured."`
 	RerankTop   int    `json:"rerank_top" min:"0" max:"1000" documents:"same" help:"How many hits the reranker looks at; 0 means 30."`
 	PerDocument int    `json:"per_document" min:"0" max:"1000" documents:"same" help:"The most passages of one document; 0 means no limit."`
+	Diversity   int    `json:"diversity" min:"0" max:"100" documents:"same" help:"How much passages that repeat a better one give way to others, in percent; 0 means not at all, 30 is a good deal."`
+	HalfLife    int    `json:"half_life" min:"0" max:"100000" documents:"same" help:"After so many days a document counts half; 0 means that age does not matter."`
+	DateField   string `json:"date_field" default:"updated" documents:"same" help:"What the age is counted from: updated, added, or a key of the metadata with a date."`
 	Neighbours  int    `json:"neighbours" min:"0" max:"20" documents:"same" help:"How many chunks more on each side of a hit are read with it."`
 }
 
 // Parts are what settings can name and a program has to provide. The zero value has none.
 type Parts struct {
+	// Questions returns what asks a language model for n questions; nil means that there is no model.
+	Questions func(n int) QuestionsFunc
+	// Hypothesis asks a language model for a passage; nil means that there is no model.
+	Hypothesis HypothesisFunc
 	// CrossEncoder returns the reranker, which may be loaded at the first call; nil means that there is none.
 	CrossEncoder func() (Reranker, error)
 }
@@ -29,8 +42,25 @@ var ErrNoReranker = errors.New("no reranker is configured")
 func (s Settings) Options(parts Parts) ([]SearchOption, error) {
 	opts := []SearchOption{
 		WithMode(Mode(s.Mode)), WithFusion(Fusion(s.Fusion)), DenseShare(float64(s.DenseShare) / 100), Hops(s.Hops),
-		PerDocument(s.PerDocument), Neighbours(s.Neighbours),
+		PerDocument(s.PerDocument), Neighbours(s.Neighbours), Diversity(float64(s.Diversity) / 100),
+		Decay(time.Duration(s.HalfLife)*24*time.Hour, s.DateField),
 	}
+	// What is not there is told in the same way as what fails.
+	var questions QuestionsFunc
+	if s.Queries > 0 {
+		questions = func(context.Context, string) ([]string, error) { return nil, ErrNoModel }
+		if parts.Questions != nil {
+			questions = parts.Questions(s.Queries)
+		}
+	}
+	hypothesis := parts.Hypothesis
+	switch {
+	case !s.HyDE:
+		hypothesis = nil
+	case hypothesis == nil:
+		hypothesis = func(context.Context, string) (string, error) { return "", ErrNoModel }
+	}
+	opts = append(opts, MultiQuery(questions), HyDE(hypothesis))
 	switch {
 	case s.Rerank == "off":
 		return append(opts, Rerank(nil, 0)), nil

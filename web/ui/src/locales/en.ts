@@ -387,6 +387,14 @@ export const en = {
         name: "Searches in a row",
         help: "Each for what the best passages name, for questions that need several passages; up to 4.",
       },
+      retrieval_queries: {
+        name: "Further questions",
+        help: "The language model asks the same in other words, or in parts; so many are searched too.",
+      },
+      retrieval_hyde: {
+        name: "Search with a made-up answer",
+        help: "The language model writes a passage, and passages like it are searched (HyDE).",
+      },
       retrieval_rerank: {
         name: "Reranking",
         help: "A model puts the best passages in order; automatic: where a cross-encoder is configured.",
@@ -398,6 +406,18 @@ export const en = {
       retrieval_per_document: {
         name: "Passages of one document",
         help: "The most of them; 0 means no limit.",
+      },
+      retrieval_diversity: {
+        name: "Diversity",
+        help: "How much passages that repeat a better one give way, in percent; 0 means not at all, 30 is a good deal.",
+      },
+      retrieval_half_life: {
+        name: "Half-life",
+        help: "After so many days a document counts half; 0 means that age does not matter.",
+      },
+      retrieval_date_field: {
+        name: "Date",
+        help: "What the age is counted from: updated, added, or a key of the metadata with a date.",
       },
       retrieval_neighbours: {
         name: "Neighbours",

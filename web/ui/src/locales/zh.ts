@@ -356,12 +356,32 @@ export const zh: Messages = {
         name: "连续检索次数",
         help: "每次检索上次最佳段落提到的内容，适合需要多个段落才能回答的问题；最多 4 次。",
       },
+      retrieval_queries: {
+        name: "更多问题",
+        help: "语言模型换种说法或分成几部分来问；一并检索这么多个问题。",
+      },
+      retrieval_hyde: {
+        name: "用假想的答案检索",
+        help: "语言模型写一段可能的答案，再检索与它相似的段落（HyDE）。",
+      },
       retrieval_rerank: {
         name: "重新排序",
         help: "由模型给最佳段落重新排序；自动：配置了交叉编码器时使用。",
       },
       retrieval_rerank_top: { name: "重新排序的段落数", help: "0 表示 30。" },
       retrieval_per_document: { name: "同一文档的段落数", help: "最多几段；0 表示不限。" },
+      retrieval_diversity: {
+        name: "多样性",
+        help: "与更好的段落重复的段落让位的程度，百分比；0 表示不让位，30 已经不少。",
+      },
+      retrieval_half_life: {
+        name: "半衰期",
+        help: "文档每过这么多天，分数减半；0 表示不看新旧。",
+      },
+      retrieval_date_field: {
+        name: "日期",
+        help: "新旧从何时算起：updated（更新）、added（添加），或元数据中写有日期的键。",
+      },
       retrieval_neighbours: { name: "相邻的块", help: "阅读时每侧再带上几块。" },
     },
   },
