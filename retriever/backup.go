@@ -321,7 +321,7 @@ func (s *Store) Import(ctx context.Context, r io.ReaderAt, size int64, name stri
 			progress(done)
 		}
 	}
-	c, err := s.db.ImportCollection(ctx, other, name)
+	c, err := s.db.ImportCollection(ctx, other, b.Manifest.Collection, name)
 	if err != nil {
 		return Collection{}, err
 	}

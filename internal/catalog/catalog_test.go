@@ -17,6 +17,7 @@ import (
 
 	"docent/chunker"
 	"docent/internal/catalog"
+	"docent/internal/pgtest"
 )
 
 func open(t *testing.T, path string) *catalog.DB {
@@ -29,6 +30,26 @@ func open(t *testing.T, path string) *catalog.DB {
 	return db
 }
 
+// each runs a test on both kinds of database. open opens the database of the test, and opens it again.
+func each(t *testing.T, test func(t *testing.T, open func() *catalog.DB)) {
+	t.Run("sqlite", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "a.db")
+		test(t, func() *catalog.DB { return open(t, path) })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		address := pgtest.Database(t)
+		test(t, func() *catalog.DB {
+			t.Helper()
+			db, err := catalog.OpenPostgres(t.Context(), address, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { db.Close() })
+			return db
+		})
+	})
+}
+
 func must[T any](t *testing.T) func(T, error) T {
 	return func(v T, err error) T {
 		t.Helper()
@@ -39,13 +60,22 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-func TestJobs(t *testing.T) {
-	ctx := t.Context()
+func TestNames(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "names with % and ?", "a.db")
 	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
 		t.Skip("this system has no such names:", err)
 	}
-	db := open(t, path)
+	open(t, path)
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestJobs(t *testing.T) { each(t, testJobs) }
+
+func testJobs(t *testing.T, open func() *catalog.DB) {
+	ctx := t.Context()
+	db := open()
 	jobs := []catalog.Job{{Collection: "a", Path: "1.md", SHA256: "s1", Bytes: 3}, {Collection: "b", Path: "2.md"}, {Collection: "a", Path: "3.md"}}
 	if err := db.AddJobs(ctx, jobs); err != nil {
 		t.Fatal(err)
@@ -74,7 +104,7 @@ func TestJobs(t *testing.T) {
 	}
 	db.Close()
 
-	db = open(t, path)
+	db = open()
 	if n := must[int](t)(db.RequeueRunning(ctx)); n != 1 {
 		t.Errorf("requeued %d, want 1", n)
 	}
@@ -99,9 +129,11 @@ func TestJobs(t *testing.T) {
 	}
 }
 
-func TestNextJobOnce(t *testing.T) {
+func TestNextJobOnce(t *testing.T) { each(t, testNextJobOnce) }
+
+func testNextJobOnce(t *testing.T, open func() *catalog.DB) {
 	ctx := t.Context()
-	db := open(t, filepath.Join(t.TempDir(), "a.db"))
+	db := open()
 	jobs := make([]catalog.Job, 40)
 	if err := db.AddJobs(ctx, jobs); err != nil {
 		t.Fatal(err)
@@ -133,9 +165,11 @@ func TestNextJobOnce(t *testing.T) {
 	}
 }
 
-func TestConversations(t *testing.T) {
+func TestConversations(t *testing.T) { each(t, testConversations) }
+
+func testConversations(t *testing.T, open func() *catalog.DB) {
 	ctx := t.Context()
-	db := open(t, filepath.Join(t.TempDir(), "a.db"))
+	db := open()
 	first := must[catalog.Conversation](t)(db.CreateConversation(ctx, catalog.Conversation{Collection: "a", Title: "年假"}))
 	second := must[catalog.Conversation](t)(db.CreateConversation(ctx, catalog.Conversation{Collection: "a", Title: "two"}))
 	data := json.RawMessage(`{"answer":"20 days [1]"}`)

@@ -2,8 +2,8 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
+	"math"
 	"time"
 )
 
@@ -54,7 +54,7 @@ func (d *DB) CreateConversation(ctx context.Context, c Conversation) (Conversati
 	if c.UpdatedAt.IsZero() {
 		c.UpdatedAt = c.CreatedAt
 	}
-	_, err := d.write.ExecContext(ctx, `INSERT INTO conversations (`+conversationColumns+`) VALUES (?,?,?,?,?)`,
+	_, err := d.write.exec(ctx, `INSERT INTO conversations (`+conversationColumns+`) VALUES (?,?,?,?,?)`,
 		c.ID, c.Collection, c.Title, toMicro(c.CreatedAt), toMicro(c.UpdatedAt))
 	return c, Explain(err)
 }
@@ -63,28 +63,28 @@ func (d *DB) CreateConversation(ctx context.Context, c Conversation) (Conversati
 // limit is 0 or less.
 func (d *DB) Conversations(ctx context.Context, limit, offset int) ([]Conversation, error) {
 	if limit <= 0 {
-		limit = -1
+		limit = math.MaxInt
 	}
-	rows, err := d.read.QueryContext(ctx, `SELECT `+conversationColumns+` FROM conversations ORDER BY updated_at DESC, id DESC LIMIT ? OFFSET ?`, limit, max(offset, 0))
+	rows, err := d.read.query(ctx, `SELECT `+conversationColumns+` FROM conversations ORDER BY updated_at DESC, id DESC LIMIT ? OFFSET ?`, limit, max(offset, 0))
 	return collect(rows, err, scanConversation)
 }
 
 // Conversation returns one conversation, or ErrNotFound.
 func (d *DB) Conversation(ctx context.Context, id string) (Conversation, error) {
-	c, err := scanConversation(d.read.QueryRowContext(ctx, `SELECT `+conversationColumns+` FROM conversations WHERE id = ?`, id))
+	c, err := scanConversation(d.read.queryRow(ctx, `SELECT `+conversationColumns+` FROM conversations WHERE id = ?`, id))
 	return c, found(err, "conversation", id)
 }
 
 // RenameConversation gives a conversation another title. It returns ErrNotFound when there is none.
 func (d *DB) RenameConversation(ctx context.Context, id, title string) error {
-	res, err := d.write.ExecContext(ctx, `UPDATE conversations SET title = ?, updated_at = ? WHERE id = ?`, title, toMicro(now()), id)
+	res, err := d.write.exec(ctx, `UPDATE conversations SET title = ?, updated_at = ? WHERE id = ?`, title, toMicro(now()), id)
 	return changed(res, err, "conversation", id)
 }
 
 // DeleteConversation removes a conversation and its messages. It returns ErrNotFound when there is
 // none.
 func (d *DB) DeleteConversation(ctx context.Context, id string) error {
-	res, err := d.write.ExecContext(ctx, `DELETE FROM conversations WHERE id = ?`, id)
+	res, err := d.write.exec(ctx, `DELETE FROM conversations WHERE id = ?`, id)
 	return changed(res, err, "conversation", id)
 }
 
@@ -97,12 +97,12 @@ func (d *DB) AddMessage(ctx context.Context, m Message) (Message, error) {
 	if m.CreatedAt.IsZero() {
 		m.CreatedAt = now()
 	}
-	err := d.update(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `UPDATE conversations SET updated_at = ? WHERE id = ?`, toMicro(m.CreatedAt), m.ConversationID)
+	err := d.update(ctx, func(tx *transaction) error {
+		res, err := tx.exec(ctx, `UPDATE conversations SET updated_at = ? WHERE id = ?`, toMicro(m.CreatedAt), m.ConversationID)
 		if err := changed(res, err, "conversation", m.ConversationID); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO messages (id, conversation_id, role, content, data, created_at) VALUES (?,?,?,?,?,?)`,
+		_, err = tx.exec(ctx, `INSERT INTO messages (id, conversation_id, role, content, data, created_at) VALUES (?,?,?,?,?,?)`,
 			m.ID, m.ConversationID, m.Role, m.Content, string(m.Data), toMicro(m.CreatedAt))
 		return err
 	})
@@ -112,7 +112,7 @@ func (d *DB) AddMessage(ctx context.Context, m Message) (Message, error) {
 // Messages returns the messages of a conversation in the order they were added, none for an unknown
 // conversation.
 func (d *DB) Messages(ctx context.Context, conversationID string) ([]Message, error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT id, conversation_id, role, content, data, created_at FROM messages WHERE conversation_id = ? ORDER BY seq`, conversationID)
+	rows, err := d.read.query(ctx, `SELECT id, conversation_id, role, content, data, created_at FROM messages WHERE conversation_id = ? ORDER BY seq`, conversationID)
 	return collect(rows, err, func(s scanner) (Message, error) {
 		var m Message
 		var data string
@@ -129,12 +129,12 @@ func (d *DB) Messages(ctx context.Context, conversationID string) ([]Message, er
 // Setting returns the value stored under key, or ErrNotFound.
 func (d *DB) Setting(ctx context.Context, key string) (string, error) {
 	var value string
-	err := d.read.QueryRowContext(ctx, `SELECT value FROM settings WHERE key = ?`, key).Scan(&value)
+	err := d.read.queryRow(ctx, `SELECT value FROM settings WHERE key = ?`, key).Scan(&value)
 	return value, found(err, "setting", key)
 }
 
 // SetSetting stores value under key.
 func (d *DB) SetSetting(ctx context.Context, key, value string) error {
-	_, err := d.write.ExecContext(ctx, `INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
+	_, err := d.write.exec(ctx, `INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
 	return Explain(err)
 }

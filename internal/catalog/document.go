@@ -4,12 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
-	"math"
+	"strings"
 	"time"
 
 	"docent/chunker"
@@ -75,7 +74,7 @@ func scanCollection(s scanner) (Collection, error) {
 // CreateCollection stores an empty collection. It returns ErrExists when the name is taken.
 func (d *DB) CreateCollection(ctx context.Context, name, encoder string, dim int) (Collection, error) {
 	c := Collection{Name: name, Encoder: encoder, Dim: dim, CreatedAt: now()}
-	_, err := d.write.ExecContext(ctx, `INSERT INTO collections (name, encoder, dim, created_at) VALUES (?,?,?,?)`, name, encoder, dim, toMicro(c.CreatedAt))
+	_, err := d.write.exec(ctx, `INSERT INTO collections (name, encoder, dim, created_at) VALUES (?,?,?,?)`, name, encoder, dim, toMicro(c.CreatedAt))
 	if err = Explain(err); errors.Is(err, ErrExists) {
 		return Collection{}, fmt.Errorf("collection %q: %w", name, ErrExists)
 	}
@@ -84,24 +83,42 @@ func (d *DB) CreateCollection(ctx context.Context, name, encoder string, dim int
 
 // SetEncoder makes an empty collection one of another encoder. It reports false, and changes nothing,
 // when the collection holds documents.
-func (d *DB) SetEncoder(ctx context.Context, name, encoder string, dim int) (bool, error) {
-	res, err := d.write.ExecContext(ctx, `UPDATE collections SET encoder = ?, dim = ? WHERE name = ? AND NOT EXISTS (SELECT 1 FROM documents WHERE collection_id = collections.id)`, encoder, dim, name)
-	if err != nil {
-		return false, Explain(err)
-	}
-	n, err := res.RowsAffected()
-	return n > 0, err
+func (d *DB) SetEncoder(ctx context.Context, name, encoder string, dim int) (set bool, err error) {
+	err = d.update(ctx, func(tx *transaction) error {
+		id, err := collectionID(ctx, tx, name, "{for update}")
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		res, err := tx.exec(ctx, `UPDATE collections SET encoder = ?, dim = ? WHERE id = ? AND NOT EXISTS (SELECT 1 FROM documents WHERE collection_id = collections.id)`, encoder, dim, id)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		set = n > 0
+		return err
+	})
+	return set && err == nil, err
+}
+
+// collectionID returns the id of a collection, or ErrNotFound, and locks the collection until the transaction
+// ends: {for share} against changes of it, as whoever changes a document does, or {for update} against all.
+func collectionID(ctx context.Context, tx *transaction, name, lock string) (id int64, err error) {
+	err = tx.queryRow(ctx, `SELECT id FROM collections WHERE name = ? `+lock, name).Scan(&id)
+	return id, found(err, "collection", name)
 }
 
 // Collection returns one collection, or ErrNotFound.
 func (d *DB) Collection(ctx context.Context, name string) (Collection, error) {
-	c, err := scanCollection(d.read.QueryRowContext(ctx, `SELECT `+collectionColumns+` FROM collections c WHERE c.name = ?`, name))
+	c, err := scanCollection(d.read.queryRow(ctx, `SELECT `+collectionColumns+` FROM collections c WHERE c.name = ?`, name))
 	return c, found(err, "collection", name)
 }
 
 // Collections returns all collections, by name.
 func (d *DB) Collections(ctx context.Context) ([]Collection, error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT `+collectionColumns+` FROM collections c ORDER BY c.name`)
+	rows, err := d.read.query(ctx, `SELECT `+collectionColumns+` FROM collections c ORDER BY c.name`)
 	return collect(rows, err, scanCollection)
 }
 
@@ -134,6 +151,14 @@ func unmarshal(data string, to any, what, id string) error {
 	return nil
 }
 
+// list is the argument of {ints} and {texts}.
+func list[T any](all []T) string {
+	if all == nil {
+		return "[]"
+	}
+	return marshal(all)
+}
+
 func marshal(v any) string {
 	// Maps of strings, slices of strings and structs of numbers and strings: always encodable.
 	b, err := json.Marshal(v)
@@ -145,19 +170,19 @@ func marshal(v any) string {
 
 // Documents returns the documents of a collection, by path; none for an unknown collection.
 func (d *DB) Documents(ctx context.Context, collection string) ([]Document, error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE c.name = ? ORDER BY d.path`, collection)
+	rows, err := d.read.query(ctx, `SELECT `+documentColumns+documentFrom+`WHERE c.name = ? ORDER BY d.path`, collection)
 	return collect(rows, err, scanDocument)
 }
 
 // Document returns one document, or ErrNotFound.
 func (d *DB) Document(ctx context.Context, id string) (Document, error) {
-	doc, err := scanDocument(d.read.QueryRowContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id = ?`, id))
+	doc, err := scanDocument(d.read.queryRow(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id = ?`, id))
 	return doc, found(err, "document", id)
 }
 
 // DocumentByPath returns the document of a collection that has the path, or ErrNotFound.
 func (d *DB) DocumentByPath(ctx context.Context, collection, path string) (Document, error) {
-	doc, err := scanDocument(d.read.QueryRowContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE c.name = ? AND d.path = ?`, collection, path))
+	doc, err := scanDocument(d.read.queryRow(ctx, `SELECT `+documentColumns+documentFrom+`WHERE c.name = ? AND d.path = ?`, collection, path))
 	return doc, found(err, "document", path)
 }
 
@@ -165,7 +190,7 @@ func (d *DB) DocumentByPath(ctx context.Context, collection, path string) (Docum
 // document it is one of.
 func (d *DB) Content(ctx context.Context, id string) (chunker.Document, error) {
 	var text, structure string
-	err := d.read.QueryRowContext(ctx, `SELECT text, structure FROM contents WHERE document_id = (SELECT CASE duplicate_of WHEN '' THEN id ELSE duplicate_of END FROM documents WHERE id = ?)`, id).Scan(&text, &structure)
+	err := d.read.queryRow(ctx, `SELECT text, structure FROM contents WHERE document_id = (SELECT CASE duplicate_of WHEN '' THEN id ELSE duplicate_of END FROM documents WHERE id = ?)`, id).Scan(&text, &structure)
 	if err != nil {
 		return chunker.Document{}, found(err, "document", id)
 	}
@@ -201,33 +226,33 @@ func scanChunk(s scanner, more ...any) (Chunk, error) {
 // ChunksByID returns the chunks with the ids, without vectors and in no certain order. Unknown ids are
 // left out.
 func (d *DB) ChunksByID(ctx context.Context, ids []int64) ([]Chunk, error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.id IN (SELECT value FROM json_each(?))`, marshal(ids))
+	rows, err := d.read.query(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.id IN {ints}`, list(ids))
 	return collect(rows, err, func(s scanner) (Chunk, error) { return scanChunk(s) })
 }
 
 // DocumentsByID returns the documents with the ids, in no certain order. Unknown ids are left out.
 func (d *DB) DocumentsByID(ctx context.Context, ids []string) ([]Document, error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id IN (SELECT value FROM json_each(?))`, marshal(ids))
+	rows, err := d.read.query(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id IN {texts}`, list(ids))
 	return collect(rows, err, scanDocument)
 }
 
 // Passage returns a range of bytes of a document's text.
 func (d *DB) Passage(ctx context.Context, id string, start, end int) (string, error) {
 	var text []byte
-	err := d.read.QueryRowContext(ctx, `SELECT substr(CAST(text AS BLOB), ?, ?) FROM contents WHERE document_id = ?`, start+1, end-start, id).Scan(&text)
+	err := d.read.queryRow(ctx, `SELECT substr({text bytes}, ?, ?) FROM contents WHERE document_id = ?`, start+1, end-start, id).Scan(&text)
 	return string(text), found(err, "document", id)
 }
 
 // Chunks returns the chunks of a document in its order, without vectors; none for an unknown document.
 func (d *DB) Chunks(ctx context.Context, documentID string) ([]Chunk, error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.document_id = ? ORDER BY k.ordinal`, documentID)
+	rows, err := d.read.query(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.document_id = ? ORDER BY k.ordinal`, documentID)
 	return collect(rows, err, func(s scanner) (Chunk, error) { return scanChunk(s) })
 }
 
 // ChunkIDs returns the ids of a collection's chunks, in no certain order.
 func (d *DB) ChunkIDs(ctx context.Context, collection string) ([]int64, error) {
 	// UNIQUE (document_id, ordinal) holds the ids too, so that no row with its text and vector is read.
-	rows, err := d.read.QueryContext(ctx, `SELECT k.id FROM documents d CROSS JOIN chunks k ON k.document_id = d.id
+	rows, err := d.read.query(ctx, `SELECT k.id FROM documents d {join in order} chunks k ON k.document_id = d.id
 		WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?)`, collection)
 	return collect(rows, err, func(s scanner) (id int64, err error) { return id, s.Scan(&id) })
 }
@@ -238,7 +263,7 @@ func (d *DB) ChunkIDs(ctx context.Context, collection string) ([]int64, error) {
 // match. It stops after an error.
 func (d *DB) ChunksAfter(ctx context.Context, collection string, after int64) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
-		rows, err := d.read.QueryContext(ctx, `SELECT `+chunkColumns+`, k.hash, k.vector, d.path FROM chunks k JOIN documents d ON d.id = k.document_id
+		rows, err := d.read.query(ctx, `SELECT `+chunkColumns+`, k.hash, k.vector, d.path FROM chunks k JOIN documents d ON d.id = k.document_id
 			WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?) AND k.id > ? ORDER BY k.id`, collection, after)
 		if err != nil {
 			yield(Chunk{}, Explain(err))
@@ -253,11 +278,12 @@ func (d *DB) ChunksAfter(ctx context.Context, collection string, after int64) it
 				yield(k, Explain(err))
 				return
 			}
-			if sum := HashText(k.IndexText()); string(hash) != string(sum[:]) || len(vector)%4 != 0 {
+			sum := HashText(k.IndexText())
+			k.Vector, err = d.dialect.floats(vector)
+			if err != nil || string(hash) != string(sum[:]) {
 				yield(k, fmt.Errorf("document %q, chunk %d: %w: its text does not match its checksum", path, k.ID, ErrCorrupt))
 				return
 			}
-			k.Vector = decodeVector(vector)
 			if !yield(k, nil) {
 				return
 			}
@@ -272,14 +298,13 @@ func (d *DB) ChunksAfter(ctx context.Context, collection string, after int64) it
 // any collection's chunks, and spare ones.
 func (d *DB) VectorsByHash(ctx context.Context, encoder string, hashes []Hash) (map[Hash][]float32, error) {
 	vectors := make(map[Hash][]float32)
-	// INDEXED BY: without statistics the planner might start from the collections and read every chunk.
-	lookup, err := d.read.PrepareContext(ctx, `SELECT k.vector FROM chunks k INDEXED BY chunks_hash CROSS JOIN documents d ON d.id = k.document_id CROSS JOIN collections c ON c.id = d.collection_id
+	lookup, err := d.read.prepare(ctx, `SELECT k.vector FROM chunks k {by hash} {join in order} documents d ON d.id = k.document_id {join in order} collections c ON c.id = d.collection_id
 		WHERE k.hash = ? AND k.vector IS NOT NULL AND c.encoder = ? LIMIT 1`)
 	if err != nil {
 		return nil, Explain(err)
 	}
 	defer lookup.Close()
-	spare, err := d.read.PrepareContext(ctx, `SELECT vector FROM spare_vectors WHERE encoder = ? AND hash = ?`)
+	spare, err := d.read.prepare(ctx, `SELECT vector FROM spare_vectors WHERE encoder = ? AND hash = ?`)
 	if err != nil {
 		return nil, Explain(err)
 	}
@@ -296,39 +321,20 @@ func (d *DB) VectorsByHash(ctx context.Context, encoder string, hashes []Hash) (
 		if err != nil {
 			return nil, Explain(err)
 		}
-		if blob != nil {
-			vectors[h] = decodeVector(blob)
+		if blob == nil {
+			continue
+		}
+		if vectors[h], err = d.dialect.floats(blob); err != nil {
+			return nil, err
 		}
 	}
 	return vectors, nil
 }
 
-func encodeVector(v []float32) []byte {
-	if v == nil {
-		return nil
-	}
-	b := make([]byte, 0, 4*len(v))
-	for _, x := range v {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-	}
-	return b
-}
-
-func decodeVector(b []byte) []float32 {
-	if len(b) == 0 {
-		return nil
-	}
-	v := make([]float32, len(b)/4)
-	for i := range v {
-		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-	}
-	return v
-}
-
 // A Change is a transaction that is written but not yet visible. Exactly one of Commit and Rollback
-// ends it; until then no other change can begin. Its results are valid once Commit has returned nil.
+// ends it; until then no other change of the document, and with SQLite none at all, can begin. Its results are valid once Commit has returned nil.
 type Change struct {
-	tx       *sql.Tx
+	tx       *transaction
 	Document Document // as stored, by PutDocument
 	Added    []int64  // ids of the chunks that came, in the order given
 	Removed  []int64  // ids of the chunks that went
@@ -342,14 +348,21 @@ func (c *Change) Commit() error { return Explain(c.tx.Commit()) }
 // Rollback undoes the change. After Commit it does nothing.
 func (c *Change) Rollback() { c.tx.Rollback() }
 
-func (d *DB) begin(ctx context.Context, fn func(*sql.Tx, *Change) error) (*Change, error) {
-	tx, err := d.write.BeginTx(ctx, nil)
+// begin runs fn in a transaction that it leaves open. fn may be called again, after a rollback.
+func (d *DB) begin(ctx context.Context, fn func(*transaction, *Change) error) (c *Change, err error) {
+	err = d.write.retry(ctx, func() error {
+		tx, err := d.write.begin(ctx, nil)
+		if err != nil {
+			return err
+		}
+		c = &Change{tx: tx}
+		if err := fn(tx, c); err != nil {
+			tx.Rollback()
+			return err
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, Explain(err)
-	}
-	c := &Change{tx: tx}
-	if err := fn(tx, c); err != nil {
-		tx.Rollback()
 		return nil, Explain(err)
 	}
 	return c, nil
@@ -359,11 +372,12 @@ func (d *DB) begin(ctx context.Context, fn func(*sql.Tx, *Change) error) (*Chang
 // collection and path, whose ID and time of addition it keeps. encoder and dim are those of the
 // vectors, and it returns ErrEncoder when they are not the collection's.
 func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Document, chunks []Chunk, encoder string, dim int, notes Notes) (*Change, error) {
-	return d.begin(ctx, func(tx *sql.Tx, c *Change) error {
+	return d.begin(ctx, func(tx *transaction, c *Change) error {
+		doc, content := doc, content
 		var collection int64
 		var has string
 		var hasDim int
-		err := tx.QueryRowContext(ctx, `SELECT id, encoder, dim FROM collections WHERE name = ?`, doc.Collection).Scan(&collection, &has, &hasDim)
+		err := tx.queryRow(ctx, `SELECT id, encoder, dim FROM collections WHERE name = ? {for share}`, doc.Collection).Scan(&collection, &has, &hasDim)
 		if err != nil {
 			return found(err, "collection", doc.Collection)
 		}
@@ -380,32 +394,11 @@ func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Docu
 		}
 		text := content.Text
 		content.Text = ""
-		if _, err := tx.ExecContext(ctx, `INSERT INTO contents (document_id, text, structure) VALUES (?,?,?)`, doc.ID, text, marshal(content)); err != nil {
+		if _, err := tx.exec(ctx, `INSERT INTO contents (document_id, text, structure) VALUES (?,?,?)`, doc.ID, text, marshal(content)); err != nil {
 			return err
 		}
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO chunks (document_id, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector, read_start, read_end, labels)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`)
-		if err != nil {
+		if c.Added, err = insertChunks(ctx, tx, doc.ID, chunks); err != nil {
 			return err
-		}
-		defer insert.Close()
-		c.Added = make([]int64, len(chunks))
-		for i, k := range chunks {
-			headings, labels := "[]", "[]"
-			if len(k.Headings) > 0 {
-				headings = marshal(k.Headings)
-			}
-			if len(k.Labels) > 0 {
-				labels = marshal(k.Labels)
-			}
-			hash := HashText(k.IndexText())
-			res, err := insert.ExecContext(ctx, doc.ID, i, k.Start, k.End, k.Tokens, k.FirstPage, k.LastPage, headings, k.Context, k.Text, hash[:], encodeVector(k.Vector), k.ReadStart, k.ReadEnd, labels)
-			if err != nil {
-				return err
-			}
-			if c.Added[i], err = res.LastInsertId(); err != nil {
-				return err
-			}
 		}
 		if encoder != "" {
 			if err := dropSpare(ctx, tx, encoder, chunks); err != nil {
@@ -417,14 +410,56 @@ func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Docu
 	})
 }
 
-func insertDocument(ctx context.Context, tx *sql.Tx, collection int64, doc Document) error {
+const chunkFields = `document_id, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector, read_start, read_end, labels`
+
+// chunksAtOnce is how many rows go into one statement: over a network each statement is a wait.
+const chunksAtOnce = 100
+
+// insertChunks writes the chunks of a document and returns their ids, in order.
+func insertChunks(ctx context.Context, tx *transaction, document string, chunks []Chunk) (ids []int64, err error) {
+	ids = make([]int64, len(chunks))
+	for first := 0; first < len(chunks); first += chunksAtOnce {
+		batch := chunks[first:min(first+chunksAtOnce, len(chunks))]
+		var args []any
+		for i, k := range batch {
+			headings, labels := "[]", "[]"
+			if len(k.Headings) > 0 {
+				headings = marshal(k.Headings)
+			}
+			if len(k.Labels) > 0 {
+				labels = marshal(k.Labels)
+			}
+			k.Context, k.Text = tx.text(k.Context), tx.text(k.Text) // what is stored is what the hash is of
+			hash := HashText(k.IndexText())
+			args = append(args, document, first+i, k.Start, k.End, k.Tokens, k.FirstPage, k.LastPage, headings, k.Context, k.Text, hash[:], tx.vector(k.Vector), k.ReadStart, k.ReadEnd, labels)
+		}
+		rows, err := tx.query(ctx, `INSERT INTO chunks (`+chunkFields+`) VALUES `+placeholders(len(batch), len(args)/len(batch))+` RETURNING ordinal, id`, args...)
+		type row struct{ ordinal, id int64 }
+		stored, err := collect(rows, err, func(s scanner) (r row, err error) { return r, s.Scan(&r.ordinal, &r.id) })
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range stored {
+			ids[r.ordinal] = r.id
+		}
+	}
+	return ids, nil
+}
+
+// placeholders returns those of rows of columns: (?,?),(?,?).
+func placeholders(rows, columns int) string {
+	row := "(?" + strings.Repeat(",?", columns-1) + ")"
+	return row + strings.Repeat(","+row, rows-1)
+}
+
+func insertDocument(ctx context.Context, tx *transaction, collection int64, doc Document) error {
 	if doc.Metadata == nil {
 		doc.Metadata = map[string]string{}
 	}
 	if doc.Warnings == nil {
 		doc.Warnings = []string{}
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO documents (id, collection_id, path, title, format, language, sha256, bytes, pages, chunks, metadata, warnings, added_at, updated_at, duplicate_of)
+	_, err := tx.exec(ctx, `INSERT INTO documents (id, collection_id, path, title, format, language, sha256, bytes, pages, chunks, metadata, warnings, added_at, updated_at, duplicate_of)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, doc.ID, collection, doc.Path, doc.Title, doc.Format, doc.Language, doc.SHA256, doc.Bytes, doc.Pages, doc.Chunks,
 		marshal(doc.Metadata), marshal(doc.Warnings), toMicro(doc.AddedAt), toMicro(doc.UpdatedAt), doc.DuplicateOf)
 	if err != nil {
@@ -434,30 +469,45 @@ func insertDocument(ctx context.Context, tx *sql.Tx, collection int64, doc Docum
 }
 
 // removeDocument deletes a document and notes its chunks in c.
-func removeDocument(ctx context.Context, tx *sql.Tx, c *Change, id string) error {
-	rows, err := tx.QueryContext(ctx, `SELECT id FROM chunks WHERE document_id = ?`, id)
+func removeDocument(ctx context.Context, tx *transaction, c *Change, id string) error {
+	rows, err := tx.query(ctx, `SELECT id FROM chunks WHERE document_id = ?`, id)
 	removed, err := collect(rows, err, func(s scanner) (k int64, err error) { return k, s.Scan(&k) })
 	if err != nil {
 		return err
 	}
 	c.Removed = append(c.Removed, removed...)
-	_, err = tx.ExecContext(ctx, `DELETE FROM documents WHERE id = ?`, id)
+	_, err = tx.exec(ctx, `DELETE FROM documents WHERE id = ?`, id)
 	return err
 }
 
 // DeleteDocument removes a document, its report, and its content and chunks, unless it has a duplicate
 // to which they can pass. It returns ErrNotFound when there is none.
 func (d *DB) DeleteDocument(ctx context.Context, id string) (*Change, error) {
-	return d.begin(ctx, func(tx *sql.Tx, c *Change) error {
-		var err error
-		c.Document, err = scanDocument(tx.QueryRowContext(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id = ?`, id))
-		if err != nil {
+	return d.begin(ctx, func(tx *transaction, c *Change) error {
+		read := func() (err error) {
+			c.Document, err = scanDocument(tx.queryRow(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id = ?`, id))
 			return found(err, "document", id)
+		}
+		if err := read(); err != nil {
+			return err
+		}
+		collection, err := collectionID(ctx, tx, c.Document.Collection, "{for share}")
+		if err != nil {
+			return err
+		}
+		if err := lockDocument(ctx, tx, collection, c.Document.Path); err != nil {
+			return err
+		}
+		if err := read(); err != nil { // as it is now that nobody else can change it
+			return err
 		}
 		if c.Document.SHA256 != "" {
 			c.Files = []string{c.Document.SHA256}
+			if err := lockBytes(ctx, tx, collection, c.Document.SHA256); err != nil {
+				return err
+			}
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM reports WHERE path = ? AND collection_id = (SELECT collection_id FROM documents WHERE id = ?)`, c.Document.Path, id); err != nil {
+		if _, err := tx.exec(ctx, `DELETE FROM reports WHERE path = ? AND collection_id = ?`, c.Document.Path, collection); err != nil {
 			return err
 		}
 		if err := promote(ctx, tx, c, id); err != nil {
@@ -470,18 +520,22 @@ func (d *DB) DeleteDocument(ctx context.Context, id string) (*Change, error) {
 // DeleteCollection removes a collection, its documents and its jobs. It returns ErrNotFound when there
 // is none.
 func (d *DB) DeleteCollection(ctx context.Context, name string) (*Change, error) {
-	return d.begin(ctx, func(tx *sql.Tx, c *Change) error {
-		rows, err := tx.QueryContext(ctx, `SELECT sha256 FROM documents WHERE collection_id = (SELECT id FROM collections WHERE name = ?1)
-			UNION SELECT sha256 FROM jobs WHERE collection = ?1`, name)
+	return d.begin(ctx, func(tx *transaction, c *Change) error {
+		id, err := collectionID(ctx, tx, name, "{for update}")
+		if err != nil {
+			return err
+		}
+		rows, err := tx.query(ctx, `SELECT sha256 FROM documents WHERE collection_id = ?
+			UNION SELECT sha256 FROM jobs WHERE collection = ?`, id, name)
 		c.Files, err = collect(rows, err, func(s scanner) (f string, err error) { return f, s.Scan(&f) })
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM jobs WHERE collection = ?`, name); err != nil {
+		if _, err := tx.exec(ctx, `DELETE FROM jobs WHERE collection = ?`, name); err != nil {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, `DELETE FROM collections WHERE name = ?`, name)
-		return changed(res, err, "collection", name)
+		_, err = tx.exec(ctx, `DELETE FROM collections WHERE id = ?`, id)
+		return err
 	})
 }
 
@@ -489,7 +543,7 @@ func (d *DB) DeleteCollection(ctx context.Context, name string) (*Change, error)
 // neither done nor cancelled.
 func (d *DB) FileNeeded(ctx context.Context, sha256 string) (bool, error) {
 	var needed bool
-	err := d.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM documents WHERE sha256 = ?1)
+	err := d.read.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM documents WHERE sha256 = ?1)
 		OR EXISTS (SELECT 1 FROM jobs WHERE sha256 = ?1 AND state IN ('queued', 'running', 'paused', 'failed'))`, sha256).Scan(&needed)
 	return needed, Explain(err)
 }

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"syscall"
 
-	sqlite "modernc.org/sqlite"
+	"github.com/jackc/pgx/v5/pgconn"
+	sqlitedriver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -27,7 +28,7 @@ var (
 )
 
 // Explain adds to err, which a database or file operation returned, the sentinel its cause deserves:
-// ErrDiskFull, ErrCorrupt or ErrExists. An error that is none of these comes back as it is.
+// ErrDiskFull, ErrCorrupt, ErrExists or ErrNotFound. An error that is none of these comes back as it is.
 func Explain(err error) error {
 	if err == nil {
 		return nil
@@ -40,8 +41,11 @@ func Explain(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota) {
 		return fmt.Errorf("%w: %w", ErrDiskFull, err)
 	}
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return explainPostgres(e, err)
+	}
+	e, ok := errors.AsType[*sqlitedriver.Error](err)
+	if !ok {
 		return err
 	}
 	switch code := e.Code(); code & 0xff {
@@ -57,6 +61,28 @@ func Explain(err error) error {
 		if code == sqlite3.SQLITE_CONSTRAINT_UNIQUE || code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY {
 			return fmt.Errorf("%w: %w", ErrExists, err)
 		}
+	}
+	return err
+}
+
+func explainPostgres(e *pgconn.PgError, err error) error {
+	switch e.Code {
+	case "53100": // disk_full
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	case "XX001", "XX002": // data_corrupted, index_corrupted
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	case "23505": // unique_violation
+		return fmt.Errorf("%w: %w", ErrExists, err)
+	case "23503": // foreign_key_violation: what the row belongs to has gone meanwhile
+		return fmt.Errorf("%w: %w", ErrNotFound, err)
+	case "53300": // too_many_connections
+		return fmt.Errorf("%w; raise max_connections of the server, or run fewer processes", err)
+	}
+	if e.Message == `extension "vector" is not available` {
+		return fmt.Errorf("%w; install pgvector on the server of Postgres", err)
+	}
+	if e.Message == `permission denied to create extension "vector"` {
+		return fmt.Errorf("%w; have an administrator of the database run CREATE EXTENSION vector", err)
 	}
 	return err
 }

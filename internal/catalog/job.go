@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -60,12 +61,7 @@ func scanJob(s scanner) (Job, error) {
 // AddJobs puts jobs at the end of the queue, all or none. It fills in, in the slice given, the ID, the
 // Kind (FileJob), the State (Queued) and the times that are empty.
 func (d *DB) AddJobs(ctx context.Context, jobs []Job) error {
-	return d.update(ctx, func(tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO jobs (`+jobColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`)
-		if err != nil {
-			return err
-		}
-		defer insert.Close()
+	return d.update(ctx, func(tx *transaction) error {
 		at := now()
 		for i := range jobs {
 			j := &jobs[i]
@@ -82,7 +78,7 @@ func (d *DB) AddJobs(ctx context.Context, jobs []Job) error {
 				j.CreatedAt = at
 			}
 			j.UpdatedAt = at
-			if _, err := insert.ExecContext(ctx, j.ID, j.Collection, j.Kind, j.Path, j.Name, j.Options, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error,
+			if _, err := tx.exec(ctx, `INSERT INTO jobs (`+jobColumns+`) VALUES `+placeholders(1, 19), j.ID, j.Collection, j.Kind, j.Path, j.Name, j.Options, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error,
 				j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(j.CreatedAt), toMicro(j.UpdatedAt)); err != nil {
 				return fmt.Errorf("add job %s: %w", j.Path, err)
 			}
@@ -95,8 +91,8 @@ func (d *DB) AddJobs(ctx context.Context, jobs []Job) error {
 // before NextJob returns. No job is given out twice. It returns false when none is queued.
 func (d *DB) NextJob(ctx context.Context) (Job, bool, error) {
 	at := toMicro(now())
-	job, err := scanJob(d.write.QueryRowContext(ctx, `UPDATE jobs SET state = 'running', attempts = attempts + 1, heartbeat = ?, updated_at = ?, error = '', status = ''
-		WHERE seq = (SELECT seq FROM jobs WHERE state = 'queued' ORDER BY seq LIMIT 1) RETURNING `+jobColumns, at, at))
+	job, err := scanJob(d.write.queryRow(ctx, `UPDATE jobs SET state = 'running', attempts = attempts + 1, heartbeat = ?, updated_at = ?, error = '', status = ''
+		WHERE seq = (SELECT seq FROM jobs WHERE state = 'queued' ORDER BY seq LIMIT 1 {skip locked}) RETURNING `+jobColumns, at, at))
 	if err == sql.ErrNoRows {
 		return Job{}, false, nil
 	}
@@ -106,7 +102,7 @@ func (d *DB) NextJob(ctx context.Context) (Job, bool, error) {
 // UpdateJob stores the job's name, bytes, state, stage, progress, result, attempts and heartbeat under its ID, and
 // sets its time of update. It returns ErrNotFound when there is no such job.
 func (d *DB) UpdateJob(ctx context.Context, j Job) error {
-	res, err := d.write.ExecContext(ctx, `UPDATE jobs SET name = ?, sha256 = ?, bytes = ?, state = ?, stage = ?, done = ?, total = ?, error = ?, document_id = ?, status = ?,
+	res, err := d.write.exec(ctx, `UPDATE jobs SET name = ?, sha256 = ?, bytes = ?, state = ?, stage = ?, done = ?, total = ?, error = ?, document_id = ?, status = ?,
 		attempts = ?, heartbeat = ?, updated_at = ? WHERE id = ?`,
 		j.Name, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error, j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(now()), j.ID)
 	return changed(res, err, "job", j.ID)
@@ -114,7 +110,7 @@ func (d *DB) UpdateJob(ctx context.Context, j Job) error {
 
 // Job returns one job, or ErrNotFound.
 func (d *DB) Job(ctx context.Context, id string) (Job, error) {
-	j, err := scanJob(d.read.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE id = ?`, id))
+	j, err := scanJob(d.read.queryRow(ctx, `SELECT `+jobColumns+` FROM jobs WHERE id = ?`, id))
 	return j, found(err, "job", id)
 }
 
@@ -122,16 +118,16 @@ func (d *DB) Job(ctx context.Context, id string) (Job, error) {
 // empty, and all of them when limit is 0 or less.
 func (d *DB) Jobs(ctx context.Context, collection string, limit int) ([]Job, error) {
 	if limit <= 0 {
-		limit = -1
+		limit = math.MaxInt
 	}
-	rows, err := d.read.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE ?1 = '' OR collection = ?1 ORDER BY seq DESC LIMIT ?2`, collection, limit)
+	rows, err := d.read.query(ctx, `SELECT `+jobColumns+` FROM jobs WHERE ?1 = '' OR collection = ?1 ORDER BY seq DESC LIMIT ?2`, collection, limit)
 	return collect(rows, err, scanJob)
 }
 
 // RequeueRunning puts jobs that were running back into the queue, in their old place, and returns how
 // many. It is for the start, when whoever ran them is gone.
 func (d *DB) RequeueRunning(ctx context.Context) (int, error) {
-	res, err := d.write.ExecContext(ctx, `UPDATE jobs SET state = 'queued', stage = '', done = 0, total = 0, updated_at = ? WHERE state = 'running'`, toMicro(now()))
+	res, err := d.write.exec(ctx, `UPDATE jobs SET state = 'queued', stage = '', done = 0, total = 0, updated_at = ? WHERE state = 'running'`, toMicro(now()))
 	if err != nil {
 		return 0, Explain(err)
 	}
@@ -142,6 +138,6 @@ func (d *DB) RequeueRunning(ctx context.Context) (int, error) {
 // JobsIn returns the jobs of a collection in one state, in the order of the queue; of all collections when
 // the name is empty.
 func (d *DB) JobsIn(ctx context.Context, collection, state string) ([]Job, error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE state = ?2 AND (?1 = '' OR collection = ?1) ORDER BY seq`, collection, state)
+	rows, err := d.read.query(ctx, `SELECT `+jobColumns+` FROM jobs WHERE state = ?2 AND (?1 = '' OR collection = ?1) ORDER BY seq`, collection, state)
 	return collect(rows, err, scanJob)
 }

@@ -19,14 +19,15 @@ type Fetch struct {
 // PutFetch records a fetch in place of an earlier one of the same address. It returns ErrNotFound for an
 // unknown collection.
 func (d *DB) PutFetch(ctx context.Context, collection string, f Fetch) error {
-	res, err := d.write.ExecContext(ctx, `INSERT OR REPLACE INTO fetches (collection_id, url, path, sha256, etag, last_modified, fetched_at)
-		SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM collections WHERE name = ?1`, collection, f.URL, f.Path, f.SHA256, f.ETag, f.LastModified, toMicro(f.At))
+	res, err := d.write.exec(ctx, `INSERT INTO fetches (collection_id, url, path, sha256, etag, last_modified, fetched_at)
+		SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM collections WHERE name = ?1
+		ON CONFLICT (collection_id, url) DO UPDATE SET path = excluded.path, sha256 = excluded.sha256, etag = excluded.etag, last_modified = excluded.last_modified, fetched_at = excluded.fetched_at`, collection, f.URL, f.Path, f.SHA256, f.ETag, f.LastModified, toMicro(f.At))
 	return changed(res, err, "collection", collection)
 }
 
 // DeleteFetch forgets a fetch, if there was one.
 func (d *DB) DeleteFetch(ctx context.Context, collection, url string) error {
-	_, err := d.write.ExecContext(ctx, `DELETE FROM fetches WHERE url = ?2 AND collection_id = (SELECT id FROM collections WHERE name = ?1)`, collection, url)
+	_, err := d.write.exec(ctx, `DELETE FROM fetches WHERE url = ?2 AND collection_id = (SELECT id FROM collections WHERE name = ?1)`, collection, url)
 	return Explain(err)
 }
 
@@ -42,14 +43,14 @@ func scanFetch(s scanner) (Fetch, error) {
 
 // Fetch returns what is known of an address, or ErrNotFound.
 func (d *DB) Fetch(ctx context.Context, collection, url string) (Fetch, error) {
-	f, err := scanFetch(d.read.QueryRowContext(ctx, `SELECT `+fetchColumns+` FROM fetches
+	f, err := scanFetch(d.read.queryRow(ctx, `SELECT `+fetchColumns+` FROM fetches
 		WHERE url = ?2 AND collection_id = (SELECT id FROM collections WHERE name = ?1)`, collection, url))
 	return f, found(err, "fetch", url)
 }
 
 // Fetches returns what is known of the addresses of a collection, by address.
 func (d *DB) Fetches(ctx context.Context, collection string) ([]Fetch, error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT `+fetchColumns+` FROM fetches
+	rows, err := d.read.query(ctx, `SELECT `+fetchColumns+` FROM fetches
 		WHERE collection_id = (SELECT id FROM collections WHERE name = ?1) ORDER BY url`, collection)
 	return collect(rows, err, scanFetch)
 }
@@ -74,7 +75,7 @@ func (d *DB) AddWatch(ctx context.Context, w Watch) (Watch, error) {
 	if w.Exclude == nil {
 		w.Exclude = []string{}
 	}
-	res, err := d.write.ExecContext(ctx, `INSERT INTO watches (id, collection_id, folder, include, exclude, created_at)
+	res, err := d.write.exec(ctx, `INSERT INTO watches (id, collection_id, folder, include, exclude, created_at)
 		SELECT ?2, id, ?3, ?4, ?5, ?6 FROM collections WHERE name = ?1`, w.Collection, w.ID, w.Folder, marshal(w.Include), marshal(w.Exclude), toMicro(w.CreatedAt))
 	if err != nil {
 		return w, fmt.Errorf("watch %s: %w", w.Folder, Explain(err))
@@ -84,7 +85,7 @@ func (d *DB) AddWatch(ctx context.Context, w Watch) (Watch, error) {
 
 // Watches returns the watches of a collection, of all collections when the name is empty, by time.
 func (d *DB) Watches(ctx context.Context, collection string) ([]Watch, error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT w.id, c.name, w.folder, w.include, w.exclude, w.created_at
+	rows, err := d.read.query(ctx, `SELECT w.id, c.name, w.folder, w.include, w.exclude, w.created_at
 		FROM watches w JOIN collections c ON c.id = w.collection_id WHERE ?1 = '' OR c.name = ?1 ORDER BY w.id`, collection)
 	return collect(rows, err, func(s scanner) (Watch, error) {
 		var w Watch
@@ -103,6 +104,6 @@ func (d *DB) Watches(ctx context.Context, collection string) ([]Watch, error) {
 
 // DeleteWatch ends a watch; its documents stay. It returns ErrNotFound when there is none.
 func (d *DB) DeleteWatch(ctx context.Context, id string) error {
-	res, err := d.write.ExecContext(ctx, `DELETE FROM watches WHERE id = ?`, id)
+	res, err := d.write.exec(ctx, `DELETE FROM watches WHERE id = ?`, id)
 	return changed(res, err, "watch", id)
 }

@@ -84,7 +84,7 @@ func schemaVersion(ctx context.Context, path string) (int64, error) {
 
 // latestSchema is the version of the newest migration.
 func latestSchema() (int64, error) {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
+	names, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
 	if err != nil || len(names) == 0 {
 		return 0, errors.Join(err, errors.New("catalog: there are no migrations"))
 	}

@@ -12,7 +12,7 @@ type Flaw struct {
 // Flaws looks for documents of a collection that lack their text or some of their chunks, whose chunks lie
 // outside their text, or that are duplicates of nothing.
 func (d *DB) Flaws(ctx context.Context, collection string) ([]Flaw, error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT id, path, what FROM (
+	rows, err := d.read.query(ctx, `SELECT id, path, what FROM (
 		SELECT d.id, d.path, CASE
 			WHEN d.duplicate_of <> '' AND NOT EXISTS (SELECT 1 FROM documents o WHERE o.id = d.duplicate_of AND o.sha256 = d.sha256)
 				THEN 'it is a duplicate of a document that is not there'
@@ -22,8 +22,8 @@ func (d *DB) Flaws(ctx context.Context, collection string) ([]Flaw, error) {
 			WHEN d.chunks <> (SELECT count(*) FROM chunks k WHERE k.document_id = d.id) THEN 'it should have ' || d.chunks || ' chunks, but has ' || (SELECT count(*) FROM chunks k WHERE k.document_id = d.id)
 			WHEN d.chunks <> (SELECT coalesce(max(k.ordinal), -1) + 1 FROM chunks k WHERE k.document_id = d.id) THEN 'its chunks are not numbered through'
 			WHEN EXISTS (SELECT 1 FROM chunks k JOIN contents t ON t.document_id = k.document_id WHERE k.document_id = d.id
-				AND (k.start_byte < 0 OR k.start_byte > k.end_byte OR k.end_byte > length(CAST(t.text AS BLOB)))) THEN 'a chunk lies outside its text'
+				AND (k.start_byte < 0 OR k.start_byte > k.end_byte OR k.end_byte > octet_length(t.text))) THEN 'a chunk lies outside its text'
 			ELSE '' END AS what
-		FROM documents d WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?)) WHERE what <> '' ORDER BY path`, collection)
+		FROM documents d WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?)) f WHERE what <> '' ORDER BY path`, collection)
 	return collect(rows, err, func(s scanner) (f Flaw, err error) { return f, s.Scan(&f.Document, &f.Path, &f.What) })
 }
