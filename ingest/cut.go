@@ -20,7 +20,7 @@ var errNoSplitter = errors.New("this program cuts chunks in one way only; set ch
 // cut makes the chunks of a document, as the settings say.
 func (w *work) cut(ctx context.Context, doc chunker.Document) ([]chunker.Chunk, error) {
 	split := w.splitter
-	if cfg := w.settings.Chunks.config(); cfg != DefaultSettings().Chunks.config() {
+	if cfg := w.settings.Chunks.Config(); cfg != DefaultSettings().Chunks.Config() {
 		if w.cfg.Splitter == nil {
 			return nil, errNoSplitter
 		}

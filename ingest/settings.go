@@ -42,8 +42,8 @@ type ChunkSettings struct {
 	Context  string `json:"context" values:"headings,model,none" default:"headings" help:"What is indexed with each chunk: title and headings; a sentence of the language model too, on where it stands in the document; nothing."`
 }
 
-// config is how the settings are put to package chunker.
-func (s ChunkSettings) config() chunker.Config {
+// Config is how the settings are put to package chunker.
+func (s ChunkSettings) Config() chunker.Config {
 	cfg := chunker.Config{
 		Strategy:        chunker.Strategy(s.Strategy),
 		RecursiveConfig: chunker.RecursiveConfig{MaxTokens: s.Size, Overlap: s.Overlap},

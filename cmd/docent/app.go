@@ -268,9 +268,14 @@ func (m modelFlags) llmConfig(enc encoder, log *slog.Logger) llm.Config {
 
 // qa builds the chain that answers from a collection.
 func (a *app) qa(l *library, collection string, sel llm.Selected, m modelFlags, r retrievalFlags, style string) (*chain.QA, error) {
+	return a.chain(l, sel, m, l.searchFunc(collection, r), style)
+}
+
+// chain builds the chain that answers from what search finds.
+func (a *app) chain(l *library, sel llm.Selected, m modelFlags, search chain.SearchFunc, style string) (*chain.QA, error) {
 	cfg := chain.Config{
 		Model: sel.Model, ModelName: sel.Name, Notice: sel.Notice,
-		Search: l.searchFunc(collection, r), Style: style, PromptDir: m.PromptDir,
+		Search: search, Style: style, PromptDir: m.PromptDir,
 		ContextTokens: m.ModelContext, Logger: a.log,
 	}
 	if l.encoder != nil {

@@ -2,161 +2,103 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"text/tabwriter"
+	"os"
 
 	"github.com/schollz/progressbar/v3"
 
-	"docent/chunker"
-	"docent/ingest"
 	"docent/internal/beir"
-	"docent/retriever"
 )
 
 type evalCmd struct {
-	Mode   string   `enum:"dense,keyword,hybrid,all" default:"hybrid" help:"${enum}."`
-	Fusion string   `enum:"score,rank," default:"" placeholder:"FUSION" help:"score or rank; short for --set fusion=FUSION."`
-	Hops   int      `placeholder:"N" help:"Short for --set hops=N."`
-	Set    []string `placeholder:"KEY=VALUE" sep:"none" help:"Search with this retrieval setting, such as neighbours=1; may be given several times. 'docent collections show' lists them, with 'retrieval.' before each."`
-	chunkFlags
-	Dir string `arg:"" help:"The folder, with corpus.jsonl, queries.jsonl and qrels/test.tsv."`
-}
-
-type evalJSON struct {
-	beir.Report
-	Chunks  int    `json:"chunks"`
-	Encoder string `json:"encoder"`
+	Compare     []string `sep:"none" placeholder:"CONFIG" help:"A configuration, as '[NAME:] KEY=VALUE …', such as 'words: mode=keyword'; a name alone is the defaults. Given several times, each is compared with the first."`
+	Set         []string `sep:"none" placeholder:"KEY=VALUE" help:"A setting of every configuration; may be given several times. Keys are retrieval settings and chunks.… as 'docent collections show' lists them, encoder, reranker, model and style."`
+	Metric      string   `enum:"ndcg@10,recall@5,recall@10,mrr@10,exact,f1,holds,citation_precision,citation_recall,answered,refusal_precision,refusal_recall" default:"ndcg@10" placeholder:"NAME" help:"What differences and the plot are of: ${enum}."`
+	Answers     bool     `help:"Answer the questions of sets that have an answers.jsonl, and measure the answers too."`
+	Limit       int      `placeholder:"N" help:"Take at most N queries of each set, drawn with a fixed seed; 0 means all."`
+	Differences int      `default:"3" placeholder:"N" help:"List, of each configuration, the N queries that gain most and the N that lose most."`
+	Plot        string   `type:"path" placeholder:"FILE.svg" help:"Draw the metric of every set and configuration."`
+	modelFlags
+	Dirs []string `arg:"" name:"dir" help:"Folders with corpus.jsonl, queries.jsonl and qrels/test.tsv."`
 }
 
 func (c *evalCmd) Run(ctx context.Context, a *app) error {
-	set, err := beir.Load(c.Dir)
+	configurations, err := c.configurations(a)
 	if err != nil {
 		return err
 	}
-	enc, err := a.encoder(ctx, a.Encoder)
+	sets, err := c.sets()
 	if err != nil {
 		return err
 	}
-	modes := []retriever.Mode{retriever.Mode(c.Mode)}
-	if c.Mode == "all" {
-		modes = []retriever.Mode{retriever.Keyword, retriever.Dense, retriever.Hybrid}
-		if enc == nil {
-			modes = modes[:1]
-		}
-	}
-	if enc == nil && modes[0] != retriever.Keyword {
-		return fmt.Errorf("mode %s needs an encoder; leave --encoder out for the built-in one", modes[0])
-	}
-	search, err := c.search(a)
+	run, err := a.newEvalRun(c, configurations)
 	if err != nil {
 		return err
 	}
-	split, err := splitter(enc, c.config())
-	if err != nil {
-		return err
+	done := beir.Evaluation{Metric: beir.Metric(c.Metric), Reports: []beir.Report{}}
+	for _, configuration := range configurations {
+		done.Configurations = append(done.Configurations, configuration.Configuration)
 	}
-	withVectors := enc != nil && (len(modes) > 1 || modes[0] != retriever.Keyword)
-	collection, err := evalCollection(ctx, set, split, enc, withVectors)
-	if err != nil {
-		return err
-	}
-	dir, err := a.dataDir()
-	if err != nil {
-		return err
-	}
-	cfg := retriever.Config{Dir: filepath.Join(dir, "eval"), Logger: a.log}
-	if withVectors {
-		cfg.Encoder = enc
-	}
-	store, err := retriever.Open(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	if err := a.indexForEval(ctx, store, collection, set, split); err != nil {
-		return err
-	}
-	indexed, err := store.Collection(ctx, collection)
-	if err != nil {
-		return err
-	}
-
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	if !a.JSON {
-		fmt.Fprintf(w, "%s: %s, %s, %s\n", set.Name, count(len(set.Documents), "document"), count(indexed.Chunks, "chunk"), encoderName(enc))
-		fmt.Fprintln(w, "mode\tndcg@10\trecall@5\trecall@10\tmrr@10\tqueries\tqps\tp50 ms\tp99 ms")
-	}
-	for _, mode := range modes {
-		done := a.progress(string(mode))
-		r, err := set.Evaluate(ctx, store, collection, beir.Options{Mode: mode, Progress: done, Search: search})
-		if err != nil {
-			return err
-		}
-		if a.JSON {
-			if err := a.printJSON(evalJSON{Report: r, Chunks: indexed.Chunks, Encoder: encoderName(enc)}); err != nil {
-				return err
+	stopped := func() error {
+		for _, set := range sets {
+			for _, configuration := range configurations {
+				report, err := run.measure(ctx, set, configuration)
+				if len(report.Results) > 0 {
+					done.Reports = append(done.Reports, report)
+				}
+				if err != nil {
+					return fmt.Errorf("%s, %s: %w", set.Name, configuration.Name, err)
+				}
 			}
-			continue
 		}
-		fmt.Fprintf(w, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%d\t%.0f\t%.2f\t%.2f\n", mode, r.NDCG10, r.Recall5, r.Recall10, r.MRR10, r.Queries, r.QPS, r.P50, r.P99)
-	}
-	return w.Flush()
+		return nil
+	}()
+	// What is done is shown, also when the rest could not be.
+	done.Interrupted = stopped != nil
+	done.Compare()
+	return errors.Join(stopped, run.close(), c.show(a, &done))
 }
 
-// search is how a collection without settings is searched, but for what the flags say.
-func (c *evalCmd) search(a *app) ([]retriever.SearchOption, error) {
-	s := ingest.DefaultSettings()
-	if err := (retrievalFlags{Set: c.Set, Fusion: c.Fusion, Hops: c.Hops}).change(&s); err != nil {
-		return nil, err
-	}
-	cross, err := a.reranker(a.Reranker)
-	if err != nil {
-		return nil, err
-	}
-	return s.Retrieval.Options((&library{reranker: cross}).parts())
-}
-
-// evalCollection names the collection that holds the set's chunks as they are cut and embedded now, so
-// that a run finds the vectors of the last one, and never those of another splitter or encoder.
-func evalCollection(ctx context.Context, set *beir.Dataset, split chunker.Splitter, enc encoder, withVectors bool) (string, error) {
-	h := sha256.New()
-	if withVectors {
-		fmt.Fprintln(h, enc.Fingerprint())
-	}
-	for _, d := range set.Documents {
-		fmt.Fprintf(h, "%q %q\n", d.ID, d.Title)
-		cut, err := split.Split(ctx, evalDocument(d))
+// sets loads all of the folders, so that a broken one is told before anything is measured.
+func (c *evalCmd) sets() ([]*beir.Dataset, error) {
+	var all []*beir.Dataset
+	folders := make(map[string]string)
+	for _, dir := range c.Dirs {
+		set, err := beir.Load(dir)
 		if err != nil {
-			return "", fmt.Errorf("%s: document %s: %w", set.Name, d.ID, err)
+			return nil, err
 		}
-		for _, c := range cut {
-			fmt.Fprintf(h, "%q\n", c.IndexText())
+		if other, ok := folders[set.Name]; ok {
+			return nil, fmt.Errorf("%s and %s: sets are told apart by the names of their folders, which are the same", other, dir)
 		}
+		folders[set.Name] = dir
+		set.Sample(c.Limit)
+		all = append(all, set)
 	}
-	return fmt.Sprintf("eval-%x", h.Sum(nil)[:8]), nil
+	return all, nil
 }
 
-// evalDocument is a corpus entry as beir.Dataset.Index stores it.
-func evalDocument(d beir.Document) chunker.Document {
-	c := chunker.Document{Title: d.Title, Text: d.Text}
-	if d.Text != "" {
-		c.Blocks = []chunker.Block{{Kind: chunker.Paragraph, End: len(d.Text)}}
-	}
-	return c
-}
-
-func (a *app) indexForEval(ctx context.Context, store *retriever.Store, collection string, set *beir.Dataset, split chunker.Splitter) error {
-	if _, err := store.Collection(ctx, collection); errors.Is(err, retriever.ErrNotFound) {
-		if _, err := store.CreateCollection(ctx, collection); err != nil {
+// show prints the outcome and draws it.
+func (c *evalCmd) show(a *app, e *beir.Evaluation) error {
+	if c.Plot != "" && len(e.Reports) > 0 {
+		if err := drawEvaluation(c.Plot, e); err != nil {
 			return err
 		}
-	} else if err != nil {
-		return err
 	}
-	return set.Index(ctx, store, collection, split, a.progress("indexing"))
+	if a.JSON {
+		return a.printJSON(e)
+	}
+	return printEvaluation(a.stdout, e, c.Differences)
+}
+
+func drawEvaluation(path string, e *beir.Evaluation) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("plot: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return e.Chart().WriteSVG(f)
 }
 
 // progress returns a function that shows how far something is, on a terminal.

@@ -628,34 +628,6 @@ func TestServe(t *testing.T) {
 	h.ok("collections") // the directory is free again
 }
 
-func TestEval(t *testing.T) {
-	h := newHome(t)
-	h.write("set/corpus.jsonl", `{"_id":"d1","title":"Leave","text":"Everyone has 25 days of annual leave a year."}
-{"_id":"d2","title":"Canteen","text":"The soup of the day costs three pounds at lunch."}
-{"_id":"d3","title":"Parking","text":"The car park opens at seven in the morning."}
-`)
-	h.write("set/queries.jsonl", `{"_id":"q1","text":"How many days of leave are there?"}
-{"_id":"q2","text":"What does the soup cost?"}
-{"_id":"q3","text":"Nobody judged this one."}
-`)
-	h.write("set/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td2\t1\n")
-	for _, mode := range []string{"keyword", "dense", "hybrid"} {
-		got := decode[map[string]any](t, h.ok("eval", "--json", "--mode", mode, "set"))
-		for _, key := range []string{"ndcg@10", "recall@5", "recall@10", "mrr@10", "qps", "latency_p50_ms", "latency_p99_ms", "queries", "documents", "chunks"} {
-			if _, ok := got[key].(float64); !ok {
-				t.Errorf("%s: %q is %v", mode, key, got[key])
-			}
-		}
-		if got["ndcg@10"] != 1.0 || got["queries"] != 2.0 || got["documents"] != 3.0 || got["mode"] != mode {
-			t.Errorf("%s: %v", mode, got)
-		}
-	}
-	if table := h.ok("eval", "--mode", "all", "set"); strings.Count(table, "1.0000") < 3 {
-		t.Errorf("table:\n%s", table)
-	}
-	h.fails(1, []string{"corpus.jsonl"}, "eval", h.work)
-}
-
 func TestInterruptedIngestLosesNothing(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no interrupt that one process could send another")

@@ -3,8 +3,10 @@ package beir_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,12 +77,18 @@ func TestEvaluate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := set.Evaluate(ctx, store, "c", beir.Options{Mode: retriever.Keyword})
+	r, err := set.Evaluate(ctx, store, "c", beir.Options{Search: []retriever.SearchOption{retriever.WithMode(retriever.Keyword), retriever.PerDocument(5)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Queries != 2 || r.Documents != 2 || r.NDCG10 != 1 || r.Recall5 != 1 || r.Recall10 != 1 || r.MRR10 != 1 || r.QPS <= 0 || r.P50 <= 0 || r.P99 < r.P50 {
+	if r.Judged != 2 || r.Documents != 2 || r.QPS <= 0 || r.P50 <= 0 || r.P99 < r.P50 {
 		t.Errorf("report %+v", r)
+	}
+	if want := map[beir.Metric]float64{beir.NDCG10: 1, beir.Recall5: 1, beir.Recall10: 1, beir.MRR10: 1}; !maps.Equal(r.Metrics, want) {
+		t.Errorf("metrics %v", r.Metrics)
+	}
+	if got := r.Results[1]; got.ID != "q2" || !slices.Equal(got.Relevant, []beir.Rank{{Document: "2", Grade: 2, Rank: 1}}) {
+		t.Errorf("result %+v", got)
 	}
 }
 
@@ -203,8 +211,8 @@ func TestModes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	evaluate(t, encoder, dir, []retriever.Mode{retriever.Keyword, retriever.Dense, retriever.Hybrid}, func(t *testing.T, plain float64, r map[retriever.Mode]beir.Report) {
-		keyword, dense, hybrid := r[retriever.Keyword].NDCG10, r[retriever.Dense].NDCG10, r[retriever.Hybrid].NDCG10
+	evaluate(t, encoder, dir, []retriever.Mode{retriever.Keyword, retriever.Dense, retriever.Hybrid}, func(t *testing.T, plain float64, r map[retriever.Mode]float64) {
+		keyword, dense, hybrid := r[retriever.Keyword], r[retriever.Dense], r[retriever.Hybrid]
 		bar := max(keyword, dense)
 		if plain > .95 || strings.Contains(t.Name(), "-zh") {
 			bar = keyword - 0.002
@@ -215,7 +223,7 @@ func TestModes(t *testing.T) {
 	})
 }
 
-func evaluate(t *testing.T, encoder *embed.Encoder, dir string, modes []retriever.Mode, check func(*testing.T, float64, map[retriever.Mode]beir.Report)) {
+func evaluate(t *testing.T, encoder *embed.Encoder, dir string, modes []retriever.Mode, check func(*testing.T, float64, map[retriever.Mode]float64)) {
 	data, ctx := testdata(t), context.Background()
 	cfg := retriever.Config{Dir: dir}
 	var tokens chunker.Tokenizer
@@ -250,16 +258,16 @@ func evaluate(t *testing.T, encoder *embed.Encoder, dir string, modes []retrieve
 			if err := set.Index(ctx, store, s.name, split, nil); err != nil {
 				t.Fatal(err)
 			}
-			reports := make(map[retriever.Mode]beir.Report)
+			ndcg := make(map[retriever.Mode]float64)
 			for _, m := range modes {
-				r, err := set.Evaluate(ctx, store, s.name, beir.Options{Mode: m})
+				r, err := set.Evaluate(ctx, store, s.name, beir.Options{Search: []retriever.SearchOption{retriever.WithMode(m)}})
 				if err != nil {
 					t.Fatal(err)
 				}
-				reports[m] = r
-				fmt.Fprintf(&table, "| %s | %s | %.4f | %.4f | %.4f | %.4f | %.0f | %.2f | %.2f |\n", s.name, m, r.NDCG10, r.Recall5, r.Recall10, r.MRR10, r.QPS, r.P50, r.P99)
+				ndcg[m] = r.Metrics[beir.NDCG10]
+				fmt.Fprintf(&table, "| %s | %s | %.4f | %.4f | %.4f | %.4f | %.0f | %.2f | %.2f |\n", s.name, m, r.Metrics[beir.NDCG10], r.Metrics[beir.Recall5], r.Metrics[beir.Recall10], r.Metrics[beir.MRR10], r.QPS, r.P50, r.P99)
 			}
-			check(t, s.plain, reports)
+			check(t, s.plain, ndcg)
 		})
 	}
 	t.Log("\n" + table.String())

@@ -40,7 +40,7 @@ type Query struct {
 // Expected is the answer that a question should have, an entry of answers.jsonl.
 type Expected struct {
 	ID      string     `json:"_id"`
-	Answers []string   `json:"answers"`       // any of them will do
+	Answers []string   `json:"answers"`       // any of them will do; empty when they are not told
 	Groups  [][]string `json:"answer_groups"` // one of each is needed for a full answer; empty means one of Answers
 	// Unanswerable says that the corpus does not answer the question, and that it should be refused.
 	Unanswerable bool `json:"unanswerable"`
