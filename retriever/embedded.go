@@ -139,18 +139,20 @@ func (e *embedded) view(ctx context.Context, collection string, f Filter) (view,
 		x.mu.RUnlock()
 		return nil, err
 	}
-	return indexView{x, allow}, nil
+	return indexView{x, allow, e.db.Reader}, nil
 }
 
 // An indexView holds an index for reading. Within it chunks go by their numbers, and what the filter lets
 // through is a set of bits that is tested before scoring, so that a filter makes a search faster.
 type indexView struct {
-	x     *index
-	allow bitset.Set
+	x      *index
+	allow  bitset.Set
+	reader catalog.Reader // nothing changes while the index is held
 }
 
-func (v indexView) close()          { v.x.mu.RUnlock() }
-func (v indexView) encoder() string { return v.x.encoder }
+func (v indexView) close()                 { v.x.mu.RUnlock() }
+func (v indexView) encoder() string        { return v.x.encoder }
+func (v indexView) record() catalog.Reader { return v.reader }
 
 func (v indexView) nearest(ctx context.Context, q question, n int) ([]candidate, error) {
 	hits, err := v.x.scanner.Nearest(ctx, v.x.vectors(), q.vector, n, v.allow)

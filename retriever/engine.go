@@ -47,6 +47,8 @@ type view interface {
 	similarities(ctx context.Context, q question, chunks []int64) ([]float64, error)
 	// disagrees says of each chunk of the record how what the engine has of it differs; "" when it does not.
 	disagrees(ctx context.Context, chunks []catalog.Chunk) ([]string, error)
+	// record reads the passages that were found: where the engine can, as of the moment of the view.
+	record() catalog.Reader
 	// count is the number of chunks that the engine has of the collection, whatever the filter.
 	count(ctx context.Context) (int, error)
 	close()

@@ -156,9 +156,11 @@ func FuzzParseFilter(f *testing.F) {
 }
 
 // What filters let through follows every change of the collection.
-func TestFilterFollowsChanges(t *testing.T) {
+func TestFilterFollowsChanges(t *testing.T) { eachStore(t, testFilterFollowsChanges) }
+
+func testFilterFollowsChanges(t *testing.T, at place) {
 	ctx := t.Context()
-	s := open(t, t.TempDir(), words)
+	s := at.open(t, words)
 	create(t, s, "c")
 	store := func(path, team, text string) retriever.Document {
 		t.Helper()

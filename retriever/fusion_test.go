@@ -8,9 +8,11 @@ import (
 )
 
 // The passage that is first by words and by meaning is first whichever way the rankings are joined.
-func TestFusion(t *testing.T) {
+func TestFusion(t *testing.T) { eachStore(t, testFusion) }
+
+func testFusion(t *testing.T, at place) {
 	ctx := t.Context()
-	s := open(t, t.TempDir(), words)
+	s := at.open(t, words)
 	create(t, s, "c")
 	for _, text := range []string{"tide tables of the harbour", "harbour dues", "a lamp and a rope"} {
 		chunks := []chunker.Chunk{{Text: text, End: len(text), Tokens: 5}}

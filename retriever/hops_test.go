@@ -7,8 +7,10 @@ import (
 	"docent/retriever"
 )
 
-func TestHops(t *testing.T) {
-	s := open(t, t.TempDir(), words)
+func TestHops(t *testing.T) { eachStore(t, testHops) }
+
+func testHops(t *testing.T, at place) {
+	s := at.open(t, words)
 	create(t, s, "c")
 	mustPut(t, s, "c", "song", "The song Blue Harbour was sung by Mira Dahl.\n")
 	mustPut(t, s, "c", "Mira Dahl", "She was born in Old Town and died there.\n")

@@ -13,9 +13,11 @@ import (
 	"docent/retriever"
 )
 
-func TestVectorStore(t *testing.T) {
+func TestVectorStore(t *testing.T) { eachStore(t, testVectorStore) }
+
+func testVectorStore(t *testing.T, at place) {
 	ctx := t.Context()
-	s := open(t, t.TempDir(), words)
+	s := at.open(t, words)
 	create(t, s, "a", "b")
 	var store vectorstores.VectorStore = s.VectorStore("a")
 	docs := []schema.Document{

@@ -213,13 +213,13 @@ func (s *Store) search(ctx context.Context, v view, q question, cfg searchConfig
 			continue
 		}
 		ranked = ranked[:min(want, len(ranked))]
-		hits, err := s.hydrate(ctx, ranked)
+		hits, err := hydrate(ctx, v.record(), ranked)
 		if err != nil {
 			return nil, gone, err
 		}
 		missing := len(hits) < len(ranked)
 		gone = gone || missing
-		wide, err := s.widen(ctx, hits, cfg.neighbours)
+		wide, err := widen(ctx, v.record(), hits, cfg.neighbours)
 		if err != nil {
 			return nil, gone, err
 		}
@@ -267,7 +267,7 @@ func (s *Store) rank(ctx context.Context, v view, q question, cfg searchConfig, 
 
 // hydrate fetches the chunks and documents of the candidates. It leaves out those that the record does not
 // have.
-func (s *Store) hydrate(ctx context.Context, ranked []candidate) ([]Hit, error) {
+func hydrate(ctx context.Context, record catalog.Reader, ranked []candidate) ([]Hit, error) {
 	hits := make([]Hit, 0, len(ranked))
 	if len(ranked) == 0 {
 		return hits, nil
@@ -280,11 +280,11 @@ func (s *Store) hydrate(ctx context.Context, ranked []candidate) ([]Hit, error) 
 			docIDs = append(docIDs, c.document)
 		}
 	}
-	chunks, err := s.db.ChunksByID(ctx, ids)
+	chunks, err := record.ChunksByID(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	docs, err := s.db.DocumentsByID(ctx, docIDs)
+	docs, err := record.DocumentsByID(ctx, docIDs)
 	if err != nil {
 		return nil, err
 	}

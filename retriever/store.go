@@ -33,6 +33,7 @@ type Encoder interface {
 // Config says which data directory to open, and how.
 type Config struct {
 	Dir     string       // created where it is missing; required
+	Store   string       // postgres://… to keep the record in Postgres with pgvector, and search there; empty: in Dir
 	Encoder Encoder      // of new vectors and of questions; nil means keyword search only
 	Earlier []Encoder    // of collections that are still to be reindexed; they only embed questions
 	Logger  *slog.Logger // nil discards
@@ -82,7 +83,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		}
 	}
 	record := filepath.Join(cfg.Dir, recordName)
-	if err = catalog.Upgrade(ctx, record, filepath.Join(cfg.Dir, copiesDir), log); err == nil {
+	if catalog.IsPostgres(cfg.Store) {
+		s.db, err = catalog.OpenPostgres(ctx, cfg.Store, log)
+	} else if err = catalog.Upgrade(ctx, record, filepath.Join(cfg.Dir, copiesDir), log); err == nil {
 		s.db, err = catalog.Open(ctx, record, log)
 	}
 	if err != nil {
@@ -95,7 +98,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.removeStrayCopies()
-	s.engine = newEmbedded(ctx, filepath.Join(cfg.Dir, indexDir), s.db, log)
+	if s.db.Postgres() == nil {
+		s.engine = newEmbedded(ctx, filepath.Join(cfg.Dir, indexDir), s.db, log)
+	} else if s.engine, err = openPGEngine(ctx, s.db, log); err != nil {
+		s.db.Close()
+		lock.release()
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	return s, nil
 }
 

@@ -143,9 +143,11 @@ func search(t testing.TB, s *retriever.Store, collection, query string, opts ...
 
 var modes = []retriever.Mode{retriever.Dense, retriever.Keyword, retriever.Hybrid}
 
-func TestPutAndSearch(t *testing.T) {
-	ctx, dir := t.Context(), t.TempDir()
-	s := open(t, dir, words)
+func TestPutAndSearch(t *testing.T) { eachStore(t, testPutAndSearch) }
+
+func testPutAndSearch(t *testing.T, at place) {
+	ctx := t.Context()
+	s := at.open(t, words)
 	create(t, s, "手册 1.a_b-c")
 	const name = "手册 1.a_b-c"
 	content := chunker.Document{Title: "Leave", Language: "en", Text: "Leave\n\nTwenty days of leave.\nSick pay is apart.",
@@ -205,7 +207,7 @@ func TestPutAndSearch(t *testing.T) {
 	}
 	check(s)
 	s.Close()
-	s = open(t, dir, words)
+	s = at.open(t, words)
 	check(s)
 	c, err := s.Collection(ctx, name)
 	c.CreatedAt = doc.AddedAt
@@ -233,9 +235,11 @@ func TestPutAndSearch(t *testing.T) {
 	}
 }
 
-func TestBadInput(t *testing.T) {
+func TestBadInput(t *testing.T) { eachStore(t, testBadInput) }
+
+func testBadInput(t *testing.T, at place) {
 	ctx := t.Context()
-	s := open(t, t.TempDir(), words)
+	s := at.open(t, words)
 	create(t, s, "c")
 	for _, name := range []string{"", "a/b", "../x", ".", " a", "a.", "a\x00", "a\nb", "a\xff", strings.Repeat("长", 101), "a:b"} {
 		if _, err := s.CreateCollection(ctx, name); !errors.Is(err, retriever.ErrInvalidName) {
@@ -331,14 +335,16 @@ func TestLock(t *testing.T) {
 	open(t, dir, words)
 }
 
-func TestOtherEncoder(t *testing.T) {
-	ctx, dir := t.Context(), t.TempDir()
-	s := open(t, dir, words)
+func TestOtherEncoder(t *testing.T) { eachStore(t, testOtherEncoder) }
+
+func testOtherEncoder(t *testing.T, at place) {
+	ctx := t.Context()
+	s := at.open(t, words)
 	create(t, s, "c", "empty")
 	mustPut(t, s, "c", "p", "Twenty days of leave.")
 	s.Close()
 	for _, other := range []retriever.Encoder{wordEncoder{name: "other@2", dim: 16}, nil} {
-		s := open(t, dir, other)
+		s := at.open(t, other)
 		if got := found(search(t, s, "c", "leave", retriever.WithMode(retriever.Keyword))); len(got) != 1 {
 			t.Errorf("keyword search: %v", got)
 		}
@@ -373,11 +379,13 @@ func TestOtherEncoder(t *testing.T) {
 	}
 }
 
-func TestVectorsAreReused(t *testing.T) {
+func TestVectorsAreReused(t *testing.T) { eachStore(t, testVectorsAreReused) }
+
+func testVectorsAreReused(t *testing.T, at place) {
 	ctx := t.Context()
 	counted := words
 	counted.calls = new(atomic.Int64)
-	s := open(t, t.TempDir(), counted)
+	s := at.open(t, counted)
 	create(t, s, "a", "b")
 	var text strings.Builder
 	for i := range 200 {
@@ -412,9 +420,11 @@ func TestVectorsAreReused(t *testing.T) {
 	}
 }
 
-func TestOptions(t *testing.T) {
+func TestOptions(t *testing.T) { eachStore(t, testOptions) }
+
+func testOptions(t *testing.T, at place) {
 	ctx := t.Context()
-	s := open(t, t.TempDir(), words)
+	s := at.open(t, words)
 	create(t, s, "c")
 	for i := range 40 {
 		doc := retriever.Document{Path: fmt.Sprintf("%02d", i)}
@@ -470,10 +480,12 @@ func TestOptions(t *testing.T) {
 }
 
 // A question in a language the encoder does not know is decided by its words.
-func TestLanguageOfQuestion(t *testing.T) {
+func TestLanguageOfQuestion(t *testing.T) { eachStore(t, testLanguageOfQuestion) }
+
+func testLanguageOfQuestion(t *testing.T, at place) {
 	e := words
 	e.langs = []string{"en"}
-	s := open(t, t.TempDir(), e)
+	s := at.open(t, e)
 	create(t, s, "c")
 	mustPut(t, s, "c", "right", "员工每年享有二十天年假。")
 	mustPut(t, s, "c", "near", "年假有多少天？")         // the same words as the question for the encoder
@@ -609,17 +621,17 @@ func (errReader) Read([]byte) (int, error) { return 0, errRead }
 
 // TestAgainstMap runs random changes against the store and a plain map, reopening it now and then.
 func TestAgainstMap(t *testing.T) {
-	t.Run("small", func(t *testing.T) { againstMap(t, 3) })
+	eachStore(t, func(t *testing.T, at place) { againstMap(t, at, 3) })
 	t.Run("merged", func(t *testing.T) {
 		defer retriever.MergeEarly(4)()
-		againstMap(t, 5)
+		againstMap(t, place{dir: t.TempDir()}, 5)
 	})
 }
 
-func againstMap(t *testing.T, seed uint64) {
-	ctx, dir := t.Context(), t.TempDir()
+func againstMap(t *testing.T, at place, seed uint64) {
+	ctx := t.Context()
 	rnd := rand.New(rand.NewPCG(seed, 4))
-	s := open(t, dir, words)
+	s := at.open(t, words)
 	names := []string{"a", "b"}
 	create(t, s, names...)
 	model := map[string]map[string]string{"a": {}, "b": {}} // collection, path, text
@@ -665,7 +677,7 @@ func againstMap(t *testing.T, seed uint64) {
 			model[c] = map[string]string{}
 		case op < 66:
 			s.Close()
-			s = open(t, dir, words)
+			s = at.open(t, words)
 		default:
 			word := vocabulary[rnd.IntN(len(vocabulary))]
 			var want, all []string
@@ -725,10 +737,12 @@ func againstMap(t *testing.T, seed uint64) {
 }
 
 // TestWholeVersions searches while documents change: every hit must be of a version that is whole.
-func TestWholeVersions(t *testing.T) {
+func TestWholeVersions(t *testing.T) { eachStore(t, testWholeVersions) }
+
+func testWholeVersions(t *testing.T, at place) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s := open(t, t.TempDir(), words)
+	s := at.open(t, words)
 	create(t, s, "c")
 	const docs, parts, versions = 3, 5, 25
 	body := func(version int) string {

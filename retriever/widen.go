@@ -3,6 +3,8 @@ package retriever
 import (
 	"context"
 	"slices"
+
+	"docent/internal/catalog"
 )
 
 // Neighbours shows a reader n chunks more on each side of a hit, within its document. Hits that then share
@@ -12,7 +14,7 @@ func Neighbours(n int) SearchOption { return func(c *searchConfig) { c.neighbour
 // widen makes each hit's chunk the passage that a reader is to see: as the splitter has said
 // (chunker.Chunk.ReadStart), and with the neighbours that are asked for. A hit whose passage touches that of a
 // better one is joined with it. Context, headings, pages and labels stay those of the chunk that was found.
-func (s *Store) widen(ctx context.Context, hits []Hit, neighbours int) ([]Hit, error) {
+func widen(ctx context.Context, record catalog.Reader, hits []Hit, neighbours int) ([]Hit, error) {
 	if neighbours == 0 && !slices.ContainsFunc(hits, func(h Hit) bool { return h.Chunk.ReadEnd > 0 }) {
 		return hits, nil
 	}
@@ -23,7 +25,7 @@ func (s *Store) widen(ctx context.Context, hits []Hit, neighbours int) ([]Hit, e
 			start, end = min(start, h.Chunk.ReadStart), max(end, h.Chunk.ReadEnd)
 		}
 		if neighbours > 0 {
-			chunks, err := s.db.Chunks(ctx, h.Document.ID)
+			chunks, err := record.Chunks(ctx, h.Document.ID)
 			if err != nil {
 				return nil, err
 			}
@@ -48,7 +50,7 @@ func (s *Store) widen(ctx context.Context, hits []Hit, neighbours int) ([]Hit, e
 	for i := range out {
 		c := &out[i].Chunk
 		if c.ReadStart != c.Start || c.ReadEnd != c.End {
-			text, err := s.db.Passage(ctx, out[i].Document.ID, c.ReadStart, c.ReadEnd)
+			text, err := record.Passage(ctx, out[i].Document.ID, c.ReadStart, c.ReadEnd)
 			if err != nil {
 				return nil, err
 			}

@@ -8,8 +8,10 @@ import (
 	"docent/retriever"
 )
 
-func TestNeighbours(t *testing.T) {
-	s := open(t, t.TempDir(), words)
+func TestNeighbours(t *testing.T) { eachStore(t, testNeighbours) }
+
+func testNeighbours(t *testing.T, at place) {
+	s := at.open(t, words)
 	create(t, s, "c")
 	mustPut(t, s, "c", "a", "one pump\ntwo oil\nthree leave\nfour salary\nfive wing\n")
 	mustPut(t, s, "c", "b", "other text\npump again\n")
@@ -25,8 +27,10 @@ func TestNeighbours(t *testing.T) {
 }
 
 // What is found is small, what is read is the passage around it, once.
-func TestReadRange(t *testing.T) {
-	s := open(t, t.TempDir(), words)
+func TestReadRange(t *testing.T) { eachStore(t, testReadRange) }
+
+func testReadRange(t *testing.T, at place) {
+	s := at.open(t, words)
 	create(t, s, "c")
 	text := "The pump needs oil. It is old.\nThe wing bends. 年假有二十天。\n"
 	var chunks []chunker.Chunk

@@ -38,6 +38,7 @@ var migrations embed.FS
 
 // A DB is an open catalog. It is safe for concurrent use.
 type DB struct {
+	Reader
 	path    string
 	dialect *dialect
 	write   pool

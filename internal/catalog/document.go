@@ -223,32 +223,6 @@ func scanChunk(s scanner, more ...any) (Chunk, error) {
 	return k, nil
 }
 
-// ChunksByID returns the chunks with the ids, without vectors and in no certain order. Unknown ids are
-// left out.
-func (d *DB) ChunksByID(ctx context.Context, ids []int64) ([]Chunk, error) {
-	rows, err := d.read.query(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.id IN {ints}`, list(ids))
-	return collect(rows, err, func(s scanner) (Chunk, error) { return scanChunk(s) })
-}
-
-// DocumentsByID returns the documents with the ids, in no certain order. Unknown ids are left out.
-func (d *DB) DocumentsByID(ctx context.Context, ids []string) ([]Document, error) {
-	rows, err := d.read.query(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id IN {texts}`, list(ids))
-	return collect(rows, err, scanDocument)
-}
-
-// Passage returns a range of bytes of a document's text.
-func (d *DB) Passage(ctx context.Context, id string, start, end int) (string, error) {
-	var text []byte
-	err := d.read.queryRow(ctx, `SELECT substr({text bytes}, ?, ?) FROM contents WHERE document_id = ?`, start+1, end-start, id).Scan(&text)
-	return string(text), found(err, "document", id)
-}
-
-// Chunks returns the chunks of a document in its order, without vectors; none for an unknown document.
-func (d *DB) Chunks(ctx context.Context, documentID string) ([]Chunk, error) {
-	rows, err := d.read.query(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.document_id = ? ORDER BY k.ordinal`, documentID)
-	return collect(rows, err, func(s scanner) (Chunk, error) { return scanChunk(s) })
-}
-
 // ChunkIDs returns the ids of a collection's chunks, in no certain order.
 func (d *DB) ChunkIDs(ctx context.Context, collection string) ([]int64, error) {
 	// UNIQUE (document_id, ordinal) holds the ids too, so that no row with its text and vector is read.

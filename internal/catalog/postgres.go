@@ -94,6 +94,7 @@ func OpenPostgres(ctx context.Context, address string, logger *slog.Logger) (*DB
 		return pool{db, postgres}
 	}
 	d.write, d.read = connections(maxWriters), connections(maxReaders)
+	d.Reader = Reader{d.read}
 	if err := d.migrate(ctx, logger); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("open catalog %s: %w", shown, Explain(err))

@@ -78,6 +78,7 @@ func Open(ctx context.Context, path string, logger *slog.Logger) (*DB, error) {
 	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	read.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
 	d.write, d.read = pool{write, sqlite}, pool{read, sqlite}
+	d.Reader = Reader{d.read}
 	if check {
 		err = d.Check(ctx)
 	}

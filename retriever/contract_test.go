@@ -1,0 +1,34 @@
+package retriever_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"docent/internal/pgtest"
+	"docent/retriever"
+)
+
+// A place is where a store lies: one that is opened there again has what was stored.
+type place struct {
+	dir     string
+	address string // as Config.Store
+}
+
+// open opens the store of the place.
+func (p place) open(t testing.TB, e retriever.Encoder, earlier ...retriever.Encoder) *retriever.Store {
+	t.Helper()
+	s, err := retriever.Open(context.Background(), retriever.Config{Dir: p.dir, Store: p.address, Encoder: e, Earlier: earlier, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// eachStore runs a test of what every store has to do, in a place of each kind: the contract of
+// retriever.Store. A kind whose server is not at hand is skipped, and says how to have it.
+func eachStore(t *testing.T, test func(t *testing.T, at place)) {
+	t.Run("embedded", func(t *testing.T) { test(t, place{dir: t.TempDir()}) })
+	t.Run("postgres", func(t *testing.T) { test(t, place{dir: t.TempDir(), address: pgtest.Database(t)}) })
+}

@@ -1,0 +1,247 @@
+package retriever
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"docent/internal/catalog"
+	"docent/internal/keyword"
+)
+
+// pgEngine searches where the record is, in Postgres with pgvector. Each collection has three tables, made of
+// the record at first use and changed in the transaction that changes the record, so that what is searched
+// and what is recorded are of one moment for every process:
+//
+//	search_vectors_N (chunk, document, embedding)        HNSW over the embedding
+//	search_words_N   (chunk, document, length, terms, counts)  GIN over the terms
+//	search_terms_N   (id, term, chunks)                  in how many chunks each term is
+//
+// N is a number of its own in search_collections, which says what the tables were made of. Those that do not
+// fit the collection's encoder, or this release, are made anew. terms are ids of terms, counts the same ids
+// with their counts (keyword.Terms) as a sparse vector, whose product with a unit vector is the count of a
+// term: so BM25 is computed in the server, exactly as the embedded engine computes it.
+//
+// Changes of one collection's tables wait for each other, from when they are written to their commit.
+type pgEngine struct {
+	record *catalog.DB
+	db     *sql.DB // its connections
+	log    *slog.Logger
+	closed atomic.Bool
+}
+
+// pgFormat changes with every change of the tables.
+const pgFormat = 1
+
+func openPGEngine(ctx context.Context, record *catalog.DB, log *slog.Logger) (*pgEngine, error) {
+	e := &pgEngine{record: record, db: record.Postgres(), log: log}
+	return e, e.update(ctx, func(tx *sql.Tx) error {
+		if err := lockSearch(ctx, tx, ""); err != nil { // IF NOT EXISTS does not hold two creators apart
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS search_collections (
+				collection_id bigint PRIMARY KEY,
+				generation    bigint NOT NULL, -- N in the names of its tables
+				format        bigint NOT NULL,
+				analysis      bigint NOT NULL,
+				encoder       text   NOT NULL,
+				dim           bigint NOT NULL,
+				chunks        bigint NOT NULL,
+				length        bigint NOT NULL, -- of all chunks together, in quarters of a word
+				terms         bigint NOT NULL  -- the last id of a term
+			);
+			CREATE SEQUENCE IF NOT EXISTS search_generation`)
+		return err
+	})
+}
+
+// close leaves the connections, which are the record's.
+func (e *pgEngine) close() error {
+	e.closed.Store(true)
+	return nil
+}
+
+// update runs fn in a transaction, again when another transaction was in the way.
+func (e *pgEngine) update(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	for try := 1; ; try++ {
+		err := func() error {
+			tx, err := e.db.BeginTx(ctx, nil)
+			if err != nil {
+				return err
+			}
+			defer tx.Rollback()
+			if err := fn(tx); err != nil {
+				return err
+			}
+			return tx.Commit()
+		}()
+		if state := sqlState(err); state != "40001" && state != "40P01" || try == 5 {
+			return catalog.Explain(err)
+		}
+	}
+}
+
+// sqlState returns the code of an error of Postgres, or "".
+func sqlState(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+// lockSearch waits until no other transaction changes the collection's tables. It is by name, since the
+// collection's row may be gone by now.
+func lockSearch(ctx context.Context, tx *sql.Tx, collection string) error {
+	_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('search ' || $1, 0))`, collection)
+	return err
+}
+
+// A pgCollection is a collection and the tables it is searched by.
+type pgCollection struct {
+	id         int64
+	encoder    string
+	dim        int
+	generation int64 // 0 without tables that can be used
+	chunks     int
+	length     uint64
+	terms      int64
+}
+
+// queryer is *sql.DB or *sql.Tx.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// lookUp returns a collection, or ErrNotFound.
+func lookUp(ctx context.Context, q queryer, name string) (c pgCollection, err error) {
+	err = q.QueryRowContext(ctx, `SELECT c.id, c.encoder, c.dim, coalesce(s.generation, 0), coalesce(s.chunks, 0), coalesce(s.length, 0), coalesce(s.terms, 0)
+		FROM collections c LEFT JOIN search_collections s ON s.collection_id = c.id AND s.encoder = c.encoder AND s.dim = c.dim AND s.format = $2 AND s.analysis = $3
+		WHERE c.name = $1`, name, pgFormat, keyword.Version).Scan(&c.id, &c.encoder, &c.dim, &c.generation, &c.chunks, &c.length, &c.terms)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, fmt.Errorf("collection %q: %w", name, ErrNotFound)
+	}
+	return c, err
+}
+
+// table returns a statement with the names of the collection's tables: {vectors}, {words} and {terms}.
+func (c pgCollection) table(statement string) string {
+	for _, name := range []string{"vectors", "words", "terms"} {
+		statement = strings.ReplaceAll(statement, "{"+name+"}", fmt.Sprintf("search_%s_%d", name, c.generation))
+	}
+	return statement
+}
+
+func (e *pgEngine) encoder(ctx context.Context, collection string) (string, int, error) {
+	if e.closed.Load() {
+		return "", 0, ErrClosed
+	}
+	var fingerprint string
+	var dim int
+	err := e.db.QueryRowContext(ctx, `SELECT encoder, dim FROM collections WHERE name = $1`, collection).Scan(&fingerprint, &dim)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", 0, fmt.Errorf("collection %q: %w", collection, ErrNotFound)
+	}
+	return fingerprint, dim, catalog.Explain(err)
+}
+
+// apply writes to the tables in the transaction of the change.
+func (e *pgEngine) apply(ctx context.Context, collection string, change edit) error {
+	tx := change.Tx()
+	if err := lockSearch(ctx, tx, collection); err != nil {
+		return catalog.Explain(err)
+	}
+	c, err := lookUp(ctx, tx, collection)
+	if err != nil {
+		return err
+	}
+	if c.generation != 0 { // else they are made, with this change, at first use
+		if err := c.change(ctx, tx, change); err != nil {
+			return catalog.Explain(err)
+		}
+	}
+	return change.Commit()
+}
+
+// change brings the tables after a change of the record that tx has made.
+func (c *pgCollection) change(ctx context.Context, tx *sql.Tx, e edit) error {
+	if err := c.remove(ctx, tx, e.Removed); err != nil {
+		return err
+	}
+	if e.Heir != "" {
+		chunks, err := readTexts(ctx, tx, `k.document_id = $1`, e.Heir)
+		if err == nil {
+			err = c.add(ctx, tx, analyse(chunks))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	came := make([]analysed, len(e.Added))
+	for i, id := range e.Added {
+		came[i] = analysed{chunk: id, document: e.Document.ID, words: e.words[i]}
+	}
+	if err := c.add(ctx, tx, came); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE search_collections SET chunks = $2, length = $3, terms = $4 WHERE collection_id = $1`, c.id, c.chunks, c.length, c.terms)
+	return err
+}
+
+// replace makes the tables of the new vectors in the transaction that swaps them; until it ends searches find
+// the old ones.
+func (e *pgEngine) replace(ctx context.Context, collection string, change *catalog.Change) error {
+	tx := change.Tx()
+	err := lockSearch(ctx, tx, collection)
+	if err == nil {
+		err = fill(ctx, tx, collection)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return catalog.Explain(err)
+	}
+	if err := dropTables(ctx, tx, `NOT EXISTS (SELECT 1 FROM collections c WHERE c.id = s.collection_id)`); err != nil {
+		return catalog.Explain(err)
+	}
+	return change.Commit()
+}
+
+func (e *pgEngine) discard(ctx context.Context, collection string) error {
+	return e.update(ctx, func(tx *sql.Tx) error {
+		if err := lockSearch(ctx, tx, collection); err != nil {
+			return err
+		}
+		return dropTables(ctx, tx, `EXISTS (SELECT 1 FROM collections c WHERE c.id = s.collection_id AND c.name = $1)`, collection)
+	})
+}
+
+// dropTables removes the tables of the collections s that the condition names.
+func dropTables(ctx context.Context, tx *sql.Tx, which string, args ...any) error {
+	rows, err := tx.QueryContext(ctx, `DELETE FROM search_collections s WHERE `+which+` RETURNING s.generation`, args...)
+	if err != nil {
+		return err
+	}
+	var old []pgCollection
+	for rows.Next() {
+		var c pgCollection
+		if err := rows.Scan(&c.generation); err != nil {
+			rows.Close()
+			return err
+		}
+		old = append(old, c)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for _, c := range old {
+		if _, err := tx.ExecContext(ctx, c.table(`DROP TABLE IF EXISTS {vectors}, {words}, {terms}`)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

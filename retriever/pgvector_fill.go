@@ -1,0 +1,343 @@
+package retriever
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"docent/internal/keyword"
+)
+
+const (
+	// pgBatch is how many chunks are analysed and written at a time.
+	pgBatch = 1000
+	// sparseDim is the dimension of the sparse vectors of counts, the most that pgvector has: ids of terms lie
+	// below it.
+	sparseDim = 1_000_000_000
+	// maxSparse is the most terms that a sparse vector of pgvector holds. A chunk with more, which no splitter
+	// makes, keeps those it has most of.
+	maxSparse = 16_000
+	// maxIndexed and maxHalfIndexed are the most dimensions that pgvector indexes as they are, and rounded to
+	// 16 bits. Above them every search is a scan.
+	maxIndexed, maxHalfIndexed = 2000, 4000
+)
+
+// analysed is what the tables have of a chunk, without its vector.
+type analysed struct {
+	chunk    int64
+	document string
+	words    keyword.Terms
+}
+
+// text is a chunk as it comes from the record.
+type pgText struct {
+	chunk         int64
+	document      string
+	context, text string
+}
+
+// readTexts reads the chunks k, of documents d, that a condition names.
+func readTexts(ctx context.Context, tx *sql.Tx, which string, args ...any) ([]pgText, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT k.id, k.document_id, k.context, k.text FROM chunks k JOIN documents d ON d.id = k.document_id WHERE `+which, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []pgText
+	for rows.Next() {
+		var t pgText
+		if err := rows.Scan(&t.chunk, &t.document, &t.context, &t.text); err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, rows.Err()
+}
+
+// analyse runs on all processors.
+func analyse(chunks []pgText) []analysed {
+	all := make([]analysed, len(chunks))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for from := 0; from < len(chunks); from += 64 {
+		g.Go(func() error {
+			for i := from; i < min(from+64, len(chunks)); i++ {
+				k := chunks[i]
+				all[i] = analysed{k.chunk, k.document, keyword.Analyze(k.context, k.text)}
+			}
+			return nil
+		})
+	}
+	g.Wait()
+	return all
+}
+
+// A vocabulary gives terms their ids, and counts the chunks that have each.
+type vocabulary struct {
+	ids    map[string]int64
+	chunks map[string]int64
+	last   int64
+}
+
+// insertWords writes rows for chunks whose terms are all in ids, and counts them in c.
+func (c *pgCollection) insertWords(ctx context.Context, tx *sql.Tx, chunks []analysed, ids map[string]int64) error {
+	for part := range slices.Chunk(chunks, pgBatch) {
+		chunk, document := make([]int64, len(part)), make([]string, len(part))
+		length, terms, counts := make([]int64, len(part)), make([]string, len(part)), make([]string, len(part))
+		for i, a := range part {
+			chunk[i], document[i], length[i] = a.chunk, a.document, int64(a.words.Length())
+			terms[i], counts[i] = sparse(a.words, ids)
+			c.length += uint64(a.words.Length())
+		}
+		c.chunks += len(part)
+		_, err := tx.ExecContext(ctx, c.table(`INSERT INTO {words} (chunk, document, length, terms, counts)
+			SELECT chunk, document, length, terms::integer[], counts::sparsevec
+			FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[]) AS t (chunk, document, length, terms, counts)`), chunk, document, length, terms, counts)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sparse writes terms as an array of their ids, and as a sparse vector of their counts.
+func sparse(words keyword.Terms, ids map[string]int64) (terms, counts string) {
+	type entry struct {
+		id    int64
+		count uint16
+	}
+	entries := make([]entry, 0, words.Len())
+	for term, count := range words.Counts() {
+		entries = append(entries, entry{ids[term], count})
+	}
+	if len(entries) > maxSparse {
+		slices.SortFunc(entries, func(a, b entry) int { return int(b.count) - int(a.count) })
+		entries = entries[:maxSparse]
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return int(a.id - b.id) })
+	t, v := make([]byte, 0, 8*len(entries)+2), make([]byte, 0, 12*len(entries)+16)
+	t, v = append(t, '{'), append(v, '{')
+	for i, e := range entries {
+		if i > 0 {
+			t, v = append(t, ','), append(v, ',')
+		}
+		t = strconv.AppendInt(t, e.id, 10)
+		v = strconv.AppendInt(v, e.id, 10)
+		v = append(v, ':')
+		v = strconv.AppendInt(v, int64(e.count), 10)
+	}
+	return string(append(t, '}')), string(v) + "}/" + strconv.Itoa(sparseDim)
+}
+
+// count adds chunks' terms to the vocabulary.
+func (v *vocabulary) count(chunks []analysed) {
+	for _, a := range chunks {
+		for term := range a.words.Counts() {
+			v.chunks[term]++
+			if _, ok := v.ids[term]; !ok {
+				v.last++
+				v.ids[term] = v.last
+			}
+		}
+	}
+}
+
+// insertTerms writes terms with their ids and numbers of chunks.
+func (c *pgCollection) insertTerms(ctx context.Context, tx *sql.Tx, v vocabulary, terms []string) error {
+	for part := range slices.Chunk(terms, 10*pgBatch) {
+		ids, chunks := make([]int64, len(part)), make([]int64, len(part))
+		for i, t := range part {
+			ids[i], chunks[i] = v.ids[t], v.chunks[t]
+		}
+		_, err := tx.ExecContext(ctx, c.table(`INSERT INTO {terms} (id, term, chunks) SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[])`), ids, part, chunks)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add writes chunks, whose vectors the record has, to the tables.
+func (c *pgCollection) add(ctx context.Context, tx *sql.Tx, chunks []analysed) error {
+	if len(chunks) == 0 {
+		return nil
+	}
+	v := vocabulary{ids: make(map[string]int64), chunks: make(map[string]int64), last: c.terms}
+	for _, a := range chunks {
+		for term := range a.words.Counts() {
+			v.chunks[term]++
+		}
+	}
+	// Known terms first; the others get the ids that follow.
+	all, n := make([]string, 0, len(v.chunks)), make([]int64, 0, len(v.chunks))
+	for term, chunks := range v.chunks {
+		all, n = append(all, term), append(n, chunks)
+	}
+	rows, err := tx.QueryContext(ctx, c.table(`UPDATE {terms} t SET chunks = t.chunks + n.chunks FROM unnest($1::text[], $2::bigint[]) AS n (term, chunks)
+		WHERE t.term = n.term RETURNING t.term, t.id`), all, n)
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		var term string
+		var id int64
+		if err := rows.Scan(&term, &id); err != nil {
+			rows.Close()
+			return err
+		}
+		v.ids[term] = id
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	var fresh []string
+	for _, term := range all {
+		if _, ok := v.ids[term]; !ok {
+			v.last++
+			v.ids[term] = v.last
+			fresh = append(fresh, term)
+		}
+	}
+	c.terms = v.last
+	if err := c.insertTerms(ctx, tx, v, fresh); err != nil {
+		return err
+	}
+	if err := c.insertWords(ctx, tx, chunks, v.ids); err != nil || c.dim == 0 {
+		return err
+	}
+	ids := make([]int64, len(chunks))
+	for i, a := range chunks {
+		ids[i] = a.chunk
+	}
+	_, err = tx.ExecContext(ctx, c.table(`INSERT INTO {vectors} (chunk, document, embedding) SELECT id, document_id, vector FROM chunks WHERE id = ANY ($1::bigint[])`), ids)
+	return err
+}
+
+// remove takes chunks out of the tables.
+func (c *pgCollection) remove(ctx context.Context, tx *sql.Tx, chunks []int64) error {
+	if len(chunks) == 0 {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, c.table(`UPDATE {terms} t SET chunks = t.chunks - g.chunks
+		FROM (SELECT term, count(*) AS chunks FROM {words} w, unnest(w.terms) AS term WHERE w.chunk = ANY ($1::bigint[]) GROUP BY term) g WHERE t.id = g.term`), chunks)
+	if err != nil {
+		return err
+	}
+	var gone int
+	var length uint64
+	err = tx.QueryRowContext(ctx, c.table(`WITH gone AS (DELETE FROM {words} WHERE chunk = ANY ($1::bigint[]) RETURNING length)
+		SELECT count(*), coalesce(sum(length), 0)::bigint FROM gone`), chunks).Scan(&gone, &length)
+	if err != nil {
+		return err
+	}
+	c.chunks -= gone
+	c.length -= length
+	_, err = tx.ExecContext(ctx, c.table(`DELETE FROM {vectors} WHERE chunk = ANY ($1::bigint[])`), chunks)
+	return err
+}
+
+// fill makes the tables of a collection of the record, in place of earlier ones, unless those can be used.
+// The caller has the lock of the collection.
+func fill(ctx context.Context, tx *sql.Tx, collection string) error {
+	c, err := lookUp(ctx, tx, collection)
+	if err != nil || c.generation != 0 {
+		return err
+	}
+	if err := tx.QueryRowContext(ctx, `SELECT nextval('search_generation')`).Scan(&c.generation); err != nil {
+		return err
+	}
+	embedding := "vector"
+	if c.dim > 0 {
+		embedding = fmt.Sprintf("vector(%d)", c.dim)
+	}
+	// The rows of words are read by the hundred for each question and must not be pushed out of line; those of
+	// terms change in place.
+	if _, err := tx.ExecContext(ctx, c.table(`CREATE TABLE {vectors} (chunk bigint NOT NULL, document text COLLATE "C" NOT NULL, embedding `+embedding+` NOT NULL);
+		CREATE TABLE {words} (chunk bigint NOT NULL, document text COLLATE "C" NOT NULL, length bigint NOT NULL, terms integer[] NOT NULL, counts sparsevec NOT NULL);
+		CREATE TABLE {terms} (id bigint NOT NULL, term text COLLATE "C" NOT NULL, chunks bigint NOT NULL) WITH (fillfactor = 60)`)); err != nil {
+		return err
+	}
+	if c.dim > 0 {
+		_, err := tx.ExecContext(ctx, c.table(`INSERT INTO {vectors} (chunk, document, embedding) SELECT k.id, k.document_id, k.vector
+			FROM documents d JOIN chunks k ON k.document_id = d.id WHERE d.collection_id = $1`), c.id)
+		if state := sqlState(err); state == "22000" || state == "23502" {
+			return fmt.Errorf("collection %q: %w: a chunk has no vector of its encoder: %w", collection, ErrCorrupt, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c.chunks, c.length = 0, 0
+	v := vocabulary{ids: make(map[string]int64), chunks: make(map[string]int64)}
+	for after := int64(0); ; {
+		chunks, err := readTexts(ctx, tx, `d.collection_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3`, c.id, after, pgBatch)
+		if err != nil {
+			return err
+		}
+		if len(chunks) == 0 {
+			break
+		}
+		after = chunks[len(chunks)-1].chunk
+		words := analyse(chunks)
+		v.count(words)
+		if err := c.insertWords(ctx, tx, words, v.ids); err != nil {
+			return err
+		}
+	}
+	terms := make([]string, 0, len(v.ids))
+	for term := range v.ids {
+		terms = append(terms, term)
+	}
+	if err := c.insertTerms(ctx, tx, v, terms); err != nil {
+		return err
+	}
+	c.terms = v.last
+	if _, err := tx.ExecContext(ctx, c.indexes()); err != nil {
+		return err
+	}
+	if err := dropTables(ctx, tx, `s.collection_id = $1`, c.id); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO search_collections (collection_id, generation, format, analysis, encoder, dim, chunks, length, terms) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)`,
+		c.id, c.generation, pgFormat, keyword.Version, c.encoder, c.dim, c.chunks, c.length, c.terms)
+	return err
+}
+
+// indexes are the statements that index the filled tables.
+func (c pgCollection) indexes() string {
+	var sb strings.Builder
+	// The graph of a large collection is to fit in memory while it is made: else it takes several times as long.
+	if need := c.chunks * (4*c.dim + 400) >> 20; need > 64 {
+		fmt.Fprintf(&sb, "SET LOCAL maintenance_work_mem = '%dMB';\n", min(need, 1024))
+	}
+	sb.WriteString(`ALTER TABLE {vectors} ADD PRIMARY KEY (chunk);
+		ALTER TABLE {words} ADD PRIMARY KEY (chunk);
+		ALTER TABLE {terms} ADD PRIMARY KEY (term);
+		CREATE INDEX ON {terms} (id);
+		CREATE INDEX ON {vectors} (document);
+		CREATE INDEX ON {words} (document);
+		CREATE INDEX ON {words} USING gin (terms) WITH (gin_pending_list_limit = 512);
+		`)
+	if column, class := c.indexed(); column != "" {
+		fmt.Fprintf(&sb, "CREATE INDEX ON {vectors} USING hnsw ((%s) %s);\n", column, class)
+	}
+	sb.WriteString("ANALYZE {vectors}, {words}, {terms}")
+	return c.table(sb.String())
+}
+
+// indexed returns what the index over the vectors is of, and its operators; "" when there is none.
+func (c pgCollection) indexed() (column, class string) {
+	switch {
+	case c.dim == 0 || c.dim > maxHalfIndexed:
+		return "", ""
+	case c.dim > maxIndexed:
+		return fmt.Sprintf("embedding::halfvec(%d)", c.dim), "halfvec_ip_ops"
+	}
+	return "embedding", "vector_ip_ops"
+}

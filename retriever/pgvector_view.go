@@ -1,0 +1,356 @@
+package retriever
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"docent/internal/catalog"
+	"docent/internal/keyword"
+)
+
+const (
+	// exactBelow is how many chunks a search by meaning compares one by one rather than follow the index: it
+	// is exact, and as fast or faster where a filter leaves few of many.
+	exactBelow = 10_000
+	// maxTerms is how many terms of a question are looked for, those that say most.
+	maxTerms = 128
+)
+
+// A pgView is a transaction that sees the record and the tables as of one moment.
+type pgView struct {
+	pgCollection
+	tx     *sql.Tx
+	reader catalog.Reader
+	filter pgFilter
+}
+
+func (e *pgEngine) view(ctx context.Context, collection string, f Filter) (view, error) {
+	if _, err := f.compile(0); err != nil {
+		return nil, err
+	}
+	v, err := e.open(ctx, collection, f)
+	if err != nil {
+		return nil, catalog.Explain(err)
+	}
+	return v, nil
+}
+
+// open opens a view; it makes the collection's tables when there are none.
+func (e *pgEngine) open(ctx context.Context, collection string, f Filter) (*pgView, error) {
+	for {
+		tx, err := e.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+		if err != nil {
+			return nil, err
+		}
+		v := &pgView{tx: tx, reader: e.record.ReaderIn(tx)}
+		if v.pgCollection, err = lookUp(ctx, tx, collection); err == nil && v.generation != 0 {
+			v.filter, err = filterSQL(ctx, tx, v.id, f)
+		}
+		if err == nil && v.generation != 0 {
+			return v, nil
+		}
+		tx.Rollback()
+		if err != nil {
+			return nil, err
+		}
+		err = e.update(ctx, func(tx *sql.Tx) error {
+			if err := lockSearch(ctx, tx, collection); err != nil {
+				return err
+			}
+			e.log.InfoContext(ctx, "search tables are made", "collection", collection)
+			return fill(ctx, tx, collection)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("load collection %q: %w", collection, err)
+		}
+	}
+}
+
+func (v *pgView) close()                 { v.tx.Rollback() }
+func (v *pgView) encoder() string        { return v.pgCollection.encoder }
+func (v *pgView) record() catalog.Reader { return v.reader }
+
+// candidates reads rows of a chunk, its document and a score.
+func (v *pgView) candidates(ctx context.Context, set func(*candidate, float64, int), statement string, args ...any) ([]candidate, error) {
+	rows, err := v.tx.QueryContext(ctx, v.table(statement), args...)
+	if err != nil {
+		return nil, explainView(err)
+	}
+	defer rows.Close()
+	var found []candidate
+	for rows.Next() {
+		var c candidate
+		var score float64
+		if err := rows.Scan(&c.chunk, &c.document, &score); err != nil {
+			return nil, err
+		}
+		set(&c, score, len(found)+1)
+		found = append(found, c)
+	}
+	return found, explainView(rows.Err())
+}
+
+// errReplaced: the tables that a view was about to read are gone, because the collection was reindexed or
+// deleted.
+var errReplaced = errors.New("the collection was replaced while it was searched; search again")
+
+func explainView(err error) error {
+	if sqlState(err) == "42P01" {
+		return fmt.Errorf("%w: %w", errReplaced, err)
+	}
+	return catalog.Explain(err)
+}
+
+func (v *pgView) nearest(ctx context.Context, q question, n int) ([]candidate, error) {
+	if n <= 0 || v.chunks == 0 {
+		return nil, ctx.Err()
+	}
+	set := func(c *candidate, score float64, rank int) { c.dense, c.denseRank = score, rank }
+	args := append([]any{q.vector, n}, v.filter.args...)
+	where := v.filter.where(3)
+	column, _ := v.indexed()
+	if v.filter.chunks(v.chunks) <= exactBelow || column == "" {
+		// Of an expression there is no index.
+		return v.candidates(ctx, set, `SELECT chunk, document, -(embedding <#> $1::real[]::vector) FROM {vectors} t `+where+`
+			ORDER BY (embedding <#> $1::real[]::vector) + 0, chunk LIMIT $2`, args...)
+	}
+	// The index goes on until it has n that the filter lets through, however few those are. What it names is
+	// put in its exact order.
+	ask := min(1000, 2*n)
+	_, err := v.tx.ExecContext(ctx, fmt.Sprintf(`SET LOCAL hnsw.ef_search = %d; SET LOCAL hnsw.iterative_scan = strict_order;
+		SET LOCAL hnsw.max_scan_tuples = 2147483647; SET LOCAL hnsw.scan_mem_multiplier = 32; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off`, max(100, ask)))
+	if err != nil {
+		return nil, err
+	}
+	to := strings.Replace(column, "embedding", "$1::real[]::vector", 1)
+	found, err := v.candidates(ctx, set, `SELECT chunk, document, -(embedding <#> $1::real[]::vector) FROM {vectors} t `+where+`
+		ORDER BY (`+column+`) <#> (`+to+`) LIMIT $2`, args...)
+	slices.SortFunc(found, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.dense, a.dense), cmp.Compare(a.chunk, b.chunk))
+	})
+	for i := range found {
+		found[i].denseRank = i + 1
+	}
+	return found, err
+}
+
+func (v *pgView) similarities(ctx context.Context, q question, chunks []int64) ([]float64, error) {
+	return v.scores(ctx, chunks, `SELECT chunk, -(embedding <#> $2::real[]::vector) FROM {vectors} WHERE chunk = ANY ($1::bigint[])`, chunks, q.vector)
+}
+
+// scores reads rows of a chunk and its score, in the order of chunks; 0 for those without a row.
+func (v *pgView) scores(ctx context.Context, chunks []int64, statement string, args ...any) ([]float64, error) {
+	all := make([]float64, len(chunks))
+	if len(chunks) == 0 {
+		return all, nil
+	}
+	rows, err := v.tx.QueryContext(ctx, v.table(statement), args...)
+	if err != nil {
+		return nil, explainView(err)
+	}
+	defer rows.Close()
+	score := make(map[int64]float64, len(chunks))
+	for rows.Next() {
+		var id int64
+		var s float64
+		if err := rows.Scan(&id, &s); err != nil {
+			return nil, err
+		}
+		score[id] = s
+	}
+	for i, id := range chunks {
+		all[i] = score[id]
+	}
+	return all, explainView(rows.Err())
+}
+
+// pgTerm is a term of a question that some chunk has.
+type pgTerm struct {
+	id     int64
+	chunks int
+	gain   float64
+}
+
+// queryTerms returns the terms of the question, those that add most first.
+func (v *pgView) queryTerms(ctx context.Context, text string) ([]pgTerm, error) {
+	var words []string
+	weight := make(map[string]float32)
+	for term, w := range keyword.ParseQuery(text).Terms() {
+		words = append(words, term)
+		weight[term] = w
+	}
+	if len(words) == 0 || v.chunks == 0 {
+		return nil, nil
+	}
+	rows, err := v.tx.QueryContext(ctx, v.table(`SELECT term, id, chunks FROM {terms} WHERE term = ANY ($1::text[]) AND chunks > 0`), words)
+	if err != nil {
+		return nil, explainView(err)
+	}
+	defer rows.Close()
+	statistics := keyword.Statistics{Passages: v.chunks, Length: v.length}
+	var terms []pgTerm
+	for rows.Next() {
+		var term string
+		var t pgTerm
+		if err := rows.Scan(&term, &t.id, &t.chunks); err != nil {
+			return nil, err
+		}
+		t.gain = statistics.Gain(weight[term], t.chunks)
+		terms = append(terms, t)
+	}
+	slices.SortFunc(terms, func(a, b pgTerm) int { return cmp.Or(cmp.Compare(b.gain, a.gain), cmp.Compare(a.id, b.id)) })
+	return terms[:min(len(terms), maxTerms)], explainView(rows.Err())
+}
+
+// bm25 is the expression of the score of a row of words by the terms, each of which adds
+// gain · count / (count + norm) = gain - gain · norm / (count + norm).
+func (v *pgView) bm25(terms []pgTerm) string {
+	var gains float64
+	var sb strings.Builder
+	for i, t := range terms {
+		gains += t.gain
+		if i > 0 {
+			sb.WriteString(" + ")
+		}
+		fmt.Fprintf(&sb, "%.17g::float8 / (norm - (counts <#> '{%d:1}/%d'::sparsevec))", t.gain, t.id, sparseDim)
+	}
+	return fmt.Sprintf("%.17g::float8 - norm * (%s)", gains, sb.String())
+}
+
+// words is the table with the norm of each row.
+func (v *pgView) words(where string) string {
+	fixed, slope := keyword.Statistics{Passages: v.chunks, Length: v.length}.Norm()
+	return fmt.Sprintf(`(SELECT chunk, document, counts, %.17g::float8 + %.17g::float8 * length AS norm FROM {words} t %s) w`, fixed, slope, where)
+}
+
+func (v *pgView) byWords(ctx context.Context, q question, n int, also []int64) (found []candidate, scores []float64, err error) {
+	terms, err := v.queryTerms(ctx, q.text)
+	if err != nil || len(terms) == 0 {
+		return nil, make([]float64, len(also)), err
+	}
+	if n > 0 {
+		if found, err = v.bestByWords(ctx, terms, n); err != nil {
+			return nil, nil, err
+		}
+	}
+	scores, err = v.scores(ctx, also, `SELECT chunk, `+v.bm25(terms)+` FROM `+v.words(`WHERE chunk = ANY ($1::bigint[])`), pgx.QueryExecModeExec, also)
+	return found, scores, err
+}
+
+// bestByWords looks only at chunks that have one of the first terms: as many of them as it takes until
+// the others together add less than the n-th best has (MaxScore: Turtle and Flood 1995).
+func (v *pgView) bestByWords(ctx context.Context, terms []pgTerm, n int) ([]candidate, error) {
+	rest := make([]float64, len(terms)+1) // the most that the terms from one on can add
+	for i := len(terms) - 1; i >= 0; i-- {
+		rest[i] = rest[i+1] + terms[i].gain
+	}
+	first, rows := 0, 0
+	for first < len(terms) && (first == 0 || rows < 10*n) {
+		rows += terms[first].chunks
+		first++
+	}
+	set := func(c *candidate, score float64, rank int) { c.keyword, c.kwRank = score, rank }
+	for {
+		ids := make([]string, first)
+		for i, t := range terms[:first] {
+			ids[i] = fmt.Sprint(t.id)
+		}
+		where := v.filter.where(2)
+		if where == "" {
+			where = "WHERE true"
+		}
+		// The terms are written out, and a plan made for them: so the server knows how many rows have them.
+		statement := `SELECT chunk, document, ` + v.bm25(terms) + ` AS score FROM ` + v.words(where+` AND terms && '{`+strings.Join(ids, ",")+`}'::integer[]`) + `
+			ORDER BY score DESC, chunk LIMIT $1`
+		found, err := v.candidates(ctx, set, statement, append([]any{pgx.QueryExecModeExec, n}, v.filter.args...)...)
+		if err != nil {
+			return nil, err
+		}
+		need := len(terms)
+		if len(found) == n {
+			least := found[n-1].keyword
+			for need = first; need < len(terms) && rest[need] >= least*(1-1e-9); need++ {
+			}
+		}
+		if need <= first {
+			return found, nil
+		}
+		first = need
+	}
+}
+
+func (v *pgView) count(ctx context.Context) (n int, err error) {
+	err = v.tx.QueryRowContext(ctx, v.table(`SELECT count(*) FROM {words}`)).Scan(&n)
+	return n, explainView(err)
+}
+
+func (v *pgView) disagrees(ctx context.Context, chunks []catalog.Chunk) ([]string, error) {
+	at := make(map[int64]int, len(chunks))
+	ids := make([]int64, len(chunks))
+	for i, k := range chunks {
+		at[k.ID], ids[i] = i, k.ID
+	}
+	what := make([]string, len(chunks))
+	for i := range what {
+		what[i] = "it is not in the index"
+	}
+	rows, err := v.tx.QueryContext(ctx, v.table(`SELECT w.chunk, w.document, w.length, v.embedding IS NOT DISTINCT FROM k.vector,
+			ARRAY(SELECT t.term FROM unnest(w.terms) WITH ORDINALITY AS u (id, n) JOIN {terms} t ON t.id = u.id ORDER BY u.n), w.counts::text
+		FROM {words} w JOIN chunks k ON k.id = w.chunk LEFT JOIN {vectors} v ON v.chunk = w.chunk WHERE w.chunk = ANY ($1::bigint[])`), ids)
+	if err != nil {
+		return nil, explainView(err)
+	}
+	defer rows.Close()
+	types := pgtype.NewMap()
+	for rows.Next() {
+		var id, length int64
+		var document, counts string
+		var vector bool
+		var terms []string
+		if err := rows.Scan(&id, &document, &length, &vector, types.SQLScanner(&terms), &counts); err != nil {
+			return nil, err
+		}
+		i := at[id]
+		k := chunks[i]
+		words := keyword.Analyze(k.Context, k.Text)
+		switch {
+		case document != k.DocumentID:
+			what[i] = "the index has it in another document"
+		case length != int64(words.Length()) || !sameCounts(words, terms, counts):
+			what[i] = "the keyword index has other words for it"
+		case !vector:
+			what[i] = "the vector index has another vector for it"
+		default:
+			what[i] = ""
+		}
+	}
+	return what, explainView(rows.Err())
+}
+
+// sameCounts says whether terms, in the order of their ids, and the sparse vector of their counts are those
+// of words.
+func sameCounts(words keyword.Terms, terms []string, counts string) bool {
+	entries := strings.Split(strings.TrimPrefix(strings.SplitN(counts, "}", 2)[0], "{"), ",")
+	if len(terms) != min(words.Len(), maxSparse) || len(terms) > 0 && len(entries) != len(terms) {
+		return false
+	}
+	has := make(map[string]string, len(terms))
+	for i, t := range terms {
+		_, has[t], _ = strings.Cut(entries[i], ":")
+	}
+	same := 0
+	for term, count := range words.Counts() {
+		if has[term] == fmt.Sprint(count) {
+			same++
+		}
+	}
+	return same == len(terms)
+}
