@@ -42,11 +42,7 @@ var condenseLabel = regexp.MustCompile(`(?i)^(?:(?:standalone|rewritten|last|new
 
 // condensed reads the model's reply; ok is false when it is no question.
 func condensed(reply string) (query string, ok bool) {
-	f := &filter{}
-	f.write(reply)
-	f.close()
-	text, _ := f.result()
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(withoutThoughts(reply, 0)) {
 		if line = strings.Trim(strings.TrimSpace(line), "*"); line == "" {
 			continue
 		}

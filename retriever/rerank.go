@@ -16,8 +16,9 @@ type Reranker interface {
 const defaultRerank = 30
 
 type reranking struct {
-	by Reranker
-	n  int
+	by      Reranker
+	n       int
+	ifItCan bool // hits stay as they are when it fails
 }
 
 // Rerank puts the best n hits of the search in the order of r's scores, which become their Score; the
@@ -28,10 +29,13 @@ func Rerank(r Reranker, n int) SearchOption {
 	return func(c *searchConfig) {
 		c.rerank = nil
 		if r != nil {
-			c.rerank = &reranking{r, n}
+			c.rerank = &reranking{by: r, n: n}
 		}
 	}
 }
+
+// rerankIfItCan does without the reranker when it fails.
+func rerankIfItCan(c *searchConfig) { c.rerank.ifItCan = true }
 
 // rerank puts the hits in the order of the reranker's scores.
 func rerank(ctx context.Context, by Reranker, query string, hits []Hit) error {
@@ -44,16 +48,18 @@ func rerank(ctx context.Context, by Reranker, query string, hits []Hit) error {
 	}
 	scores, err := by.Score(ctx, query, passages)
 	if err != nil {
-		return fmt.Errorf("rerank: %w", err)
+		return err
 	}
 	if len(scores) != len(hits) {
-		return fmt.Errorf("rerank: %d scores for %d passages", len(scores), len(hits))
+		return fmt.Errorf("%d scores for %d passages", len(scores), len(hits))
 	}
-	for i := range hits {
-		if scores[i]-scores[i] != 0 {
-			return fmt.Errorf("rerank: the score of passage %d is %v", i, scores[i])
+	for i, score := range scores {
+		if score-score != 0 {
+			return fmt.Errorf("the score of passage %d is %v", i, score)
 		}
-		hits[i].Score = float64(scores[i])
+	}
+	for i, score := range scores {
+		hits[i].Score = float64(score)
 	}
 	sortHits(hits)
 	return nil

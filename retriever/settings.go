@@ -15,7 +15,7 @@ type Settings struct {
 	Hops        int    `json:"hops" min:"0" max:"4" default:"1" documents:"same" help:"Search up to this often, each time for what the best passages name: for questions that need several passages."`
 	Queries     int    `json:"queries" min:"0" max:"8" documents:"same" help:"So many questions of the language model are searched besides the one that is asked: it in other words, or its parts."`
 	HyDE        bool   `json:"hyde" documents:"same" help:"Search by meaning for what is like a passage that the language model makes up as an answer."`
-	Rerank      string `json:"rerank" values:"auto,off,cross-encoder" default:"auto" documents:"same" help:"Whether a model puts the best hits in order; auto: where a cross-encoder is configured."`
+	Rerank      string `json:"rerank" values:"auto,off,cross-encoder,model" default:"auto" documents:"same" help:"What puts the best hits in order: a cross-encoder, the language model, or nothing; auto: a cross-encoder where one is configured."`
 	RerankTop   int    `json:"rerank_top" min:"0" max:"1000" documents:"same" help:"How many hits the reranker looks at; 0 means 30."`
 	PerDocument int    `json:"per_document" min:"0" max:"1000" documents:"same" help:"The most passages of one document; 0 means no limit."`
 	Diversity   int    `json:"diversity" min:"0" max:"100" documents:"same" help:"How much passages that repeat a better one give way to others, in percent; 0 means not at all, 30 is a good deal."`
@@ -30,6 +30,8 @@ type Parts struct {
 	Questions func(n int) QuestionsFunc
 	// Hypothesis asks a language model for a passage; nil means that there is no model.
 	Hypothesis HypothesisFunc
+	// Judge is a language model as a reranker; nil means that there is no model. When it fails, hits stay as they are.
+	Judge Reranker
 	// CrossEncoder returns the reranker, which may be loaded at the first call; nil means that there is none.
 	CrossEncoder func() (Reranker, error)
 }
@@ -64,6 +66,10 @@ func (s Settings) Options(parts Parts) ([]SearchOption, error) {
 	switch {
 	case s.Rerank == "off":
 		return append(opts, Rerank(nil, 0)), nil
+	case s.Rerank == "model" && parts.Judge == nil:
+		return append(opts, Rerank(nil, 0), without(Note{"rerank", ErrNoModel})), nil
+	case s.Rerank == "model":
+		return append(opts, Rerank(parts.Judge, s.RerankTop), rerankIfItCan), nil
 	case parts.CrossEncoder != nil:
 		r, err := parts.CrossEncoder()
 		if err != nil {

@@ -28,13 +28,14 @@ func TestSettingsAreOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustPut(t, s, "c", "b", "oil and water")
+	last := scorer(func(_, passage string) float32 { return float32(len(passage)) })
 	model := retriever.Parts{
 		Questions: func(n int) retriever.QuestionsFunc {
 			return func(context.Context, string) ([]string, error) { return make([]string, n), nil }
 		},
 		Hypothesis: func(context.Context, string) (string, error) { return "water", nil },
+		Judge:      last,
 	}
-	last := scorer(func(_, passage string) float32 { return float32(len(passage)) })
 	cross := retriever.Parts{CrossEncoder: func() (retriever.Reranker, error) { return last, nil }}
 	for _, tt := range []struct {
 		name     string
@@ -54,6 +55,10 @@ func TestSettingsAreOptions(t *testing.T) {
 		{name: "no language model", settings: retriever.Settings{Queries: 2, HyDE: true},
 			notes: []string{"searched without hyde: there is no language model", "searched without queries: there is no language model"}},
 		{name: "questions", settings: retriever.Settings{Queries: 2}, parts: model, options: []retriever.SearchOption{retriever.MultiQuery(model.Questions(2))}},
+		{name: "a language model reranks", settings: retriever.Settings{Rerank: "model", RerankTop: 2}, parts: model, options: []retriever.SearchOption{retriever.Rerank(last, 2)}},
+		{name: "a language model that should rerank fails", settings: retriever.Settings{Rerank: "model"}, parts: retriever.Parts{Judge: badReranker{err: errors.New("asleep")}},
+			notes: []string{"searched without rerank: asleep"}},
+		{name: "no language model reranks", settings: retriever.Settings{Rerank: "model"}, notes: []string{"searched without rerank: there is no language model"}},
 		{name: "hypothesis", settings: retriever.Settings{HyDE: true}, parts: model, options: []retriever.SearchOption{retriever.HyDE(model.Hypothesis)}},
 		{name: "a cross-encoder is there", settings: retriever.Settings{Rerank: "auto", RerankTop: 2}, parts: cross, options: []retriever.SearchOption{retriever.Rerank(last, 2)}},
 		{name: "a cross-encoder is not wanted", settings: retriever.Settings{Rerank: "off"}, parts: cross},

@@ -3,6 +3,7 @@ package retriever
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 )
 
@@ -29,8 +30,13 @@ func (s *Store) staged(ctx context.Context, collection, query string, cfg search
 		return nil, err
 	}
 	if cfg.rerank != nil {
-		if err := rerank(ctx, cfg.rerank.by, query, hits); err != nil {
-			return nil, err
+		err := rerank(ctx, cfg.rerank.by, query, hits)
+		switch {
+		case err == nil:
+		case !cfg.rerank.ifItCan || ctx.Err() != nil:
+			return nil, fmt.Errorf("rerank: %w", err)
+		default:
+			s.note(cfg, Note{"rerank", err})
 		}
 	}
 	if cfg.decay != nil {

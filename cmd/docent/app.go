@@ -268,7 +268,7 @@ func (m modelFlags) llmConfig(enc encoder, log *slog.Logger) llm.Config {
 
 // qa builds the chain that answers from a collection.
 func (a *app) qa(l *library, collection string, sel llm.Selected, m modelFlags, r retrievalFlags, style string) (*chain.QA, error) {
-	return a.chain(l, sel, m, l.searchFunc(collection, r), style)
+	return a.chain(l, sel, m, l.searchFunc(collection, sel, r), style)
 }
 
 // chain builds the chain that answers from what search finds.

@@ -73,7 +73,7 @@ func (r *evalRun) measure(ctx context.Context, set *beir.Dataset, config evalCon
 		return beir.Report{}, err
 	}
 	r.library.reranker = r.rerankers[config.reranker]
-	search, err := config.settings.Retrieval.Options(r.library.parts())
+	search, err := config.settings.Retrieval.Options(r.library.parts(func(ctx context.Context) (llm.Selected, error) { return r.languageModel(ctx, config) }))
 	if err != nil {
 		return beir.Report{}, err
 	}
@@ -165,16 +165,25 @@ func (r *evalRun) fill(ctx context.Context, set *beir.Dataset, split chunker.Spl
 	return collection, set.Index(ctx, store, collection, split, r.progress("indexing "+set.Name))
 }
 
-// asker answers questions from the collection, searched as the configuration says.
-func (r *evalRun) asker(ctx context.Context, collection string, search []retriever.SearchOption, config evalConfig) (beir.AskFunc, error) {
+// languageModel returns the model of a configuration, opened at its first use.
+func (r *evalRun) languageModel(ctx context.Context, config evalConfig) (llm.Selected, error) {
 	key := fmt.Sprintf("%q %q %q", config.model.ModelProvider, config.model.Model, config.encoder)
 	sel, opened := r.models[key]
-	if !opened {
-		var err error
-		if sel, err = llm.Open(ctx, r.llmConfig(config.model, r.library.encoder)); err != nil {
-			return nil, err
-		}
+	if opened {
+		return sel, nil
+	}
+	sel, err := llm.Open(ctx, r.llmConfig(config.model, r.library.encoder))
+	if err == nil {
 		r.models[key] = sel
+	}
+	return sel, err
+}
+
+// asker answers questions from the collection, searched as the configuration says.
+func (r *evalRun) asker(ctx context.Context, collection string, search []retriever.SearchOption, config evalConfig) (beir.AskFunc, error) {
+	sel, err := r.languageModel(ctx, config)
+	if err != nil {
+		return nil, err
 	}
 	qa, err := r.chain(r.library, sel, config.model, func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
 		return r.library.store.Search(ctx, collection, query, slices.Concat(search, []retriever.SearchOption{retriever.TopK(k)}, opts)...)

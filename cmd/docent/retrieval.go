@@ -6,8 +6,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tmc/langchaingo/llms"
+
 	"docent/chain"
 	"docent/ingest"
+	"docent/internal/llm"
 	"docent/retriever"
 )
 
@@ -54,19 +57,32 @@ func (l *library) retrieval(ctx context.Context, collection string, flags retrie
 	return s.Retrieval, err
 }
 
-// parts are what the settings of a collection can name.
-func (l *library) parts() retriever.Parts {
-	return retriever.Parts{CrossEncoder: l.reranker}
+// parts are what the settings of a collection can name. model is asked where they name a language model.
+func (l *library) parts(model func(context.Context) (llm.Selected, error)) retriever.Parts {
+	parts := chain.Parts(func(ctx context.Context) (llms.Model, error) {
+		sel, err := model(ctx)
+		if err == nil && sel.Provider == llm.ExtractiveAnswer {
+			err = retriever.ErrNoModel
+		}
+		return sel.Model, err
+	})
+	parts.CrossEncoder = l.reranker
+	return parts
+}
+
+// settled is a function that returns a model that is open.
+func settled(sel llm.Selected) func(context.Context) (llm.Selected, error) {
+	return func(context.Context) (llm.Selected, error) { return sel, nil }
 }
 
 // searchFunc searches a collection as retrieval says.
-func (l *library) searchFunc(collection string, flags retrievalFlags) chain.SearchFunc {
+func (l *library) searchFunc(collection string, sel llm.Selected, flags retrievalFlags) chain.SearchFunc {
 	return func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
 		settings, err := l.retrieval(ctx, collection, flags)
 		if err != nil {
 			return nil, err
 		}
-		search, err := settings.Options(l.parts())
+		search, err := settings.Options(l.parts(settled(sel)))
 		if err != nil {
 			return nil, err
 		}

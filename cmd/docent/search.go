@@ -24,6 +24,7 @@ type searchCmd struct {
 	K          int       `short:"k" default:"10" help:"How many passages."`
 	Where      whereFlag `placeholder:"FILTER" help:"Search only documents that fit, such as: team = sales and updated > 2026-01."`
 	retrievalFlags
+	modelFlags
 	Question []string `arg:"" help:"The question, or keywords."`
 }
 
@@ -47,7 +48,7 @@ func (c *searchCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	opts, err := settings.Options(l.parts())
+	opts, err := settings.Options(l.parts(a.model(c.modelFlags, l.encoder)))
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveMod
 			}
 			return ag.Stream(ctx, goal, history...)
 		},
-		Parts: l.parts(),
+		Parts: l.parts(func(ctx context.Context) (llm.Selected, error) { return model.get(ctx), nil }),
 		UI:    ui.FS(), Sample: examples.FS(), SampleQuestions: sampleQuestions(),
 		Version: buildInfo().Version, Styles: first.Styles(), Hosts: c.Host, MaxUploadBytes: int64(a.MaxFile) << 20, Logger: a.log,
 		Model: web.Model{Provider: sel.Provider, Name: sel.Name, Notice: sel.Notice},
@@ -206,7 +206,7 @@ func (m *liveModel) get(ctx context.Context) llm.Selected {
 func (a *app) agent(l *library, collection string, sel llm.Selected, m modelFlags, r retrievalFlags, maxSteps int) (*agent.Agent, error) {
 	return agent.New(agent.Config{
 		Model: sel.Model, ModelName: sel.Name, MaxSteps: maxSteps, ContextTokens: m.ModelContext, Logger: a.log,
-		Tools: []tools.Tool{agent.NewKnowledgeSearch(l.searchFunc(collection, r), 0), agent.Calculator{}},
+		Tools: []tools.Tool{agent.NewKnowledgeSearch(l.searchFunc(collection, sel, r), 0), agent.Calculator{}},
 	})
 }
 

@@ -18,42 +18,13 @@ import (
 
 	"docent/internal/llm"
 	"docent/internal/llm/gguf"
+	"docent/internal/llm/llmtest"
 )
 
 // speaking writes a tiny random model, with letters for a vocabulary, to a file. meta adds to its metadata.
 func speaking(t testing.TB, path string, more ...gguf.KeyValue) string {
 	t.Helper()
-	f, err := gguf.Open("engine/testdata/llama-q8_0.gguf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var meta []gguf.KeyValue
-	for _, k := range f.Keys() {
-		given := slices.ContainsFunc(more, func(m gguf.KeyValue) bool { return m.Key == k })
-		if v, _ := f.Value(k); k != "tokenizer.ggml.model" && !given {
-			meta = append(meta, gguf.KeyValue{Key: k, Value: v})
-		}
-	}
-	tokens := []string{"<|bos|>", "<|im_start|>", "<|im_end|>", "Ġ", "Ċ"}
-	types := []int32{3, 3, 3, 1, 1}
-	for c := '!'; c <= '~'; c++ {
-		if !strings.ContainsRune("^`@", c) { // there is no room for all
-			tokens, types = append(tokens, string(c)), append(types, 1)
-		}
-	}
-	meta = append(meta, gguf.KeyValue{Key: "tokenizer.ggml.model", Value: "gpt2"}, gguf.KeyValue{Key: "tokenizer.ggml.tokens", Value: tokens},
-		gguf.KeyValue{Key: "tokenizer.ggml.token_type", Value: types}, gguf.KeyValue{Key: "tokenizer.ggml.merges", Value: []string{}},
-		gguf.KeyValue{Key: "tokenizer.ggml.eos_token_id", Value: uint32(2)})
-	meta = append(meta, more...)
-	var b bytes.Buffer
-	if err := gguf.Write(&b, meta, f.Tensors, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return llmtest.Letters(t, path, "llama-q8_0", more...)
 }
 
 func TestLocal(t *testing.T) {

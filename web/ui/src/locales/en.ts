@@ -397,7 +397,7 @@ export const en = {
       },
       retrieval_rerank: {
         name: "Reranking",
-        help: "A model puts the best passages in order; automatic: where a cross-encoder is configured.",
+        help: "What puts the best passages in order: a cross-encoder or the language model. Automatic: a cross-encoder where one is configured.",
       },
       retrieval_rerank_top: {
         name: "Passages to rerank",

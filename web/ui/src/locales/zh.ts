@@ -366,7 +366,7 @@ export const zh: Messages = {
       },
       retrieval_rerank: {
         name: "重新排序",
-        help: "由模型给最佳段落重新排序；自动：配置了交叉编码器时使用。",
+        help: "由交叉编码器或语言模型给最佳段落重新排序；自动：配置了交叉编码器时使用。",
       },
       retrieval_rerank_top: { name: "重新排序的段落数", help: "0 表示 30。" },
       retrieval_per_document: { name: "同一文档的段落数", help: "最多几段；0 表示不限。" },
