@@ -122,7 +122,7 @@ func (p *Pipeline) Retry(ctx context.Context, jobID string) error {
 		if j.Kind == catalog.SiteJob || (Item{Path: j.Path, SHA256: j.SHA256}).toFetch() {
 			return catalog.Queued, nil
 		}
-		f, err := p.store.OpenFile(j.SHA256)
+		f, err := p.store.OpenFile(ctx, j.SHA256)
 		if err != nil {
 			return "", fmt.Errorf("the bytes of %q are no longer kept, add the file again: %w", j.Path, err)
 		}

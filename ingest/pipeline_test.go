@@ -99,7 +99,7 @@ func TestIngest(t *testing.T) {
 	if err != nil || doc.Path != it.Path || doc.Title != "Handbook" || doc.Format != "markdown" || doc.Chunks != res.Chunks || doc.Bytes != int64(len(handbook)) {
 		t.Errorf("stored %+v, %v", doc, err)
 	}
-	f, err := b.store.OpenFile(doc.SHA256)
+	f, err := b.store.OpenFile(t.Context(), doc.SHA256)
 	if err != nil {
 		t.Fatalf("the original: %v", err)
 	}
@@ -150,7 +150,7 @@ func TestIngestSameBytesTwoPaths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := b.store.OpenFile(doc.SHA256)
+	f, err := b.store.OpenFile(t.Context(), doc.SHA256)
 	if err != nil {
 		t.Fatalf("its original went with the first: %v", err)
 	}

@@ -79,7 +79,7 @@ func (p *Pipeline) knownPage(ctx context.Context, collection, address string, si
 	if !fresh && (err != nil || doc.SHA256 != f.SHA256) {
 		return KnownPage{}, false // it was removed, or replaced, or never taken in
 	}
-	open := func() (io.ReadCloser, error) { return p.store.OpenFile(f.SHA256) }
+	open := func() (io.ReadCloser, error) { return p.store.OpenFile(ctx, f.SHA256) }
 	file, err := open()
 	if err != nil {
 		return KnownPage{}, false

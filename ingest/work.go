@@ -185,7 +185,7 @@ func (w *work) make(ctx context.Context) (Result, error) {
 
 // read extracts the text of the stored copy.
 func (w *work) read(ctx context.Context) (*Document, error) {
-	f, err := w.store.OpenFile(w.item.SHA256)
+	f, err := w.store.OpenFile(ctx, w.item.SHA256)
 	if err != nil {
 		return nil, err
 	}

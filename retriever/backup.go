@@ -36,7 +36,8 @@ type Bundle = bundle.Manifest
 const (
 	recordName = "docent.db"
 	filesDir   = "files"
-	copiesDir  = "earlier" // copies of the record from before its migrations
+	sharedDir  = "shared-files" // of files that were read, where the record is in Postgres
+	copiesDir  = "earlier"      // copies of the record from before its migrations
 	indexDir   = "index"
 
 	tempDirPrefix = "copying-" // of a directory for the time of a backup
@@ -126,7 +127,7 @@ func describe(ctx context.Context, record string, m *Bundle) (files []string, er
 	return files, db.Close()
 }
 
-func storedPath(dir, sum string) string { return filepath.Join(dir, filesDir, sum[:2], sum) }
+func storedPath(dir, sum string) string { return pathOf(filepath.Join(dir, filesDir), sum) }
 
 // writeBundle writes the record and the files of dir, and further files by their paths.
 func writeBundle(ctx context.Context, w io.Writer, m Bundle, dir string, files []string, others map[string]string, progress func(int64)) error {
@@ -246,25 +247,20 @@ func unpackOne(ctx context.Context, b *bundle.Reader, name, to string) error {
 }
 
 // Export writes a collection as one file to w: documents, chunks, vectors, the encoder's fingerprint and the
-// files it was made of. Import and OpenExported read it. progress, unless nil, is called with the bytes
-// written so far.
+// files it was made of, as of one moment. Import and OpenExported read it. progress, unless nil, is called with
+// the bytes written so far.
 func (s *Store) Export(ctx context.Context, collection string, w io.Writer, progress func(written int64)) (Bundle, error) {
 	c, err := s.Collection(ctx, collection)
 	if err != nil {
 		return Bundle{}, err
 	}
-	temp, err := copyDir(ctx, s.dir)
+	temp, err := os.MkdirTemp(s.dir, tempDirPrefix)
 	if err != nil {
-		return Bundle{}, fmt.Errorf("export %q: %w", collection, err)
+		return Bundle{}, catalog.Explain(err)
 	}
 	defer os.RemoveAll(temp)
 	record := filepath.Join(temp, recordName)
-	db, err := catalog.Open(ctx, record, nil)
-	if err != nil {
-		return Bundle{}, err
-	}
-	err = db.KeepCollection(ctx, collection)
-	if err := errors.Join(err, db.Close()); err != nil {
+	if err := s.copyCollection(ctx, collection, temp, record); err != nil {
 		return Bundle{}, fmt.Errorf("export %q: %w", collection, err)
 	}
 	m := Bundle{Kind: bundle.Collection, Created: time.Now().UTC(), Collection: collection, Encoder: c.Encoder}
@@ -272,7 +268,52 @@ func (s *Store) Export(ctx context.Context, collection string, w io.Writer, prog
 	if err != nil {
 		return Bundle{}, err
 	}
+	for _, sum := range files {
+		if err := s.linkFile(ctx, sum, temp); err != nil {
+			return Bundle{}, fmt.Errorf("export %q: a document changed meanwhile: %w; export it again", collection, err)
+		}
+	}
 	return m, writeBundle(ctx, w, m, temp, files, nil, progress)
+}
+
+// copyCollection makes a record of one collection, and links the files of its documents to dir, so that they
+// are there although a document is removed meanwhile.
+func (s *Store) copyCollection(ctx context.Context, collection, dir, record string) error {
+	docs, err := s.db.Documents(ctx, collection)
+	if err != nil {
+		return err
+	}
+	for _, d := range docs {
+		if d.SHA256 == "" {
+			continue
+		}
+		if err := s.linkFile(ctx, d.SHA256, dir); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	db, err := catalog.Open(ctx, record, nil)
+	if err != nil {
+		return err
+	}
+	_, err = db.ImportCollection(ctx, s.db, collection, collection)
+	return errors.Join(err, db.Close())
+}
+
+// linkFile gives a stored file a further name, in the folder files of dir, unless it has it.
+func (s *Store) linkFile(ctx context.Context, sum, dir string) error {
+	to := storedPath(dir, sum)
+	if _, err := os.Stat(to); err == nil {
+		return nil
+	}
+	f, err := s.OpenFile(ctx, sum)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return catalog.Explain(err)
+	}
+	return os.Link(f.Name(), to)
 }
 
 // Import makes a collection of an exported one, under its own name when name is empty. Nothing is embedded:
@@ -326,7 +367,7 @@ func (s *Store) Import(ctx context.Context, r io.ReaderAt, size int64, name stri
 		return Collection{}, err
 	}
 	for _, e := range b.Manifest.Entries {
-		s.files.used(path.Base(e.Name))
+		s.files.used(ctx, path.Base(e.Name))
 	}
 	return Collection(c), nil
 }

@@ -32,9 +32,9 @@ func putWithFile(t *testing.T, s *retriever.Store, collection, path, text string
 	return d
 }
 
-func filled(t *testing.T) *retriever.Store {
+func filled(t *testing.T, at place) *retriever.Store {
 	t.Helper()
-	s := open(t, t.TempDir(), words)
+	s := at.open(t, words)
 	create(t, s, "house", "other")
 	for i := range 20 {
 		putWithFile(t, s, "house", fmt.Sprintf("%d.md", i), fmt.Sprintf("pump rule %d\nannual leave of %d days\n年假 %d 天\n", i, i%5, i))
@@ -50,7 +50,7 @@ func answers(t *testing.T, s *retriever.Store, collection string) []string {
 	for _, q := range []string{"annual leave 3 days", "pump 7", "年假", "rule"} {
 		for _, m := range modes {
 			for _, h := range search(t, s, collection, q, retriever.WithMode(m)) {
-				all = append(all, fmt.Sprintf("%s %s %s %d %.6f %q", q, m, h.Document.Path, h.Chunk.Start, h.Score, h.Chunk.Text))
+				all = append(all, fmt.Sprintf("%s %s %s %d %.4f %q", q, m, h.Document.Path, h.Chunk.Start, h.Score, h.Chunk.Text))
 			}
 		}
 	}
@@ -64,7 +64,7 @@ func checkFiles(t *testing.T, s *retriever.Store, collection string) {
 		t.Fatalf("documents: %d, %v", len(docs), err)
 	}
 	for _, d := range docs {
-		f, err := s.OpenFile(d.SHA256)
+		f, err := s.OpenFile(t.Context(), d.SHA256)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func checkFiles(t *testing.T, s *retriever.Store, collection string) {
 }
 
 func TestBackup(t *testing.T) {
-	s := filled(t)
+	s := filled(t, place{dir: t.TempDir()})
 	if err := os.WriteFile(filepath.Join(s.Dir(), "config.yaml"), []byte("style: plain\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestBackup(t *testing.T) {
 
 // A backup made while documents come and go holds all that was acknowledged before it began.
 func TestBackupWhileWriting(t *testing.T) {
-	s := filled(t)
+	s := filled(t, place{dir: t.TempDir()})
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -171,8 +171,10 @@ func TestBackupWhileWriting(t *testing.T) {
 	<-done
 }
 
-func TestExport(t *testing.T) {
-	s := filled(t)
+func TestExport(t *testing.T) { eachStore(t, testExport) }
+
+func testExport(t *testing.T, at place) {
+	s := filled(t, at)
 	var buf bytes.Buffer
 	m, err := s.Export(t.Context(), "house", &buf, nil)
 	if err != nil || m.Documents != 20 || m.Encoder != words.Fingerprint() {
@@ -185,7 +187,7 @@ func TestExport(t *testing.T) {
 
 	// Elsewhere, where nothing can embed a document.
 	calls := words
-	other := open(t, t.TempDir(), countingEncoder{calls, t})
+	other := at.another(t).open(t, countingEncoder{calls, t})
 	create(t, other, "full")
 	for _, name := range []string{"", "again"} {
 		c, err := other.Import(t.Context(), bytes.NewReader(buf.Bytes()), int64(buf.Len()), name, nil)

@@ -26,6 +26,15 @@ func (p place) open(t testing.TB, e retriever.Encoder, earlier ...retriever.Enco
 	return s
 }
 
+// another is a place of the same kind, with nothing in it.
+func (p place) another(t *testing.T) place {
+	p.dir = t.TempDir()
+	if p.address != "" {
+		p.address = pgtest.Database(t)
+	}
+	return p
+}
+
 // eachStore runs a test of what every store has to do, in a place of each kind: the contract of
 // retriever.Store. A kind whose server is not at hand is skipped, and says how to have it.
 func eachStore(t *testing.T, test func(t *testing.T, at place)) {

@@ -129,7 +129,7 @@ func TestKilled(t *testing.T) {
 			if content, err := s.Content(ctx, d.ID); err != nil || content.Text != want {
 				t.Fatalf("round %d: document %s, version %d.%d: %v, text %q", round, d.Path, r, n, err, content.Text)
 			}
-			f, err := s.OpenFile(d.SHA256)
+			f, err := s.OpenFile(ctx, d.SHA256)
 			if err != nil {
 				t.Fatalf("round %d: document %s: %v", round, d.Path, err)
 			}

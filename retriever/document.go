@@ -257,7 +257,7 @@ func (s *Store) Put(ctx context.Context, collection string, doc Document, conten
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
 	}
 	if doc.SHA256 != "" {
-		s.files.used(doc.SHA256)
+		s.files.used(ctx, doc.SHA256)
 	}
 	s.files.collect(ctx, change.Files)
 	return Document(change.Document), nil
@@ -280,7 +280,7 @@ func (s *Store) PutDuplicate(ctx context.Context, collection string, doc Documen
 	if err := s.engine.apply(ctx, collection, edit{Change: change}); err != nil {
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
 	}
-	s.files.used(doc.SHA256)
+	s.files.used(ctx, doc.SHA256)
 	s.files.collect(ctx, change.Files)
 	return Document(change.Document), nil
 }

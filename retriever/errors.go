@@ -36,6 +36,8 @@ var (
 	ErrInvalidChunk = errors.New("invalid chunk")
 	// ErrReindexing: another call of Reindex works on the collection.
 	ErrReindexing = errors.New("collection is being reindexed")
+	// ErrUnknownStore: an address of a store of no known kind.
+	ErrUnknownStore = errors.New("unknown kind of store")
 	// ErrClosed: the store has been closed.
 	ErrClosed = errors.New("store is closed")
 )

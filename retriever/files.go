@@ -21,8 +21,20 @@ import (
 // between PutFile and the job or document that names it.
 const unusedGrace = time.Hour
 
-// A fileStore keeps the original files under their SHA-256: dir/ab/abcdef….
-type fileStore struct {
+// originals keep the original files under their SHA-256.
+type originals interface {
+	// put stores the bytes durably and keeps them for unusedGrace, whether a document comes for them or not.
+	put(ctx context.Context, r io.Reader) (sum string, size int64, err error)
+	// open returns a stored file, or ErrNotFound.
+	open(ctx context.Context, sum string) (*os.File, error)
+	// used says that a document now refers to the file.
+	used(ctx context.Context, sum string)
+	// collect removes those of the files that nothing refers to, as far as it can.
+	collect(ctx context.Context, sums []string)
+}
+
+// localFiles keeps them in the data directory: dir/ab/abcdef….
+type localFiles struct {
 	dir string
 	db  *catalog.DB
 	log *slog.Logger
@@ -38,12 +50,12 @@ type freshFile struct {
 
 const tempPrefix = "incoming-"
 
-// openFiles also clears away what an earlier process left half written or unreferenced.
-func openFiles(ctx context.Context, dir string, db *catalog.DB, log *slog.Logger) (*fileStore, error) {
+// openLocalFiles also clears away what an earlier process left half written or unreferenced.
+func openLocalFiles(ctx context.Context, dir string, db *catalog.DB, log *slog.Logger) (*localFiles, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, catalog.Explain(err)
 	}
-	f := &fileStore{dir: dir, db: db, log: log, fresh: make(map[string]freshFile)}
+	f := &localFiles{dir: dir, db: db, log: log, fresh: make(map[string]freshFile)}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -69,7 +81,9 @@ func openFiles(ctx context.Context, dir string, db *catalog.DB, log *slog.Logger
 	return f, nil
 }
 
-func (f *fileStore) path(sum string) string { return filepath.Join(f.dir, sum[:2], sum) }
+func (f *localFiles) path(sum string) string { return pathOf(f.dir, sum) }
+
+func pathOf(dir, sum string) string { return filepath.Join(dir, sum[:2], sum) }
 
 func validSum(sum string) bool {
 	if len(sum) != 2*sha256.Size || strings.ToLower(sum) != sum {
@@ -79,29 +93,17 @@ func validSum(sum string) bool {
 	return err == nil
 }
 
-func (f *fileStore) put(ctx context.Context, r io.Reader) (sum string, size int64, err error) {
-	temp, err := os.CreateTemp(f.dir, tempPrefix)
+func (f *localFiles) put(ctx context.Context, r io.Reader) (sum string, size int64, err error) {
+	temp, sum, size, err := receive(ctx, f.dir, r)
 	if err != nil {
-		return "", 0, catalog.Explain(err)
+		return "", 0, err
 	}
 	defer func() {
 		if err != nil {
-			temp.Close()
-			os.Remove(temp.Name())
+			os.Remove(temp)
 			err = catalog.Explain(err)
 		}
 	}()
-	hash := sha256.New()
-	if size, err = io.Copy(io.MultiWriter(temp, hash), contextReader{ctx, r}); err != nil {
-		return "", 0, err
-	}
-	if err = temp.Sync(); err != nil {
-		return "", 0, err
-	}
-	if err = temp.Close(); err != nil {
-		return "", 0, err
-	}
-	sum = hex.EncodeToString(hash.Sum(nil))
 	path := f.path(sum)
 
 	f.mu.Lock()
@@ -110,7 +112,7 @@ func (f *fileStore) put(ctx context.Context, r io.Reader) (sum string, size int6
 		return "", 0, err
 	}
 	// Over an existing file of the same content too: it may be damaged, the new one is not.
-	if err = os.Rename(temp.Name(), path); err != nil {
+	if err = os.Rename(temp, path); err != nil {
 		return "", 0, err
 	}
 	if err = syncDir(filepath.Dir(path)); err != nil {
@@ -123,8 +125,38 @@ func (f *fileStore) put(ctx context.Context, r io.Reader) (sum string, size int6
 	return sum, size, nil
 }
 
-// used says that a document now refers to the file.
-func (f *fileStore) used(sum string) {
+// receive writes bytes to a new file in dir, synced, and returns its path.
+func receive(ctx context.Context, dir string, r io.Reader) (path, sum string, size int64, err error) {
+	temp, err := os.CreateTemp(dir, tempPrefix)
+	if err != nil {
+		return "", "", 0, catalog.Explain(err)
+	}
+	defer func() {
+		if err != nil {
+			temp.Close()
+			os.Remove(temp.Name())
+			err = catalog.Explain(err)
+		}
+	}()
+	hash := sha256.New()
+	if size, err = io.Copy(io.MultiWriter(temp, hash), contextReader{ctx, r}); err != nil {
+		return "", "", 0, err
+	}
+	if err = temp.Sync(); err != nil {
+		return "", "", 0, err
+	}
+	return temp.Name(), hex.EncodeToString(hash.Sum(nil)), size, temp.Close()
+}
+
+func (f *localFiles) open(_ context.Context, sum string) (*os.File, error) {
+	file, err := os.Open(f.path(sum))
+	if os.IsNotExist(err) {
+		return nil, fmt.Errorf("file %q: %w", sum, ErrNotFound)
+	}
+	return file, err
+}
+
+func (f *localFiles) used(_ context.Context, sum string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fresh, ok := f.fresh[sum]; ok && fresh.uses > 1 {
@@ -135,9 +167,8 @@ func (f *fileStore) used(sum string) {
 	}
 }
 
-// collect removes those of the files that nothing refers to. What cannot be removed is left to the next
-// start.
-func (f *fileStore) collect(ctx context.Context, sums []string) {
+// What cannot be removed is left to the next start.
+func (f *localFiles) collect(ctx context.Context, sums []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, sum := range sums {
@@ -197,13 +228,9 @@ func (s *Store) PutFile(ctx context.Context, r io.Reader) (sha256 string, size i
 }
 
 // OpenFile opens a stored file for reading, or returns ErrNotFound. The caller closes it.
-func (s *Store) OpenFile(sha256 string) (*os.File, error) {
+func (s *Store) OpenFile(ctx context.Context, sha256 string) (*os.File, error) {
 	if !validSum(sha256) {
 		return nil, fmt.Errorf("file %q: %w", sha256, ErrNotFound)
 	}
-	f, err := os.Open(s.files.path(sha256))
-	if os.IsNotExist(err) {
-		return nil, fmt.Errorf("file %q: %w", sha256, ErrNotFound)
-	}
-	return f, err
+	return s.files.open(ctx, sha256)
 }

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gofrs/flock"
+
+	"docent/internal/catalog"
 )
 
 // A dirLock is the hold on a data directory. The system gives it up when the process ends, however it
@@ -32,7 +35,13 @@ func lockDir(dir string) (*dirLock, error) {
 		return nil, fmt.Errorf("%w: %s is held by another process; end it, or use another data directory", ErrLocked, dir)
 	}
 	// For the reader of the error above only, so a failure to write does not matter.
-	_ = os.WriteFile(path, fmt.Appendf(nil, "process %d\n%s\n", os.Getpid(), strings.Join(os.Args, " ")), 0o600)
+	args := slices.Clone(os.Args)
+	for i, arg := range args {
+		if strings.Contains(arg, "://") {
+			args[i] = catalog.Redacted(arg)
+		}
+	}
+	_ = os.WriteFile(path, fmt.Appendf(nil, "process %d\n%s\n", os.Getpid(), strings.Join(args, " ")), 0o600)
 	return &dirLock{flock: l}, nil
 }
 

@@ -131,7 +131,9 @@ func TestMismatchOffersReindex(t *testing.T) {
 	}
 }
 
-func TestReindex(t *testing.T) {
+func TestReindex(t *testing.T) { eachStore(t, testReindex) }
+
+func testReindex(t *testing.T, at place) {
 	ctx := t.Context()
 	tests := []struct {
 		name     string
@@ -145,15 +147,15 @@ func TestReindex(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			s := open(t, dir, tt.from)
+			at := at.another(t)
+			s := at.open(t, tt.from)
 			fill(t, s, "c", 3, 150)
 			fill(t, s, "other", 1, 3)
 			before := vectorsOf(t, s, "other")
 			search(t, s, "c", "topic")
 			s.Close()
 
-			s = open(t, dir, tt.to)
+			s = at.open(t, tt.to)
 			var last, total int
 			c, err := s.Reindex(ctx, "c", func(done, of int) {
 				if done < last || done > of {
@@ -309,13 +311,15 @@ func TestReindexGoesOn(t *testing.T) {
 	}
 }
 
-func TestReindexCollectionGoes(t *testing.T) {
-	ctx, dir := t.Context(), t.TempDir()
-	s := open(t, dir, words)
+func TestReindexCollectionGoes(t *testing.T) { eachStore(t, testReindexCollectionGoes) }
+
+func testReindexCollectionGoes(t *testing.T, at place) {
+	ctx := t.Context()
+	s := at.open(t, words)
 	fill(t, s, "c", 1, 100)
 	s.Close()
 	g := newGate(others, 10, nil)
-	s = open(t, dir, g)
+	s = at.open(t, g)
 	if _, err := s.Reindex(ctx, "none", nil); !errors.Is(err, retriever.ErrNotFound) {
 		t.Errorf("unknown collection: %v, want ErrNotFound", err)
 	}

@@ -30,7 +30,7 @@ type Encoder interface {
 	Languages() []string
 }
 
-// Config says which data directory to open, and how.
+// Config says which store to open, and how.
 type Config struct {
 	Dir     string       // created where it is missing; required
 	Store   string       // postgres://… to keep the record in Postgres with pgvector, and search there; empty: in Dir
@@ -39,15 +39,15 @@ type Config struct {
 	Logger  *slog.Logger // nil discards
 }
 
-// A Store is an open data directory. It is safe for concurrent use.
+// A Store is open documents, in a data directory or in Postgres. It is safe for concurrent use.
 type Store struct {
 	dir     string
 	encoder Encoder
 	asking  map[string]Encoder // by fingerprint: encoder and those of before it
 	log     *slog.Logger
-	lock    *dirLock
+	lock    *dirLock // nil where the record is shared
 	db      *catalog.DB
-	files   *fileStore
+	files   originals
 
 	engine engine
 
@@ -58,9 +58,9 @@ type Store struct {
 	readOnly bool // opened by OpenExported, in a directory that goes with it
 }
 
-// Open opens a data directory. It returns ErrLocked, with the holder's process id and command, while
-// another process has it open; ErrCorrupt when the record is damaged; ErrNewerSchema when a later
-// release wrote it.
+// Open opens a store. It returns ErrLocked, with the holder's process id and command, while another process
+// has the data directory open, unless the store is in Postgres, which any number of processes share;
+// ErrCorrupt when the record is damaged; ErrNewerSchema when a later release wrote it; ErrUnknownStore.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("open store: no data directory is given")
@@ -72,43 +72,78 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", catalog.Explain(err))
 	}
-	lock, err := lockDir(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{dir: cfg.Dir, encoder: cfg.Encoder, log: log, lock: lock, asking: make(map[string]Encoder), reindexing: make(map[string]bool)}
+	s := &Store{dir: cfg.Dir, encoder: cfg.Encoder, log: log, asking: make(map[string]Encoder), reindexing: make(map[string]bool)}
 	for _, e := range append(slices.Clone(cfg.Earlier), cfg.Encoder) {
 		if e != nil {
 			s.asking[e.Fingerprint()] = e
 		}
 	}
-	record := filepath.Join(cfg.Dir, recordName)
-	if catalog.IsPostgres(cfg.Store) {
-		s.db, err = catalog.OpenPostgres(ctx, cfg.Store, log)
-	} else if err = catalog.Upgrade(ctx, record, filepath.Join(cfg.Dir, copiesDir), log); err == nil {
-		s.db, err = catalog.Open(ctx, record, log)
+	var err error
+	switch {
+	case catalog.IsPostgres(cfg.Store):
+		err = s.openShared(ctx, cfg.Store)
+	case cfg.Store == "":
+		err = s.openLocal(ctx)
+	default:
+		err = fmt.Errorf("open store %s: %w: want postgres://… or none", catalog.Redacted(cfg.Store), ErrUnknownStore)
 	}
 	if err != nil {
-		lock.release()
-		return nil, err
-	}
-	if s.files, err = openFiles(ctx, filepath.Join(cfg.Dir, filesDir), s.db, log); err != nil {
-		s.db.Close()
-		lock.release()
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, errors.Join(err, s.release())
 	}
 	s.removeStrayCopies()
-	if s.db.Postgres() == nil {
-		s.engine = newEmbedded(ctx, filepath.Join(cfg.Dir, indexDir), s.db, log)
-	} else if s.engine, err = openPGEngine(ctx, s.db, log); err != nil {
-		s.db.Close()
-		lock.release()
-		return nil, fmt.Errorf("open store: %w", err)
-	}
 	return s, nil
 }
 
-// Close ends the use of the data directory. Calls that are under way may fail.
+// openLocal opens the record, the files and the index in the data directory, for this process alone.
+func (s *Store) openLocal(ctx context.Context) (err error) {
+	if s.lock, err = lockDir(s.dir); err != nil {
+		return err
+	}
+	record := filepath.Join(s.dir, recordName)
+	if err = catalog.Upgrade(ctx, record, filepath.Join(s.dir, copiesDir), s.log); err != nil {
+		return err
+	}
+	if s.db, err = catalog.Open(ctx, record, s.log); err != nil {
+		return err
+	}
+	if s.files, err = openLocalFiles(ctx, filepath.Join(s.dir, filesDir), s.db, s.log); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	s.engine = newEmbedded(ctx, filepath.Join(s.dir, indexDir), s.db, s.log)
+	return nil
+}
+
+// openShared opens a database of Postgres, where all is that other processes need. The data directory, which
+// other processes may have open too, holds copies of files that were read.
+func (s *Store) openShared(ctx context.Context, address string) (err error) {
+	if s.db, err = catalog.OpenPostgres(ctx, address, s.log); err != nil {
+		return err
+	}
+	if s.files, err = openSharedFiles(ctx, filepath.Join(s.dir, sharedDir), s.db, s.log); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	if s.engine, err = openPGEngine(ctx, s.db, s.log); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	return nil
+}
+
+// release gives up what was opened.
+func (s *Store) release() error {
+	var errs []error
+	if s.engine != nil {
+		errs = append(errs, s.engine.close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.release())
+	}
+	return errors.Join(errs...)
+}
+
+// Close ends the use of the store. Calls that are under way may fail.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -117,7 +152,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
-	err := errors.Join(s.engine.close(), s.db.Close(), s.lock.release())
+	err := s.release()
 	if s.readOnly {
 		err = errors.Join(err, os.RemoveAll(s.dir))
 	}

@@ -3,6 +3,7 @@ package retriever_test
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -18,6 +19,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -293,8 +295,8 @@ func testBadInput(t *testing.T, at place) {
 		func() error { _, err := s.Content(ctx, "none"); return err },
 		func() error { _, err := s.Vectors(ctx, "none", nil, nil); return err },
 		func() error { _, err := put(ctx, s, "none", retriever.Document{Path: "p"}, "t"); return err },
-		func() error { _, err := s.OpenFile("../../../etc/passwd"); return err },
-		func() error { _, err := s.OpenFile(strings.Repeat("0", 64)); return err },
+		func() error { _, err := s.OpenFile(ctx, "../../../etc/passwd"); return err },
+		func() error { _, err := s.OpenFile(ctx, strings.Repeat("0", 64)); return err },
 	} {
 		none = append(none, err())
 	}
@@ -528,9 +530,15 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-func TestFiles(t *testing.T) {
-	ctx, dir := t.Context(), t.TempDir()
-	s := open(t, dir, words)
+func TestFiles(t *testing.T) { eachStore(t, testFiles) }
+
+func testFiles(t *testing.T, at place) {
+	ctx := t.Context()
+	s := at.open(t, words)
+	folder := filepath.Join(at.dir, "files")
+	if at.address != "" {
+		folder = filepath.Join(at.dir, "shared-files")
+	}
 	create(t, s, "a", "b")
 	store := func(text string) string {
 		t.Helper()
@@ -541,7 +549,7 @@ func TestFiles(t *testing.T) {
 		return sum
 	}
 	has := func(sum string) bool {
-		f, err := s.OpenFile(sum)
+		f, err := s.OpenFile(ctx, sum)
 		if err != nil {
 			return false
 		}
@@ -576,14 +584,25 @@ func TestFiles(t *testing.T) {
 	}
 	s.Close()
 	// What a killed process leaves behind.
-	if err := os.WriteFile(filepath.Join(dir, "files", "incoming-1"), []byte("half"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "incoming-1"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, dir, words)
+	old := time.Now().Add(-10 * 24 * time.Hour)
+	if err := os.Chtimes(filepath.Join(folder, "incoming-1"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if at.address != "" {
+		// Nobody can tell which process a file is still of use to: it is kept for its hour.
+		if _, err := database(t, at).ExecContext(ctx, `UPDATE files SET kept_until = 0 WHERE uses > 0`); err != nil {
+			t.Fatal(err)
+		}
+		os.RemoveAll(folder) // a copy, which can go at any time
+	}
+	s = at.open(t, words)
 	if has(lost) || !has(queued) || !has(next) {
 		t.Error("after the start: an unused file stays, or a used one is gone")
 	}
-	if _, err := os.Stat(filepath.Join(dir, "files", "incoming-1")); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(folder, "incoming-1")); !os.IsNotExist(err) {
 		t.Errorf("a half file stays: %v", err)
 	}
 	jobs[0].State = catalog.Done
@@ -607,10 +626,21 @@ func TestFiles(t *testing.T) {
 	if _, _, err := s.PutFile(ctx, io.MultiReader(strings.NewReader("x"), errReader{})); !errors.Is(err, errRead) {
 		t.Errorf("unreadable input: %v", err)
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "files", "incoming-*"))
+	left, err := filepath.Glob(filepath.Join(folder, "incoming-*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
+}
+
+// database is the database of a place, past the store.
+func database(t *testing.T, at place) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("pgx", at.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 var errRead = errors.New("cannot read")

@@ -149,7 +149,7 @@ func (s *Store) verifyFiles(ctx context.Context, collection string, v *Verificat
 			continue
 		}
 		seen[d.SHA256] = true
-		f, err := s.OpenFile(d.SHA256)
+		f, err := s.OpenFile(ctx, d.SHA256)
 		if errors.Is(err, ErrNotFound) {
 			v.add(fixFile, "the original of %q is gone from the data directory", d.Path)
 			continue

@@ -106,7 +106,7 @@ func (s *Server) original(c *gin.Context) {
 		s.fail(c, &apiError{http.StatusNotFound, codeNotFound, fmt.Sprintf("the original file of %q is not kept", d.Path), nil})
 		return
 	}
-	f, err := s.cfg.Store.OpenFile(d.SHA256)
+	f, err := s.cfg.Store.OpenFile(c.Request.Context(), d.SHA256)
 	if errors.Is(err, retriever.ErrNotFound) {
 		s.fail(c, &apiError{http.StatusNotFound, codeNotFound, fmt.Sprintf("the original file of %q is gone", d.Path), err})
 		return

@@ -130,7 +130,7 @@ func (a *app) openRecord(ctx context.Context) (*library, error) {
 }
 
 func (a *app) openWith(ctx context.Context, dir string, enc encoder, earlier ...retriever.Encoder) (*library, error) {
-	cfg := retriever.Config{Dir: dir, Earlier: earlier, Logger: a.log}
+	cfg := retriever.Config{Dir: dir, Store: a.Store, Earlier: earlier, Logger: a.log}
 	if enc != nil {
 		cfg.Encoder = enc
 	}

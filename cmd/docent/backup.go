@@ -19,7 +19,13 @@ type backupCmd struct {
 	Force bool   `help:"Replace the file when it is there."`
 }
 
+// errOwnBackup is why docent neither backs up nor restores a store of Postgres.
+var errOwnBackup = errors.New("the store is in Postgres, which has programs for that: pg_dump and pg_restore")
+
 func (c *backupCmd) Run(ctx context.Context, a *app) error {
+	if a.Store != "" {
+		return fmt.Errorf("back up: %w", errOwnBackup)
+	}
 	dir, err := a.dataDir()
 	if err != nil {
 		return err
@@ -42,6 +48,9 @@ type restoreCmd struct {
 }
 
 func (c *restoreCmd) Run(ctx context.Context, a *app) error {
+	if a.Store != "" {
+		return fmt.Errorf("restore: %w", errOwnBackup)
+	}
 	dir, err := a.dataDir()
 	if err != nil {
 		return err

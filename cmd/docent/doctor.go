@@ -100,7 +100,7 @@ func (a *app) checkData(ctx context.Context, quick bool) (string, []finding, err
 	if err != nil {
 		return "", nil, err
 	}
-	if _, err := os.Stat(dir); os.IsNotExist(err) {
+	if _, err := os.Stat(dir); os.IsNotExist(err) && a.Store == "" {
 		return dir + " (not there yet; the first command that needs it makes it)", nil, nil
 	}
 	l, err := a.openRecord(ctx)
@@ -133,7 +133,11 @@ func (a *app) checkData(ctx context.Context, quick bool) (string, []finding, err
 		}
 		found = append(found, f)
 	}
-	return fmt.Sprintf("%s, %s", dir, count(len(all), "collection")), found, nil
+	where := dir
+	if a.Store != "" {
+		where = l.store.Catalog().Path() + ", with models and settings in " + dir
+	}
+	return fmt.Sprintf("%s, %s", where, count(len(all), "collection")), found, nil
 }
 
 // checkParser reads the sample PDF the way every file is read.

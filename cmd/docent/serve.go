@@ -87,7 +87,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 	}
 
 	url := pageURL(listener.Addr())
-	a.log.Info("docent serves", "url", url, "data", l.store.Dir(), "model", sel.Name, "version", cfg.Version)
+	a.log.Info("docent serves", "url", url, "data", l.store.Dir(), "record", l.store.Catalog().Path(), "model", sel.Name, "version", cfg.Version)
 	if sel.Notice != "" {
 		a.log.Warn(sel.Notice)
 	}

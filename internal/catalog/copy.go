@@ -43,30 +43,6 @@ func CopyFile(ctx context.Context, path, to string, meanwhile func() error) erro
 	return errors.Join(err, hold.Rollback(), Explain(<-copied))
 }
 
-// KeepCollection removes everything from the catalog but one collection and its documents. It returns
-// ErrNotFound when there is none of that name.
-func (d *DB) KeepCollection(ctx context.Context, name string) error {
-	if _, err := d.Collection(ctx, name); err != nil {
-		return err
-	}
-	err := d.update(ctx, func(tx *transaction) error {
-		if _, err := tx.exec(ctx, `DELETE FROM collections WHERE name <> ?`, name); err != nil {
-			return err
-		}
-		for _, table := range []string{"jobs", "conversations", "settings", "spare_vectors", "watches", "fetches"} {
-			if _, err := tx.exec(ctx, `DELETE FROM `+table); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	_, err = d.write.exec(ctx, `VACUUM`)
-	return Explain(err)
-}
-
 // Files returns the SHA-256 of the files that documents and unfinished jobs name.
 func (d *DB) Files(ctx context.Context) ([]string, error) {
 	rows, err := d.read.query(ctx, `SELECT sha256 FROM documents WHERE sha256 <> ''

@@ -512,12 +512,3 @@ func (d *DB) DeleteCollection(ctx context.Context, name string) (*Change, error)
 		return err
 	})
 }
-
-// FileNeeded says whether a stored file is still referred to: by a document, or by a job that is
-// neither done nor cancelled.
-func (d *DB) FileNeeded(ctx context.Context, sha256 string) (bool, error) {
-	var needed bool
-	err := d.read.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM documents WHERE sha256 = ?1)
-		OR EXISTS (SELECT 1 FROM jobs WHERE sha256 = ?1 AND state IN ('queued', 'running', 'paused', 'failed'))`, sha256).Scan(&needed)
-	return needed, Explain(err)
-}
