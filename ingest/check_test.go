@@ -16,6 +16,9 @@ func checkDocument(t testing.TB, name string, doc *ingest.Document) {
 	if !utf8.ValidString(doc.Text) {
 		t.Errorf("%s: text is not valid UTF-8", name)
 	}
+	if i := strings.IndexFunc(doc.Text, func(r rune) bool { return r >= 0xfdd0 && r <= 0xfde2 }); i >= 0 && len(doc.Links) > 0 {
+		t.Errorf("%s: the mark of a link is left at %d", name, i)
+	}
 	if !norm.NFC.IsNormalString(doc.Text) {
 		t.Errorf("%s: text is not in normal form C", name)
 	}

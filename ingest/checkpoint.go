@@ -81,7 +81,7 @@ func (p *Pipeline) checkpoints() string { return filepath.Join(p.store.Dir(), "p
 // parse extracts the stored copy of the file, unless an earlier attempt that was cut off has done so.
 func (w *work) parse(ctx context.Context, f File) (*Document, error) {
 	cfg := w.extractor.cfg
-	key := sha256.Sum256(fmt.Appendf(nil, "%d %s %q %d %d %q %v %s", pipelineVersion, w.item.SHA256, f.Name, cfg.MaxText, cfg.MaxUnpacked, f.OCR, f.KeepBoilerplate, cfg.recognizerName()))
+	key := sha256.Sum256(fmt.Appendf(nil, "%d %s %q %q %d %d %q %v %s", pipelineVersion, w.item.SHA256, f.Name, f.URL, cfg.MaxText, cfg.MaxUnpacked, f.OCR, f.KeepBoilerplate, cfg.recognizerName()))
 	w.parsed.file = filepath.Join(w.checkpoints(), hex.EncodeToString(key[:]))
 	if doc, ok := w.parsed.load(); ok {
 		return doc, nil

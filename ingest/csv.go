@@ -416,6 +416,7 @@ var (
 )
 
 func looksLikeValue(s string) bool {
+	s = withoutMarks(s)
 	t := strings.NewReplacer(",", "", "%", "", "$", "", "€", "", "¥", "", "£", "", " ", "").Replace(s)
 	if _, err := strconv.ParseFloat(t, 64); err == nil && t != "" {
 		return !strings.EqualFold(t, "inf") && !strings.EqualFold(t, "nan")

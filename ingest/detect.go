@@ -20,6 +20,7 @@ type input struct {
 	file     io.ReaderAt
 	size     int64
 	name     string
+	url      string // where it was fetched from; empty for a file
 	password string
 	careful  bool
 	whole    bool // of web pages everything is wanted

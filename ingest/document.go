@@ -33,6 +33,9 @@ type docBuilder struct {
 	text    strings.Builder
 	maxText int
 	tooLong bool
+
+	targets      []string // of the links so far; see openLink
+	targetNumber map[string]int
 }
 
 func newDocBuilder(format string, maxText int64) *docBuilder {
@@ -47,6 +50,7 @@ func (b *docBuilder) add(kind chunker.Kind, level int, text string) {
 	if b.full(len(text)) {
 		return
 	}
+	var links []chunker.Link
 	if kind == chunker.Code {
 		text = strings.Trim(cleanText(text, true), "\n")
 		if i := firstLineStart(text); i > 0 {
@@ -54,7 +58,7 @@ func (b *docBuilder) add(kind chunker.Kind, level int, text string) {
 		}
 		text = strings.TrimRightFunc(text, unicode.IsSpace)
 	} else {
-		text = strings.TrimSpace(cleanText(text, false))
+		text, links = b.clean(text)
 	}
 	if text == "" || strings.TrimSpace(text) == "" {
 		return
@@ -70,6 +74,10 @@ func (b *docBuilder) add(kind chunker.Kind, level int, text string) {
 	start := b.text.Len()
 	b.text.WriteString(text)
 	b.doc.Blocks = append(b.doc.Blocks, chunker.Block{Kind: kind, Start: start, End: b.text.Len(), Level: level})
+	for _, l := range links[:min(len(links), maxLinks-min(maxLinks, len(b.doc.Links)))] {
+		l.Start, l.End = l.Start+start, l.End+start
+		b.doc.Links = append(b.doc.Links, l)
+	}
 }
 
 // addTable appends a Markdown table with what its source calls it and the numbers that its rows have there.
@@ -238,6 +246,7 @@ func cleanText(s string, code bool) string {
 		case r == '\v' || r == '\f' || r == 0x85 || r == 0x2028 || r == 0x2029:
 			b.WriteByte('\n')
 		case r < 0x20 || r >= 0x7f && r < 0xa0:
+		case isMark(r): // see openLink
 		case r == 0xad || r == 0x200b || r == 0x2060 || r == 0xfeff || r >= 0xfff9 && r <= 0xfffb || r == 0xffff || r == 0xfffe:
 		case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x200e || r == 0x200f:
 		case r >= 0xe0000 && r <= 0xe0fff && !(r >= 0xe0100 && r <= 0xe01ef): // tags: invisible ASCII

@@ -297,6 +297,7 @@ type docxReader struct {
 	notes      map[string]string // "f1" and "e1": text of foot and end notes
 	noteOrder  []string
 	noteNumber map[string]int
+	relations  map[string]docxRelation // of the part that is being read
 	depth      int
 }
 
@@ -328,7 +329,8 @@ func parseDOCX(p *parser, in *input, f form) (*Document, error) {
 		abstract: map[string]string{}, counts: map[string][]int{}, notes: map[string]string{}, noteNumber: map[string]int{},
 	}
 	aside := map[string][]string{} // parts beside the text, by what they are
-	for _, rel := range pk.relations(main) {
+	relations := pk.relations(main)
+	for _, rel := range relations {
 		if rel.external {
 			continue
 		}
@@ -354,6 +356,7 @@ func parseDOCX(p *parser, in *input, f form) (*Document, error) {
 	if body == nil {
 		return nil, parseError(ErrDamaged, "its main part has no body")
 	}
+	r.relations = relations
 	r.blocks(body)
 	for _, id := range r.noteOrder {
 		if text := r.notes[id]; text != "" {
@@ -546,6 +549,7 @@ func (r *docxReader) readNotes(part, outer, inner, prefix string) error {
 	if err != nil {
 		return err
 	}
+	r.relations = r.p.relations(part)
 	if notes := root.child(outer); notes != nil {
 		for _, n := range notes.kids {
 			if n.name != inner || n.attr["type"] != "" && n.attr["type"] != "normal" {
@@ -579,6 +583,7 @@ func (r *docxReader) aside(parts map[string][]string) error {
 			if err != nil {
 				continue
 			}
+			r.relations = r.p.relations(part)
 			for _, top := range root.kids {
 				if kind != "comments" {
 					if text := r.asideText(top); seen[text] || !strings.ContainsFunc(text, unicode.IsLetter) {
@@ -721,7 +726,7 @@ func (r *docxReader) inline(p *docxNode, boxes *[]*docxNode) string {
 	var b strings.Builder
 	var walk func(*docxNode)
 	field := 0 // depth of complex fields whose code, not result, is being read
-	var fields []bool
+	var fields []docxField
 	walk = func(n *docxNode) {
 		for _, k := range n.kids {
 			switch k.name {
@@ -737,7 +742,28 @@ func (r *docxReader) inline(p *docxNode, boxes *[]*docxNode) string {
 				b.WriteByte('\n')
 			case "noBreakHyphen":
 				b.WriteByte('-')
-			case "softHyphen", "pPr", "rPr", "del", "moveFrom", "instrText", "delText", "delInstrText", "Fallback", "annotationRef", "sectPr":
+			case "softHyphen", "pPr", "rPr", "del", "moveFrom", "delText", "delInstrText", "Fallback", "annotationRef", "sectPr":
+			case "instrText":
+				if m := len(fields); m > 0 && fields[m-1].reading && len(fields[m-1].code) < maxLinkTarget {
+					fields[m-1].code += k.content()
+				}
+			case "hyperlink":
+				link := ""
+				if rel := r.relations[k.attr["id"]]; rel.external {
+					link = r.b.openLink(rel.target)
+				}
+				b.WriteString(link)
+				walk(k)
+				if link != "" {
+					b.WriteString(closeMark)
+				}
+			case "fldSimple":
+				link := r.b.openLink(hyperlinkField(k.attr["instr"]))
+				b.WriteString(link)
+				walk(k)
+				if link != "" {
+					b.WriteString(closeMark)
+				}
 			case "sym":
 				if c, err := strconv.ParseUint(k.attr["char"], 16, 32); err == nil && c < 0xe000 {
 					b.WriteRune(rune(c))
@@ -745,17 +771,22 @@ func (r *docxReader) inline(p *docxNode, boxes *[]*docxNode) string {
 			case "fldChar":
 				switch k.attr["fldCharType"] {
 				case "begin":
-					fields = append(fields, true)
+					fields = append(fields, docxField{reading: true})
 					field++
 				case "separate":
-					if m := len(fields); m > 0 && fields[m-1] {
-						fields[m-1] = false
+					if m := len(fields); m > 0 && fields[m-1].reading {
+						link := r.b.openLink(hyperlinkField(fields[m-1].code))
+						b.WriteString(link)
+						fields[m-1].reading, fields[m-1].link = false, link != ""
 						field--
 					}
 				case "end":
 					if m := len(fields); m > 0 {
-						if fields[m-1] {
+						if fields[m-1].reading {
 							field--
+						}
+						if fields[m-1].link {
+							b.WriteString(closeMark)
 						}
 						fields = fields[:m-1]
 					}
@@ -789,6 +820,23 @@ func (r *docxReader) inline(p *docxNode, boxes *[]*docxNode) string {
 	}
 	walk(p)
 	return b.String()
+}
+
+// A docxField is a complex field that is open (ECMA-376, part 1, 17.16.18): its code, then its result.
+type docxField struct {
+	code    string
+	reading bool // the code
+	link    bool // its result is one
+}
+
+var hyperlinkCode = regexp.MustCompile(`^\s*HYPERLINK\s+(?:\\[a-z]\s+)*"([^"]+)"`)
+
+// hyperlinkField is where a field of that kind leads to, or empty for a field of another.
+func hyperlinkField(code string) string {
+	if m := hyperlinkCode.FindStringSubmatch(code); m != nil && !strings.Contains(code[:len(m[0])-len(m[1])-2], `\l`) {
+		return m[1]
+	}
+	return ""
 }
 
 // docxMath writes a formula on one line, in the manner of TeX.
@@ -967,7 +1015,7 @@ func (r *docxReader) styledTitle(body *docxNode) string {
 		}
 		if k.name == "p" {
 			if name := r.styles[k.find("pPr").val("pStyle")].name; name == "title" {
-				return strings.TrimSpace(r.inline(k, nil))
+				return strings.TrimSpace(withoutMarks(r.inline(k, nil)))
 			}
 		}
 	}

@@ -101,6 +101,8 @@ type File struct {
 	Path string // where the bytes are
 	// Name is shown in errors and hints at the format by its extension; empty means the base of Path.
 	Name string
+	// URL is where the file was fetched from, which the links of a page are relative to.
+	URL string
 	// Password opens the file if it asks for one; empty means ExtractorConfig.Password.
 	Password string
 	// OCR says which pages go to the Recognizer: OCRAuto, OCROff or OCRAll.
@@ -185,7 +187,7 @@ func (e *Extractor) Extract(ctx context.Context, f File) (*Document, error) {
 
 // read parses a file and has what it left unread recognised.
 func (e *Extractor) read(ctx context.Context, f File) (*Document, error) {
-	req := parseRequest{Path: f.Path, Name: f.Name, Password: f.Password, KeepBoilerplate: f.KeepBoilerplate, Recognize: e.cfg.Recognizer != nil && f.OCR != OCROff}
+	req := parseRequest{Path: f.Path, Name: f.Name, URL: f.URL, Password: f.Password, KeepBoilerplate: f.KeepBoilerplate, Recognize: e.cfg.Recognizer != nil && f.OCR != OCROff}
 	reply, err := e.do(ctx, req)
 	if err != nil {
 		return nil, err
@@ -267,6 +269,7 @@ type parserConfig struct {
 type parseRequest struct {
 	Path     string `json:"path"`
 	Name     string `json:"name"`
+	URL      string `json:"url,omitempty"`
 	Password string `json:"password,omitempty"`
 	// Careful asks for the engines that cannot take the process down, after it was lost once.
 	Careful bool `json:"careful,omitempty"`
@@ -329,7 +332,7 @@ func (p *parser) open(ctx context.Context, req parseRequest) (in *input, closeFi
 		return nil, nil, err
 	}
 	return &input{
-		ctx: ctx, file: f, size: st.Size(), name: req.Name, password: req.Password, careful: req.Careful, whole: req.KeepBoilerplate, recognize: req.Recognize,
+		ctx: ctx, file: f, size: st.Size(), name: req.Name, url: req.URL, password: req.Password, careful: req.Careful, whole: req.KeepBoilerplate, recognize: req.Recognize,
 		cfg: p.cfg, nested: newNesting(p.cfg),
 	}, f.Close, nil
 }

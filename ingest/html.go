@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"cmp"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -46,11 +48,12 @@ func parseHTML(p *parser, in *input, f form) (*Document, error) {
 	if !in.whole {
 		content = htmlMain(root)
 	}
-	w := &htmlWalker{b: b, everything: in.whole}
+	base := htmlBase(root, in.url)
+	w := &htmlWalker{b: b, base: base, everything: in.whole}
 	w.block(content, htmlState{})
 	w.flush()
 	if len(b.doc.Blocks) == 0 {
-		w = &htmlWalker{b: b, everything: true}
+		w = &htmlWalker{b: b, base: base, everything: true}
 		w.block(root, htmlState{})
 		w.flush()
 	}
@@ -133,6 +136,35 @@ func htmlMeta(b *docBuilder, root *html.Node) string {
 }
 
 var htmlBoilerplate = regexp.MustCompile(`(?i)(^|[\s_-])(nav|navbar|navigation|menu|breadcrumbs?|sidebar|footer|cookie|consent|banner|share|social|advert|ads?|promo|related|newsletter|subscribe|popup|modal|toc|skip-link)([\s_-]|$)`)
+
+// htmlBase is what the links of a page are relative to: what its base element says, the address it was
+// fetched from, or the one it gives as its own; nil when there is none of them.
+func htmlBase(root *html.Node, fetched string) *url.URL {
+	from, _ := url.Parse(fetched)
+	if from != nil && !from.IsAbs() {
+		from = nil
+	}
+	var own *url.URL
+	for n := range root.Descendants() {
+		switch {
+		case n.DataAtom == atom.Base && htmlAttr(n, "href") != "":
+			base, err := url.Parse(htmlAttr(n, "href"))
+			if err == nil && from != nil {
+				base = from.ResolveReference(base)
+			}
+			if err == nil && base.IsAbs() {
+				return base
+			}
+		case n.DataAtom == atom.Link && own == nil && strings.EqualFold(htmlAttr(n, "rel"), "canonical"):
+			if u, err := url.Parse(htmlAttr(n, "href")); err == nil && u.IsAbs() {
+				own = u
+			}
+		case n.DataAtom == atom.Body:
+			return cmp.Or(from, own)
+		}
+	}
+	return cmp.Or(from, own)
+}
 
 // htmlMain picks the part of a page that is its content: what readability finds, unless that loses
 // too much of what the page shows outside its navigation.
@@ -340,14 +372,31 @@ type htmlWalker struct {
 	b          *docBuilder
 	line       strings.Builder
 	pending    htmlState
-	everything bool // furniture too
+	base       *url.URL // of relative links; nil when it is not known
+	link       string   // the mark of the link that is open
+	everything bool     // furniture too
+}
+
+// openLink is the mark of a link, or empty where it leads nowhere but in the page itself.
+func (w *htmlWalker) openLink(a *html.Node) string {
+	href := htmlAttr(a, "href")
+	if href == "" || href[0] == '#' {
+		return ""
+	}
+	if w.base != nil {
+		if u, err := w.base.Parse(href); err == nil {
+			href = u.String()
+		}
+	}
+	return w.b.openLink(href)
 }
 
 func (w *htmlWalker) flush() {
 	text := strings.TrimSpace(w.line.String())
 	w.line.Reset()
+	w.line.WriteString(w.link) // one around several blocks goes on in the next
 	st := w.pending
-	if text == "" {
+	if strings.TrimSpace(withoutMarks(text)) == "" {
 		return
 	}
 	switch {
@@ -365,7 +414,7 @@ func (w *htmlWalker) flush() {
 func (w *htmlWalker) inline(s string) {
 	for _, r := range s {
 		if r == ' ' || r == '\n' || r == '\t' || r == '\r' || r == '\f' {
-			if l := w.line.Len(); l > 0 && !strings.HasSuffix(w.line.String()[max(0, l-1):], " ") && !strings.HasSuffix(w.line.String()[max(0, l-1):], "\n") {
+			if s := strings.TrimRightFunc(w.line.String(), isMark); s != "" && s[len(s)-1] != ' ' && s[len(s)-1] != '\n' {
 				w.line.WriteByte(' ')
 			}
 			continue
@@ -400,7 +449,7 @@ func (w *htmlWalker) block(n *html.Node, st htmlState) {
 	switch n.DataAtom {
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6:
 		w.flush()
-		w.b.add(chunker.Heading, int(n.Data[1]-'0'), htmlText(n))
+		w.b.add(chunker.Heading, int(n.Data[1]-'0'), w.lineOf(n))
 	case atom.Br:
 		if w.line.Len() > 0 {
 			w.line.WriteByte('\n')
@@ -449,7 +498,18 @@ func (w *htmlWalker) block(n *html.Node, st htmlState) {
 			return
 		}
 		w.inline(htmlAttr(n, "value"))
-	case atom.Sup, atom.Sub, atom.Span, atom.A, atom.B, atom.I, atom.Em, atom.Strong, atom.Code, atom.Small, atom.U, atom.S, atom.Mark, atom.Abbr,
+	case atom.A:
+		outer := w.link
+		if open := w.openLink(n); open != "" {
+			w.link = open
+			w.line.WriteString(open)
+		}
+		w.children(n, st)
+		if w.link != outer {
+			w.link = outer
+			w.line.WriteString(closeMark + outer)
+		}
+	case atom.Sup, atom.Sub, atom.Span, atom.B, atom.I, atom.Em, atom.Strong, atom.Code, atom.Small, atom.U, atom.S, atom.Mark, atom.Abbr,
 		atom.Cite, atom.Q, atom.Kbd, atom.Samp, atom.Var, atom.Time, atom.Label, atom.Font, atom.Del, atom.Ins, atom.Bdi, atom.Bdo, atom.Data,
 		atom.Dfn, atom.Ruby, atom.Rb, atom.Wbr, atom.Big, atom.Tt, atom.Strike, atom.Center:
 		if n.DataAtom == atom.Center {
@@ -571,7 +631,7 @@ func (w *htmlWalker) table(n *html.Node, st htmlState) {
 		}
 	}
 	if caption != nil {
-		w.b.add(chunker.Paragraph, 0, htmlText(caption))
+		w.b.add(chunker.Paragraph, 0, w.lineOf(caption))
 	}
 	widest := 0
 	for _, r := range rows {
@@ -592,7 +652,7 @@ func (w *htmlWalker) table(n *html.Node, st htmlState) {
 		}
 		return
 	}
-	w.b.add(chunker.Table, 0, markdownTable(htmlGrid(rows)))
+	w.b.add(chunker.Table, 0, markdownTable(w.grid(rows)))
 }
 
 // htmlLayoutTable tells a table around other tables with much text in it from one with a small table
@@ -606,9 +666,9 @@ func htmlLayoutTable(n *html.Node, rows []*html.Node) bool {
 	return len(rows) <= 4
 }
 
-// htmlGrid lays cells out with their spans; a cell over several columns or rows stands in its first
+// grid lays cells out with their spans; a cell over several columns or rows stands in its first
 // place, and a header cell in all of them.
-func htmlGrid(rows []*html.Node) [][]string {
+func (w *htmlWalker) grid(rows []*html.Node) [][]string {
 	var grid [][]string
 	type span struct {
 		rows int
@@ -636,7 +696,7 @@ func htmlGrid(rows []*html.Node) [][]string {
 				continue
 			}
 			fill()
-			text := htmlCellText(c)
+			text := w.lineOf(c)
 			cols, _ := strconv.Atoi(htmlAttr(c, "colspan"))
 			down2, _ := strconv.Atoi(htmlAttr(c, "rowspan"))
 			cols, down2 = min(max(cols, 1), 64), min(max(down2, 1), 1000)
@@ -661,8 +721,8 @@ func htmlGrid(rows []*html.Node) [][]string {
 	return grid
 }
 
-// htmlCellText is a cell's text on one line, with list items and inner blocks set apart.
-func htmlCellText(n *html.Node) string {
+// lineOf is the text of a heading or a cell on one line, with list items and inner blocks set apart.
+func (w *htmlWalker) lineOf(n *html.Node) string {
 	var b strings.Builder
 	var walk func(*html.Node, int)
 	walk = func(n *html.Node, depth int) {
@@ -677,8 +737,16 @@ func htmlCellText(n *html.Node) string {
 		if block {
 			b.WriteByte(' ')
 		}
+		link := ""
+		if n.DataAtom == atom.A {
+			link = w.openLink(n)
+			b.WriteString(link)
+		}
 		for c := n.FirstChild; c != nil; c = c.NextSibling {
 			walk(c, depth+1)
+		}
+		if link != "" {
+			b.WriteString(closeMark)
 		}
 		if block {
 			b.WriteByte(' ')

@@ -10,9 +10,9 @@ func writeJoin(b *strings.Builder, next string) {
 	if b.Len() == 0 || next == "" {
 		return
 	}
-	s := b.String()
+	s := strings.TrimRightFunc(b.String(), isMark)
 	last, _ := utf8.DecodeLastRuneInString(s)
-	first, _ := utf8.DecodeRuneInString(next)
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(next, isMark))
 	if last == ' ' || last == '\n' || isCJK(last) && isCJK(first) {
 		return
 	}

@@ -18,8 +18,8 @@ type pageLook struct {
 	noIndex   bool
 }
 
-// maxLinks is how many links of one page are followed.
-const maxLinks = 5000
+// maxFollowed is how many links of one page are followed.
+const maxFollowed = 5000
 
 // lookAt reads HTML, or what is taken for it, from base; robotsTag is the X-Robots-Tag of the reply.
 // Links that ask not to be followed are left out.
@@ -43,7 +43,7 @@ func lookAt(r io.Reader, base *url.URL, robotsTag string) (l pageLook) {
 	}
 	directives(robotsTag)
 	add := func(ref string) {
-		if u, err := base.Parse(strings.TrimSpace(ref)); err == nil && len(l.links) < maxLinks {
+		if u, err := base.Parse(strings.TrimSpace(ref)); err == nil && len(l.links) < maxFollowed {
 			l.links = append(l.links, u)
 		}
 	}

@@ -239,19 +239,27 @@ func (w *markdownWalker) lines(n ast.Node) string {
 	return b.String()
 }
 
-// inline is the readable text of a node's inline content: link texts without their targets, no
+// inline is the readable text of a node's inline content: link texts with marks for their targets, no
 // emphasis marks, images as their description.
 func (w *markdownWalker) inline(n ast.Node) string {
 	var b strings.Builder
-	depth := 0
+	var open []string // what ends the links at hand
 	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		if entering {
-			depth++
-		} else {
-			depth--
+		if !entering {
+			if _, ok := n.(*ast.Link); ok && len(open) > 0 {
+				b.WriteString(open[len(open)-1])
+				open = open[:len(open)-1]
+			}
 			return ast.WalkContinue, nil
 		}
 		switch n := n.(type) {
+		case *ast.Link:
+			mark := w.b.openLink(string(n.Destination))
+			b.WriteString(mark)
+			if mark != "" {
+				mark = closeMark
+			}
+			open = append(open, mark)
 		case *ast.Text:
 			if n.IsRaw() {
 				b.Write(n.Segment.Value(w.src))
@@ -271,18 +279,32 @@ func (w *markdownWalker) inline(n ast.Node) string {
 					b.Write(bytes.ReplaceAll(t.Segment.Value(w.src), []byte("\n"), []byte(" ")))
 				}
 			}
-			depth--
 			return ast.WalkSkipChildren, nil
 		case *ast.AutoLink:
-			b.Write(n.Label(w.src))
+			target := string(n.URL(w.src))
+			if n.AutoLinkType == ast.AutoLinkEmail {
+				target = "mailto:" + target
+			}
+			b.WriteString(w.b.link(target, string(n.Label(w.src))))
 		case *ast.RawHTML:
 			raw := ""
 			for i := range n.Segments.Len() {
 				seg := n.Segments.At(i)
 				raw += string(seg.Value(w.src))
 			}
-			if t := strings.ToLower(raw); strings.HasPrefix(t, "<br") {
+			switch t := strings.ToLower(raw); {
+			case strings.HasPrefix(t, "<br"):
 				b.WriteByte('\n')
+			case strings.HasPrefix(t, "<a "):
+				z := html.NewTokenizer(strings.NewReader(raw))
+				z.Next()
+				for _, a := range z.Token().Attr {
+					if a.Key == "href" {
+						b.WriteString(w.b.openLink(a.Val))
+					}
+				}
+			case strings.HasPrefix(t, "</a"):
+				b.WriteString(closeMark)
 			}
 		case *extast.FootnoteLink:
 			b.WriteString("[" + strconv.Itoa(n.Index) + "]")

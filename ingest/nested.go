@@ -80,6 +80,7 @@ func (p *parser) parseWithin(in *input, name string, data []byte) (doc *Document
 		}
 	}()
 	within := *in
+	within.url = ""
 	within.file, within.size, within.name, within.depth = bytes.NewReader(data), int64(len(data)), name, in.depth+1
 	return p.parseInput(&within)
 }

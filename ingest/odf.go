@@ -139,6 +139,8 @@ func (r *odfReader) inline(n *docxNode, depth int) string {
 			}
 			r.asides = append(r.asides, text)
 		case "tracked-changes":
+		case "a":
+			b.WriteString(r.b.link(k.attr["href"], r.inline(k, depth+1)))
 		case "note":
 			r.notes++
 			b.WriteString(" [" + strings.TrimSpace(r.inline(&docxNode{kids: []*docxNode{k.child("note-body")}}, depth+1)) + "] ")

@@ -120,13 +120,13 @@ func (d *ledongDoc) page(ctx context.Context, index int) (pg *pdfPage, plain boo
 // PDF's user space.
 func ledongLinks(p pdf.Page, x0, y1 float64) (links []pdfLink) {
 	annots := p.V.Key("Annots")
-	for i := range min(annots.Len(), pdfMaxLinks) {
+	for i := range min(annots.Len(), maxLinks) {
 		a := annots.Index(i)
 		action := a.Key("A")
 		if a.Key("Subtype").Name() != "Link" || action.Key("S").Name() != "URI" {
 			continue
 		}
-		l := pdfLink{target: pdfTarget(action.Key("URI").RawString())}
+		l := pdfLink{target: linkTarget(action.Key("URI").RawString())}
 		if l.target == "" {
 			continue
 		}

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -25,35 +24,11 @@ type pdfAnchor struct {
 }
 
 const (
-	pdfMaxLinks    = 5000 // of a document
-	pdfMaxTarget   = 2048 // bytes
-	pdfLinkContext = 32   // letters and digits on either side that tell equal words apart
+	pdfLinkContext = 32 // letters and digits on either side that tell equal words apart
 	// pdfLinkWork is how many comparisons of a character with a line of a link a page is worth. Links beyond
 	// it are left out; a full page has 5,000 characters, and this is enough for 4,000 links on it.
 	pdfLinkWork = 20_000_000
 )
-
-// pdfTarget is the address of a link, or empty for one that a reader is not to be led to: a script, a file
-// of the machine where the document was made.
-func pdfTarget(s string) string {
-	s = strings.TrimSpace(s)
-	if s == "" || len(s) > pdfMaxTarget || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-		return ""
-	}
-	u, err := url.Parse(s)
-	if err != nil {
-		return ""
-	}
-	switch strings.ToLower(u.Scheme) {
-	case "http", "https", "ftp", "mailto", "tel", "doi":
-		return s
-	case "":
-		if strings.HasPrefix(strings.ToLower(s), "www.") {
-			return "http://" + s
-		}
-	}
-	return ""
-}
 
 // pdfAnchors finds the words under a page's links.
 func pdfAnchors(pg *pdfPage) []pdfAnchor {
@@ -124,7 +99,7 @@ func pdfPlaceLinks(doc *chunker.Document, sheets []pdfSheet) {
 		words := newLetters(doc.Text[page.Start:page.End])
 		var links []chunker.Link
 		for _, a := range sh.links {
-			if len(doc.Links)+len(links) >= pdfMaxLinks {
+			if len(doc.Links)+len(links) >= maxLinks {
 				break
 			}
 			l := chunker.Link{Start: page.Start, End: page.Start, Target: a.target}

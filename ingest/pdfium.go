@@ -435,7 +435,7 @@ func (d *pdfiumDoc) page(index int) (pg *pdfPage, err error) {
 // links are those of a page that lead out of the document, their boxes in PDF's user space: left, bottom,
 // right, top.
 func (d *pdfiumDoc) links(page requests.Page) (links []pdfLink) {
-	for at, n := 0, 0; n < pdfMaxLinks; n++ {
+	for at, n := 0, 0; n < maxLinks; n++ {
 		next, err := d.inst.FPDFLink_Enumerate(&requests.FPDFLink_Enumerate{Page: page, StartPos: at})
 		if err != nil || next.Link == nil || next.NextStartPos == nil || *next.NextStartPos <= at {
 			return links
@@ -449,7 +449,7 @@ func (d *pdfiumDoc) links(page requests.Page) (links []pdfLink) {
 		if err != nil || uri.URIPath == nil {
 			continue
 		}
-		l := pdfLink{target: pdfTarget(*uri.URIPath)}
+		l := pdfLink{target: linkTarget(*uri.URIPath)}
 		if l.target == "" {
 			continue
 		}

@@ -48,8 +48,8 @@ const (
 // document made with others is made anew although its bytes are the same.
 const settingsKey = "docent.settings"
 
-// pipelineVersion changes with every change of an extractor that yields other text.
-const pipelineVersion = 2
+// pipelineVersion changes with every change of an extractor that yields another document.
+const pipelineVersion = 3
 
 // An Item is a file to ingest.
 type Item struct {

@@ -56,13 +56,15 @@ func parsePPTX(p *parser, in *input, f form) (*Document, error) {
 			if slide.child("sld") != nil && slide.child("sld").attr["show"] == "0" {
 				b.warn(fmt.Sprintf("slide %d is hidden", number))
 			}
-			pptxShapes(b, slide.find("sld", "cSld", "spTree"), 0)
-			for _, r := range pk.relations(rel.target) {
-				if r.kind != "notesSlide" || r.external {
+			r := pptxReader{b, pk.relations(rel.target)}
+			r.shapes(slide.find("sld", "cSld", "spTree"), 0)
+			for _, rel := range r.relations {
+				if rel.kind != "notesSlide" || rel.external {
 					continue
 				}
-				if notes, err := pk.tree(r.target); err == nil {
-					pptxNotes(b, notes.find("notes", "cSld", "spTree"))
+				if notes, err := pk.tree(rel.target); err == nil {
+					r := pptxReader{b, pk.relations(rel.target)}
+					r.notes(notes.find("notes", "cSld", "spTree"))
 				}
 			}
 			if len(b.doc.Blocks) == before {
@@ -76,8 +78,14 @@ func parsePPTX(p *parser, in *input, f form) (*Document, error) {
 	return b.finish(in.name, title)
 }
 
-// pptxShapes writes the shapes of a slide: the title first, the others as they are stacked.
-func pptxShapes(b *docBuilder, tree *docxNode, depth int) {
+// A pptxReader reads one part: a slide, or the notes on it.
+type pptxReader struct {
+	b         *docBuilder
+	relations map[string]docxRelation
+}
+
+// shapes writes the shapes of a slide: the title first, the others as they are stacked.
+func (r *pptxReader) shapes(tree *docxNode, depth int) {
 	if tree == nil || depth > 20 {
 		return
 	}
@@ -87,7 +95,7 @@ func pptxShapes(b *docBuilder, tree *docxNode, depth int) {
 	}
 	for _, k := range tree.kids {
 		if k.name == "sp" && isTitle(k) {
-			b.add(chunker.Heading, 1, strings.Join(pptxLines(k.child("txBody")), " "))
+			r.b.add(chunker.Heading, 1, strings.Join(r.lines(k.child("txBody")), " "))
 		}
 	}
 	for _, k := range tree.kids {
@@ -102,11 +110,11 @@ func pptxShapes(b *docBuilder, tree *docxNode, depth int) {
 					continue
 				}
 			}
-			pptxText(b, k.child("txBody"))
+			r.text(k.child("txBody"))
 		case "grpSp":
-			pptxShapes(b, k, depth+1)
+			r.shapes(k, depth+1)
 		case "AlternateContent":
-			pptxShapes(b, k.child("Choice"), depth+1)
+			r.shapes(k.child("Choice"), depth+1)
 		case "graphicFrame":
 			if tbl := k.find("graphic", "graphicData", "tbl"); tbl != nil {
 				var grid [][]string
@@ -117,51 +125,51 @@ func pptxShapes(b *docBuilder, tree *docxNode, depth int) {
 					var row []string
 					for _, tc := range tr.kids {
 						if tc.name == "tc" {
-							row = append(row, strings.Join(pptxLines(tc.child("txBody")), " "))
+							row = append(row, strings.Join(r.lines(tc.child("txBody")), " "))
 						}
 					}
 					grid = append(grid, row)
 				}
-				b.add(chunker.Table, 0, markdownTable(grid))
+				r.b.add(chunker.Table, 0, markdownTable(grid))
 				continue
 			}
 			// Diagrams and charts keep their text in parts of their own; what is here still counts.
-			b.add(chunker.Paragraph, 0, k.child("graphic").content())
+			r.b.add(chunker.Paragraph, 0, k.child("graphic").content())
 		}
 	}
 }
 
-// pptxText writes a text body; paragraphs below the first level, and several short ones, are a list.
-func pptxText(b *docBuilder, body *docxNode) {
+// text writes a text body; paragraphs below the first level, and several short ones, are a list.
+func (r *pptxReader) text(body *docxNode) {
 	if body == nil {
 		return
 	}
 	var paras []*docxNode
 	for _, p := range body.kids {
-		if p.name == "p" && strings.TrimSpace(pptxLine(p)) != "" {
+		if p.name == "p" && strings.TrimSpace(r.line(p)) != "" {
 			paras = append(paras, p)
 		}
 	}
 	for _, p := range paras {
-		text, level := strings.TrimSpace(pptxLine(p)), 0
+		text, level := strings.TrimSpace(r.line(p)), 0
 		ppr := p.child("pPr")
 		if ppr != nil && len(ppr.attr["lvl"]) == 1 {
 			level = int(ppr.attr["lvl"][0] - '0')
 		}
 		if level > 0 || ppr.child("buChar") != nil || ppr.child("buAutoNum") != nil {
-			b.add(chunker.ListItem, min(max(level, 0), 8)+1, "- "+text)
+			r.b.add(chunker.ListItem, min(max(level, 0), 8)+1, "- "+text)
 			continue
 		}
-		b.add(chunker.Paragraph, 0, text)
+		r.b.add(chunker.Paragraph, 0, text)
 	}
 }
 
-func pptxLines(body *docxNode) []string {
+func (r *pptxReader) lines(body *docxNode) []string {
 	var out []string
 	if body != nil {
 		for _, p := range body.kids {
 			if p.name == "p" {
-				if t := strings.TrimSpace(pptxLine(p)); t != "" {
+				if t := strings.TrimSpace(r.line(p)); t != "" {
 					out = append(out, t)
 				}
 			}
@@ -170,35 +178,39 @@ func pptxLines(body *docxNode) []string {
 	return out
 }
 
-// pptxLine is the text of one paragraph.
-func pptxLine(p *docxNode) string {
+// line is the text of one paragraph.
+func (r *pptxReader) line(p *docxNode) string {
 	var b strings.Builder
 	for _, k := range p.kids {
 		switch k.name {
 		case "r", "fld":
-			b.WriteString(k.child("t").content())
+			text := k.child("t").content()
+			if click := k.child("rPr").child("hlinkClick"); click != nil && r.relations[click.attr["id"]].external {
+				text = r.b.link(r.relations[click.attr["id"]].target, text)
+			}
+			b.WriteString(text)
 		case "br":
 			b.WriteByte('\n')
 		case "m", "oMath", "oMathPara":
 			b.WriteString(docxMath(k))
 		case "AlternateContent":
 			if c := k.child("Choice"); c != nil {
-				b.WriteString(pptxLine(c))
+				b.WriteString(r.line(c))
 			}
 		}
 	}
 	return b.String()
 }
 
-// pptxNotes writes the speaker's notes of a slide.
-func pptxNotes(b *docBuilder, tree *docxNode) {
+// notes writes the speaker's notes of a slide.
+func (r *pptxReader) notes(tree *docxNode) {
 	if tree == nil {
 		return
 	}
 	for _, k := range tree.kids {
 		if ph := k.find("nvSpPr", "nvPr", "ph"); k.name == "sp" && ph != nil && ph.attr["type"] == "body" {
-			for _, line := range pptxLines(k.child("txBody")) {
-				b.add(chunker.Quote, 0, line)
+			for _, line := range r.lines(k.child("txBody")) {
+				r.b.add(chunker.Quote, 0, line)
 			}
 		}
 	}

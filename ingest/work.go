@@ -202,7 +202,11 @@ func (w *work) read(ctx context.Context) (*Document, error) {
 	if w.settings.OCR == "off" {
 		ocr = OCROff
 	}
-	doc, err := w.parse(ctx, File{Path: stored, Name: name, Password: w.item.Password, OCR: ocr, KeepBoilerplate: w.settings.Boilerplate == "keep", OnOCR: func(done, total int) {
+	from := ""
+	if IsURL(w.item.Path) {
+		from = w.item.Path
+	}
+	doc, err := w.parse(ctx, File{Path: stored, Name: name, URL: from, Password: w.item.Password, OCR: ocr, KeepBoilerplate: w.settings.Boilerplate == "keep", OnOCR: func(done, total int) {
 		w.report.enter(StageOCR)
 		w.progress(Progress{Stage: StageOCR, Done: done, Total: total})
 	}})

@@ -79,7 +79,7 @@ func (c *ingestCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	a.notice("%s", run.summary())
-	if run.counts["failed"] > 0 {
+	if run.counts["failed"] > run.linked {
 		return errReported
 	}
 	return nil
@@ -103,6 +103,7 @@ type ingestRun struct {
 
 	mu     sync.Mutex // of what follows, and of the output
 	counts map[string]int
+	linked int // of the failures, pages that a site links to: they do not fail the command
 	meter  *ingest.Meter
 	bar    *progressbar.ProgressBar
 }
@@ -217,6 +218,7 @@ func (r *ingestRun) crawl(ctx context.Context, p *ingest.Pipeline, address strin
 			return nil
 		}
 		met++
+		failures := r.counts["failed"]
 		r.describe(ingest.Item{Path: page.Address}, ingest.Progress{Stage: ingest.StageFetching, Done: met, Total: met + page.Left})
 		switch {
 		case errors.Is(page.Err, ingest.ErrGone) && met > 1:
@@ -237,6 +239,9 @@ func (r *ingestRun) crawl(ctx context.Context, p *ingest.Pipeline, address strin
 			if err := r.one(ctx, p, page.Item); err != nil {
 				return err
 			}
+		}
+		if met > 1 {
+			r.linked += r.counts["failed"] - failures
 		}
 	}
 	return nil

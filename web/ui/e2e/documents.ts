@@ -1,4 +1,5 @@
-// Two small documents to upload.
+// Small documents to upload.
+import { createHash } from "node:crypto";
 
 export const handbook = {
   name: "night-shift.md",
@@ -51,3 +52,74 @@ export const hostile = {
 The harbour dues for fishing boats are 14 crowns a night. [click](javascript:window.hacked=true)
 `,
 };
+
+const padding = Buffer.from(
+  "28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a",
+  "hex",
+);
+
+function rc4(key: Buffer, data: Buffer): Buffer {
+  const s = Array.from({ length: 256 }, (_, i) => i);
+  const at = (i: number) => s[i & 255] ?? 0;
+  const swap = (i: number, j: number) => {
+    [s[i], s[j]] = [at(j), at(i)];
+  };
+  for (let i = 0, j = 0; i < 256; i++) {
+    j = (j + at(i) + (key[i % key.length] ?? 0)) & 255;
+    swap(i, j);
+  }
+  let i = 0;
+  let j = 0;
+  return data.map((byte) => {
+    i = (i + 1) & 255;
+    j = (j + at(i)) & 255;
+    swap(i, j);
+    return byte ^ at(at(i) + at(j));
+  }) as Buffer;
+}
+
+const md5 = (...parts: Buffer[]) =>
+  createHash("md5").update(Buffer.concat(parts)).digest().subarray(0, 5);
+
+/** A PDF of one line that opens with a password only (PDF 1.7, 7.6.3: standard handler, revision 2). */
+export function lockedPDF(password: string, line: string): Buffer {
+  const padded = Buffer.concat([Buffer.from(password, "latin1"), padding]).subarray(0, 32);
+  const owner = rc4(md5(padded), padded);
+  const id = Buffer.alloc(16, 7);
+  const key = md5(padded, owner, Buffer.from([0xfc, 0xff, 0xff, 0xff]), id);
+  const content = Buffer.from(`BT /F1 14 Tf 60 700 Td (${line}) Tj ET`, "latin1");
+  const contentKey = createHash("md5")
+    .update(Buffer.concat([key, Buffer.from([4, 0, 0, 0, 0])]))
+    .digest()
+    .subarray(0, 10);
+  const objects = [
+    "<</Type/Catalog/Pages 2 0 R>>",
+    "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+    "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>/Contents 4 0 R>>",
+    Buffer.concat([
+      Buffer.from(`<</Length ${content.length}>>stream\n`),
+      rc4(contentKey, content),
+      Buffer.from("\nendstream"),
+    ]),
+    `<</Filter/Standard/V 1/R 2/P -4/O<${owner.toString("hex")}>/U<${rc4(key, padding).toString("hex")}>>>`,
+  ];
+  let file = Buffer.from("%PDF-1.4\n");
+  const offsets: number[] = [];
+  for (const [i, object] of objects.entries()) {
+    offsets.push(file.length);
+    file = Buffer.concat([
+      file,
+      Buffer.from(`${i + 1} 0 obj\n`),
+      Buffer.from(object),
+      Buffer.from("\nendobj\n"),
+    ]);
+  }
+  const table = offsets.map((at) => `${String(at).padStart(10, "0")} 00000 n \n`).join("");
+  const hex = id.toString("hex");
+  return Buffer.concat([
+    file,
+    Buffer.from(
+      `xref\n0 6\n0000000000 65535 f \n${table}trailer\n<</Size 6/Root 1 0 R/Encrypt 5 0 R/ID[<${hex}><${hex}>]>>\nstartxref\n${file.length}\n%%EOF\n`,
+    ),
+  ]);
+}

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { lockedPDF } from "./documents";
 import { type Docent, findChromium, startDocent } from "./server";
 
 const shots = process.env.DOCENT_SCREENSHOTS ?? join("test-results", "screenshots");
@@ -125,6 +126,61 @@ describe("sources", () => {
     await documents(4);
   });
 
+  it("lets an empty queue go on", async () => {
+    await fetch(`${docent.url}/api/queue/pause`, { method: "POST" });
+    await page.reload();
+    await page.getByText("Paused: nothing is read until you go on").waitFor();
+    await page.screenshot({ path: join(shots, "empty queue paused.png") });
+    await page.getByRole("button", { name: "Go on", exact: true }).click();
+    await page.getByText("Paused: nothing is read").waitFor({ state: "detached" });
+    expect(await page.getByTestId("flow").count()).toBe(0);
+  });
+
+  it("asks for the password of a locked PDF", async () => {
+    await page.getByTestId("files").setInputFiles({
+      name: "safe.pdf",
+      mimeType: "application/pdf",
+      buffer: lockedPDF("brass key", "The safe stands behind the chart table."),
+    });
+    const problem = page.getByTestId("problem").filter({ hasText: "safe.pdf" });
+    const password = problem.getByLabel("Password of safe.pdf");
+    await password.fill("wrong");
+    await page.screenshot({ path: join(shots, "password.png") });
+    await problem.getByRole("button", { name: "Open" }).click();
+    await problem.getByText(/password.*(wrong|not)/i).waitFor();
+    await password.fill("brass key");
+    await problem.getByRole("button", { name: "Open" }).click();
+    await documents(5);
+    await problem.waitFor({ state: "detached" });
+    const found = await fetch(`${docent.url}/api/collections/harbour/search?q=safe+chart+table`);
+    expect(JSON.stringify(await found.json())).toContain("behind the chart table");
+  });
+
+  it("shows the links and the headings of a document", async () => {
+    await page.getByTestId("files").setInputFiles({
+      name: "links.md",
+      mimeType: "text/markdown",
+      buffer: Buffer.from(
+        `# Pilots\n\nAsk [the **pilot** office](https://example.com/pilots), [write](mailto:pilot@example.com) or [run](javascript:window.hacked=1).\n\n${"More text.\n\n".repeat(200)}## Fees\n\n| what | where |\n|---|---|\n| fees | [table](https://example.com/fees) |\n`,
+      ),
+    });
+    await documents(6);
+    await page.getByRole("button", { name: /^Open (Pilots|links)/ }).click();
+    const link = page.getByRole("link", { name: "the pilot office" });
+    await link.waitFor();
+    expect(await link.getAttribute("href")).toBe("https://example.com/pilots");
+    expect(await link.getAttribute("rel")).toContain("noopener");
+    expect(await page.getByRole("link", { name: "write" }).getAttribute("href")).toBe(
+      "mailto:pilot@example.com",
+    );
+    expect(await page.getByRole("link", { name: "run" }).count()).toBe(0);
+    await page.screenshot({ path: join(shots, "links.png") });
+    await page.getByLabel("Contents").selectOption({ label: "\u2003Fees" });
+    await page.getByRole("link", { name: "table" }).waitFor();
+    await page.screenshot({ path: join(shots, "links outline.png") });
+    await page.getByRole("button", { name: "Close the document" }).click();
+  });
+
   it("watches a folder", async () => {
     const folder = page.getByRole("region", { name: "Watched folders" });
     await folder.getByLabel("Folder on the server").fill("/etc");
@@ -136,11 +192,11 @@ describe("sources", () => {
     await folder.getByTestId("watch").waitFor();
     writeFileSync(join(watched, "log.md"), "# Log\n\nFog from noon on.");
     writeFileSync(join(watched, "ignored.txt"), "Not wanted.");
-    await documents(5);
+    await documents(7);
     await folder.getByText("1 file in step").waitFor();
     await page.screenshot({ path: join(shots, "watched folder.png"), fullPage: true });
     rmSync(join(watched, "log.md"));
-    await documents(4);
+    await documents(6);
     await folder.getByRole("button", { name: /Stop watching/ }).click();
     await folder.getByTestId("watch").waitFor({ state: "detached" });
   });

@@ -307,6 +307,7 @@ function Queue({ collection }: { collection: string }) {
 
   return (
     <>
+      {count === 0 && <QueueControls collection={collection} idle />}
       {count > 0 && (
         <section aria-label={t("documents.progress")} className="mt-8">
           <div className="flex flex-wrap items-center justify-between gap-x-3">

@@ -5,12 +5,18 @@ import { api } from "../lib/api";
 import { formatBytes, formatSeconds } from "../lib/format";
 import { keys, queryClient, useFlow } from "../state/queries";
 
+interface Props {
+  collection: string;
+  /** Nothing is in the queue: say something only where it would keep the next file from being read. */
+  idle?: boolean;
+}
+
 /** How fast the batch goes and how long it will take, and the button that halts the queue. */
-export function QueueControls({ collection }: { collection: string }) {
+export function QueueControls({ collection, idle }: Props) {
   const { t, i18n } = useTranslation();
   const { data: flow } = useFlow(collection);
   const [busy, setBusy] = useState(false);
-  if (!flow) return null;
+  if (!flow || (idle && !flow.paused)) return null;
 
   async function toggle() {
     setBusy(true);

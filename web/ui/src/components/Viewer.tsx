@@ -80,6 +80,23 @@ export default function Viewer({ place, quoted, onClose }: Props) {
               .join(" · ")}
           </p>
         </div>
+        {view && view.outline.length > 1 && (
+          <select
+            className="mt-1 h-8 w-28 rounded-lg border bg-card px-1.5 text-xs text-ink-2"
+            aria-label={t("viewer.outline")}
+            value=""
+            onChange={(event) => jump.current(Number(event.target.value))}
+          >
+            <option value="" disabled>
+              {t("viewer.outline")}
+            </option>
+            {view.outline.slice(0, outlineSize).map((entry) => (
+              <option key={entry.block} value={entry.block}>
+                {"\u2003".repeat(Math.max(0, entry.level - 1)) + entry.text}
+              </option>
+            ))}
+          </select>
+        )}
         {view && view.pages.length > 1 && (
           <label className="mt-1 flex items-center gap-1.5 text-xs text-ink-3">
             <span className="sr-only sm:not-sr-only">{t("viewer.jump")}</span>
@@ -160,6 +177,9 @@ export default function Viewer({ place, quoted, onClose }: Props) {
     </div>
   );
 }
+
+// More headings than this are a list of their own, in which nobody finds one.
+const outlineSize = 500;
 
 // A book has tens of thousands of blocks: those around the passage are drawn first, and more as its
 // reader comes near the edge.
@@ -270,9 +290,21 @@ function Runs({ runs }: { runs: readonly Run[] }) {
     // biome-ignore lint/suspicious/noArrayIndexKey: a block's runs never move
     <Fragment key={i}>
       {run.page !== undefined && <PageMark label={run.page} />}
-      {run.marked ? <mark data-testid="quoted">{run.text}</mark> : run.text}
+      <Linked href={run.href}>
+        {run.marked ? <mark data-testid="quoted">{run.text}</mark> : run.text}
+      </Linked>
     </Fragment>
   ));
+}
+
+/** A link out of the document. The place it leads to learns nothing of this page. */
+function Linked({ href, children }: { href?: string; children: ReactNode }) {
+  if (!href) return children;
+  return (
+    <a href={href} target="_blank" rel="noopener noreferrer nofollow" title={href}>
+      {children}
+    </a>
+  );
 }
 
 const BlockView = memo(function BlockView({ block }: { block: ViewBlock }) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Content } from "../types/api";
-import { layOut, tableCells } from "./documentModel";
+import { layOut, safeHref, tableCells } from "./documentModel";
 
 const encoder = new TextEncoder();
 const bytes = (text: string) => encoder.encode(text).length;
@@ -142,5 +142,49 @@ describe("tableCells", () => {
   });
   it("refuses what is no table", () => {
     expect(cells("just a line")).toBeUndefined();
+  });
+});
+
+describe("links", () => {
+  const content = build([
+    ["heading", "规定 Rules", 2],
+    ["paragraph", "See the 规定 page, or ask."],
+    ["table", "| form | where |\n| --- | --- |\n| A 1 | the server |"],
+  ]);
+  content.links = [
+    { ...rangeOf(content, "the 规定 page"), target: "https://example.com/a" },
+    { ...rangeOf(content, "ask"), target: "javascript:alert(1)" },
+    { ...rangeOf(content, "the server"), target: "mailto:it@example.com" },
+    { start: 5, end: 5, target: "https://example.com/picture" },
+  ];
+
+  it("are runs of their own, also within what is quoted and in tables", () => {
+    const view = shown(content, "规定 page, or");
+    expect(view.blocks[1]?.runs.map((run) => [run.text, run.href, run.marked])).toEqual([
+      ["See ", undefined, false],
+      ["the ", "https://example.com/a", false],
+      ["规定 page", "https://example.com/a", true],
+      [", or", undefined, true],
+      [" ask.", undefined, false],
+    ]);
+    expect(view.blocks[2]?.rows?.[1]?.[1]?.runs).toMatchObject([
+      { text: "the server", href: "mailto:it@example.com" },
+    ]);
+    expect(view.outline).toEqual([{ text: "规定 Rules", level: 2, block: 0 }]);
+  });
+
+  it("lead only where a browser may safely go", () => {
+    for (const target of ["https://a.b/c", "HTTP://a.b", "mailto:a@b.c"])
+      expect(safeHref(target)).toBe(target);
+    for (const target of [
+      "javascript:1",
+      " JavaScript:1",
+      "data:text/html,x",
+      "ftp://a/b",
+      "/a",
+      "file:///x",
+      "",
+    ])
+      expect(safeHref(target)).toBeUndefined();
   });
 });

@@ -8,6 +8,8 @@ export interface Run {
   marked: boolean;
   /** Set when a page of the source begins before this run. */
   page?: string;
+  /** Where the run leads; only addresses that a browser may safely be sent to. */
+  href?: string;
 }
 
 export interface Cell {
@@ -34,6 +36,8 @@ export interface ViewDocument {
   firstMarked: number;
   /** Each page's label and the index of the block where it begins. */
   pages: { label: string; block: number }[];
+  /** The headings, for those who look for one: its text, its level from 1, and the block it is. */
+  outline: { text: string; level: number; block: number }[];
 }
 
 export interface ByteRange {
@@ -44,6 +48,19 @@ export interface ByteRange {
 interface Span {
   start: number;
   end: number;
+}
+
+interface LinkSpan extends Span {
+  href: string;
+}
+
+/** A document's address of a link, or nothing where a reader is not to be sent: it is untrusted. */
+export function safeHref(target: string): string | undefined {
+  try {
+    return ["http:", "https:", "mailto:"].includes(new URL(target).protocol) ? target : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Lays out a document for the viewer. `mark` is a byte range of the text. */
@@ -59,7 +76,15 @@ export function layOut(content: Content, mark?: ByteRange): ViewDocument {
     content.blocks && content.blocks.length > 0 ? content.blocks : paragraphs(text);
   const toIndex = content.blocks && content.blocks.length > 0 ? index : (i: number) => i;
 
+  const links: LinkSpan[] = [];
+  for (const link of content.links ?? []) {
+    const href = safeHref(link.target);
+    if (href && link.end > link.start)
+      links.push({ start: index(link.start), end: index(link.end), href });
+  }
+  let firstLink = 0; // of those that do not end before the block at hand
   const blocks: ViewBlock[] = [];
+  const outline: ViewDocument["outline"] = [];
   const pages: ViewDocument["pages"] = [];
   let firstMarked = -1;
   let nextPage = 0;
@@ -84,14 +109,28 @@ export function layOut(content: Content, mark?: ByteRange): ViewDocument {
       runs: [],
     };
     if (block.kind === "list_item") view.bullet = bulletOf(text.slice(outer.start, body.start));
+    while ((links[firstLink]?.end ?? Number.POSITIVE_INFINITY) <= outer.start) firstLink++;
+    const within: LinkSpan[] = [];
+    for (let i = firstLink; (links[i]?.start ?? Number.POSITIVE_INFINITY) < outer.end; i++) {
+      const link = links[i];
+      if (link) within.push(link);
+    }
     const rows = block.kind === "table" ? tableCells(text, outer) : undefined;
     if (rows)
-      view.rows = rows.map((row) => row.map((cell) => ({ runs: cut(text, cell, marked, []) })));
-    else view.runs = cut(text, body, marked, inside);
+      view.rows = rows.map((row) =>
+        row.map((cell) => ({ runs: cut(text, cell, marked, [], within) })),
+      );
+    else view.runs = cut(text, body, marked, inside, within);
+    if (block.kind === "heading")
+      outline.push({
+        text: text.slice(body.start, body.end).trim(),
+        level: view.level,
+        block: key,
+      });
     if (view.marked && firstMarked < 0) firstMarked = key;
     blocks.push(view);
   }
-  return { blocks, firstMarked, pages };
+  return { blocks, firstMarked, pages, outline };
 }
 
 /** Text without known structure is shown paragraph by paragraph; offsets here are string indexes. */
@@ -133,6 +172,7 @@ function cut(
   span: Span,
   marked: Span | undefined,
   pages: { at: number; label: string }[],
+  links: readonly LinkSpan[],
 ): Run[] {
   const borders = new Set<number>([span.start, span.end]);
   if (marked) {
@@ -140,6 +180,11 @@ function cut(
     if (marked.end > span.start && marked.end < span.end) borders.add(marked.end);
   }
   for (const page of pages) if (page.at < span.end) borders.add(page.at);
+  const inside = links.filter((link) => link.start < span.end && link.end > span.start);
+  for (const link of inside) {
+    borders.add(Math.max(link.start, span.start));
+    borders.add(Math.min(link.end, span.end));
+  }
   const at = [...borders].sort((a, b) => a - b);
   const runs: Run[] = [];
   for (let i = 0; i + 1 < at.length; i++) {
@@ -149,6 +194,7 @@ function cut(
       text: text.slice(start, end),
       marked: marked !== undefined && start >= marked.start && end <= marked.end,
       page: pages.find((page) => page.at === start)?.label,
+      href: inside.find((link) => start >= link.start && end <= link.end)?.href,
     });
   }
   return runs;

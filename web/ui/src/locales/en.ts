@@ -432,6 +432,7 @@ export const en = {
     passage: "Go to the passage",
     missing: "This document is no longer here.",
     missingHint: "It was deleted or replaced. This is what was quoted:",
+    outline: "Contents",
     jump: "Page",
   },
 };

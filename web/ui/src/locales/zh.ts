@@ -392,6 +392,7 @@ export const zh: Messages = {
     passage: "回到引用处",
     missing: "这篇文档已不在这里。",
     missingHint: "它已被删除或替换。当时引用的内容是：",
+    outline: "目录",
     jump: "页码",
   },
 };

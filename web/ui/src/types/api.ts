@@ -179,12 +179,20 @@ export interface Page {
   end: number;
 }
 
+/** A part of a document's text, in bytes, that leads out of it. */
+export interface Link {
+  start: number;
+  end: number;
+  target: string;
+}
+
 export interface Content {
   title?: string;
   language?: string;
   text: string;
   blocks?: Block[] | null;
   pages?: Page[] | null;
+  links?: Link[] | null;
 }
 
 export interface Conversation {
