@@ -45,22 +45,27 @@ type DB struct {
 	read    pool
 }
 
-// migrate runs the migrations the database lacks.
-func (d *DB) migrate(ctx context.Context, logger *slog.Logger) error {
-	dir, err := fs.Sub(migrations, "migrations/"+d.dialect.name)
+// newMigrations returns the migrations of the dialect, to be run on db.
+func newMigrations(l *dialect, db *sql.DB) (*goose.Provider, error) {
+	dir, err := fs.Sub(migrations, "migrations/"+l.name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	options := []goose.ProviderOption{goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true)}
-	if d.dialect == postgres {
+	if l == postgres {
 		// Several processes may start at once.
 		locker, err := lock.NewPostgresSessionLocker()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		options = append(options, goose.WithSessionLocker(locker))
 	}
-	p, err := goose.NewProvider(d.dialect.goose, d.write.DB, dir, options...)
+	return goose.NewProvider(l.goose, db, dir, options...)
+}
+
+// migrate runs the migrations the database lacks.
+func (d *DB) migrate(ctx context.Context, logger *slog.Logger) error {
+	p, err := newMigrations(d.dialect, d.write.DB)
 	if err != nil {
 		return err
 	}

@@ -73,12 +73,16 @@ func schemaVersion(ctx context.Context, path string) (int64, error) {
 		return 0, err
 	}
 	defer db.Close()
+	return versionOf(ctx, db)
+}
+
+func versionOf(ctx context.Context, db *sql.DB) (int64, error) {
 	var has bool
 	if err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'goose_db_version')`).Scan(&has); err != nil || !has {
 		return 0, Explain(err)
 	}
 	var version sql.NullInt64
-	err = db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version WHERE is_applied`).Scan(&version)
+	err := db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version WHERE is_applied`).Scan(&version)
 	return version.Int64, Explain(err)
 }
 
@@ -91,6 +95,15 @@ func latestSchema() (int64, error) {
 	var version int64
 	_, err = fmt.Sscanf(filepath.Base(names[len(names)-1]), "%d_", &version)
 	return version, err
+}
+
+// migrateTo makes the schema of a version in an empty database.
+func migrateTo(ctx context.Context, db *sql.DB, version int64) error {
+	p, err := newMigrations(sqlite, db)
+	if err == nil {
+		_, err = p.UpTo(ctx, version)
+	}
+	return err
 }
 
 // keepCopy writes the database as one file to the folder copies, durably, and removes all but the newest.
