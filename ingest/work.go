@@ -235,8 +235,7 @@ func (w *work) clean(ctx context.Context, doc *Document) (notes retriever.Notes,
 	if !ok {
 		return notes, nil
 	}
-	notes.Bands = sig.Bands()
-	if notes.MinHash, err = sig.MarshalBinary(); err != nil {
+	if notes, err = notesOf(sig); err != nil {
 		return notes, err
 	}
 	if r.NearDuplicates, err = nearDuplicates(ctx, w.store, w.collection, w.item.Path, sig); err != nil {
@@ -247,6 +246,13 @@ func (w *work) clean(ctx context.Context, doc *Document) (notes retriever.Notes,
 		return notes, &FileError{Name: w.item.Path, Err: ErrNearDuplicate, Detail: fmt.Sprintf("%d %% of it is in %q", int(100*n.Similarity), n.Path)}
 	}
 	return notes, nil
+}
+
+// notesOf is what finds a document by its signature.
+func notesOf(sig clean.Signature) (notes retriever.Notes, err error) {
+	notes.Bands = sig.Bands()
+	notes.MinHash, err = sig.MarshalBinary()
+	return notes, err
 }
 
 // put stores the document.

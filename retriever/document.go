@@ -119,7 +119,7 @@ func (s *Store) embed(ctx context.Context, chunks []chunker.Chunk, progress func
 	}
 	waiting := make(map[catalog.Hash]bool)
 	for i, h := range hashes {
-		if len(known[h]) == s.dim() || waiting[h] {
+		if checkVector(known[h], s.dim()) == nil || waiting[h] { // a damaged one is made again
 			done++
 			continue
 		}

@@ -60,7 +60,8 @@ type Store struct {
 
 // Open opens a store. It returns ErrLocked, with the holder's process id and command, while another process
 // has the data directory open, unless the store is in Postgres, which any number of processes share;
-// ErrCorrupt when the record is damaged; ErrNewerSchema when a later release wrote it; ErrUnknownStore.
+// ErrCorrupt when the record is damaged, which RepairDir mends; ErrNewerSchema when a later release wrote it;
+// ErrUnknownStore.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("open store: no data directory is given")
@@ -97,6 +98,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // openLocal opens the record, the files and the index in the data directory, for this process alone.
 func (s *Store) openLocal(ctx context.Context) (err error) {
 	if s.lock, err = lockDir(s.dir); err != nil {
+		return err
+	}
+	if err = checkRecord(s.dir); err != nil {
 		return err
 	}
 	record := filepath.Join(s.dir, recordName)

@@ -289,6 +289,8 @@ func explain(err error, a *app) error {
 	switch {
 	case errors.Is(err, retriever.ErrLocked):
 		return fmt.Errorf("%w (--data names another)", err)
+	case errors.Is(err, retriever.ErrCorrupt):
+		return fmt.Errorf("%w\nTo mend what can be mended: docent doctor --repair", err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w\nCheck the permissions, or name another data directory with --data", err)
 	}

@@ -12,10 +12,12 @@ import (
 	"docent/examples"
 	"docent/ingest"
 	"docent/internal/llm"
+	"docent/retriever"
 )
 
 type doctorCmd struct {
-	Quick bool `help:"Do not read through the collections."`
+	Quick  bool `xor:"depth" help:"Do not read through the collections."`
+	Repair bool `xor:"depth" help:"Mend what is damaged, as far as that can be done; nothing may have the data directory open. Damaged files are kept in damaged-DATE/ in it."`
 	modelFlags
 }
 
@@ -35,7 +37,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 		found = append(found, finding{part, err == nil, detail})
 	}
 
-	detail, collections, err := a.checkData(ctx, c.Quick)
+	detail, collections, err := a.checkData(ctx, c)
 	add("data directory", detail, err)
 	found = append(found, collections...)
 
@@ -93,9 +95,9 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-// checkData opens the data directory and, unless quick, reads through the collections to see that their
-// record, indexes and files agree.
-func (a *app) checkData(ctx context.Context, quick bool) (string, []finding, error) {
+// checkData opens the data directory and reads through the collections to see that their record, indexes and
+// files agree, unless that is not wanted; and mends what does not, if that is.
+func (a *app) checkData(ctx context.Context, c *doctorCmd) (string, []finding, error) {
 	dir, err := a.dataDir()
 	if err != nil {
 		return "", nil, err
@@ -103,41 +105,84 @@ func (a *app) checkData(ctx context.Context, quick bool) (string, []finding, err
 	if _, err := os.Stat(dir); os.IsNotExist(err) && a.Store == "" {
 		return dir + " (not there yet; the first command that needs it makes it)", nil, nil
 	}
-	l, err := a.openRecord(ctx)
+	var found []finding
+	if c.Repair && a.Store == "" {
+		done, err := retriever.RepairDir(ctx, dir, a.log)
+		if len(done) > 0 {
+			found = append(found, finding{"record", err == nil, "mended" + repairs(done)})
+		}
+		if err != nil {
+			return "", found, err
+		}
+	}
+	open := a.openRecord
+	if c.Repair {
+		open = a.open // to embed again
+	}
+	l, err := open(ctx)
 	if err != nil {
-		return "", nil, err
+		return "", found, err
 	}
 	defer l.Close()
 	all, err := l.store.Collections(ctx)
 	if err != nil {
-		return "", nil, err
+		return "", found, err
 	}
-	var found []finding
-	for _, c := range all {
-		if quick {
-			break
+	where := dir
+	if a.Store != "" {
+		where = l.store.Catalog().Path() + ", with models and settings in " + dir
+	}
+	summary := fmt.Sprintf("%s, %s", where, count(len(all), "collection"))
+	check := func(ctx context.Context, collection string) ([]retriever.Repair, retriever.Verification, error) {
+		v, err := l.store.Verify(ctx, collection)
+		return nil, v, err
+	}
+	switch {
+	case c.Quick:
+		check = nil
+	case c.Repair:
+		p, ex, err := a.pipeline(ctx, l, "", fetchFlags{}, a.model(c.modelFlags, l.encoder))
+		if err != nil {
+			return "", found, err
 		}
-		f := finding{Part: "collection " + c.Name, OK: true}
-		v, err := l.store.Verify(ctx, c.Name)
+		defer ex.Close()
+		check = p.Repair
+	}
+	if check == nil {
+		all = nil
+	} else if err := l.store.Catalog().CheckAll(ctx); err != nil {
+		found = append(found, finding{"record", false, explain(err, a).Error()})
+	}
+	for _, col := range all {
+		f := finding{Part: "collection " + col.Name, OK: true}
+		done, v, err := check(ctx, col.Name)
 		if err != nil {
 			f.OK, f.Detail = false, explain(err, a).Error()
 			found = append(found, f)
 			continue
 		}
 		f.Detail = fmt.Sprintf("%s, %s, %s and %s agree", count(v.Documents, "document"), count(v.Chunks, "chunk"), count(v.Vectors, "vector"), count(v.Files, "file"))
+		if len(v.Problems) > 0 {
+			f.OK, f.Detail = false, fmt.Sprintf("%s found", count(len(v.Problems), "problem"))
+		}
+		if len(done) > 0 {
+			f.Detail += "; mended" + repairs(done)
+		}
 		for _, p := range v.Problems {
-			if f.OK {
-				f.OK, f.Detail = false, fmt.Sprintf("%s found", count(len(v.Problems), "problem"))
-			}
 			f.Detail += "\n" + p.What + "; to mend it: " + p.Fix
 		}
 		found = append(found, f)
 	}
-	where := dir
-	if a.Store != "" {
-		where = l.store.Catalog().Path() + ", with models and settings in " + dir
+	return summary, found, nil
+}
+
+// repairs tells what was mended, a line each.
+func repairs(done []retriever.Repair) string {
+	var b strings.Builder
+	for _, r := range done {
+		b.WriteString("\n" + r.What + ": " + r.Done)
 	}
-	return fmt.Sprintf("%s, %s", where, count(len(all), "collection")), found, nil
+	return b.String()
 }
 
 // checkParser reads the sample PDF the way every file is read.

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -36,9 +38,21 @@ func (r *Repairs) add(done, format string, args ...any) {
 	r.All = append(r.All, Repair{fmt.Sprintf(format, args...), done})
 }
 
-// CheckLog returns ErrCorrupt when the write-ahead log beside the database file at path, which nobody may
-// have open, has lost transactions that had ended. Opening the file would then drop them without a word.
-func CheckLog(path string) error {
+// CheckFile looks for damage that opening the database file at path, which nobody may have open, would hide: a
+// header that SQLite takes for that of a file of another kind, and a write-ahead log of which it would drop
+// transactions that had ended. It returns ErrCorrupt with the file's name.
+func CheckFile(path string) error {
+	what, err := sqlitefile.CheckHeader(path)
+	if err == nil && what != "" {
+		return fmt.Errorf("%s: %w: %s", path, ErrCorrupt, what)
+	}
+	if err != nil {
+		return err
+	}
+	return checkLog(path)
+}
+
+func checkLog(path string) error {
 	log, err := sqlitefile.CheckLog(path)
 	if err == nil && log.Lost != "" {
 		err = fmt.Errorf("%s: %w: %s", path+"-wal", ErrCorrupt, log.Lost)
@@ -53,7 +67,7 @@ func CheckLog(path string) error {
 // known of them.
 func RepairFile(ctx context.Context, path, keep string) (Repairs, error) {
 	var r Repairs
-	if err := CheckLog(path); errors.Is(err, ErrCorrupt) {
+	if err := checkLog(path); errors.Is(err, ErrCorrupt) {
 		if err := keepFile(path, keep); err != nil {
 			return r, err
 		}
@@ -62,9 +76,15 @@ func RepairFile(ctx context.Context, path, keep string) (Repairs, error) {
 	} else if err != nil {
 		return r, err
 	}
-	damage, indexes, err := examine(ctx, path)
+	damage, err := sqlitefile.CheckHeader(path)
 	if err != nil {
 		return r, err
+	}
+	indexes := false
+	if damage == "" {
+		if damage, indexes, err = examine(ctx, path); err != nil {
+			return r, err
+		}
 	}
 	if damage != "" && indexes {
 		if damage, err = r.reindex(ctx, path, damage); err != nil {
@@ -77,12 +97,6 @@ func RepairFile(ctx context.Context, path, keep string) (Repairs, error) {
 		}
 	}
 	db, err := Open(ctx, path, nil)
-	if damage == "" && unreadable(err) { // such as a header that forbids to write
-		if err := r.salvage(ctx, path, keep, err.Error()); err != nil {
-			return r, err
-		}
-		db, err = Open(ctx, path, nil)
-	}
 	if err != nil {
 		return r, err
 	}
@@ -102,6 +116,25 @@ func examine(ctx context.Context, path string) (damage string, indexes bool, err
 		return "", false, err
 	}
 	defer db.Close()
+	return examineDB(ctx, db)
+}
+
+// CheckAll compares the whole file with itself: its structure, its indexes with their tables, and the tables
+// with those of its schema version. It returns ErrCorrupt with the first findings, which RepairFile mends.
+//
+// Postgres has tools of its own for that, and is not checked.
+func (d *DB) CheckAll(ctx context.Context) error {
+	if d.dialect != sqlite {
+		return nil
+	}
+	damage, _, err := examineDB(ctx, d.write.DB)
+	if err == nil && damage != "" {
+		err = fmt.Errorf("%s: %w: %s", d.path, ErrCorrupt, damage)
+	}
+	return err
+}
+
+func examineDB(ctx context.Context, db *sql.DB) (damage string, indexes bool, err error) {
 	rows, err := db.QueryContext(ctx, `PRAGMA integrity_check(20)`)
 	found, err := collect(rows, err, func(s scanner) (f string, err error) { return f, s.Scan(&f) })
 	if unreadable(err) {
@@ -136,7 +169,8 @@ func unreadable(err error) bool {
 	return true
 }
 
-// missingParts names the tables and indexes that a database of the same schema version would have.
+// missingParts names the tables and indexes of a database of the same schema version that this one has not, or
+// not in that form.
 func missingParts(ctx context.Context, db *sql.DB) (string, error) {
 	version, err := versionOf(ctx, db)
 	if unreadable(err) {
@@ -154,9 +188,14 @@ func missingParts(ctx context.Context, db *sql.DB) (string, error) {
 	if err := migrateTo(ctx, fresh, version); err != nil {
 		return "", err
 	}
-	list := func(db *sql.DB) ([]string, error) {
-		rows, err := db.QueryContext(ctx, `SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1`)
-		return collect(rows, err, func(s scanner) (n string, err error) { return n, s.Scan(&n) })
+	type part struct{ name, sql string }
+	list := func(db *sql.DB) ([]part, error) {
+		rows, err := db.QueryContext(ctx, `SELECT type || ' ' || name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version' ORDER BY 1`)
+		return collect(rows, err, func(s scanner) (p part, err error) {
+			err = s.Scan(&p.name, &p.sql)
+			p.sql = plainSQL(p.sql)
+			return p, err
+		})
 	}
 	want, err := list(fresh)
 	if err != nil {
@@ -166,20 +205,23 @@ func missingParts(ctx context.Context, db *sql.DB) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	there := make(map[string]bool)
-	for _, name := range has {
-		there[name] = true
-	}
 	var missing []string
-	for _, name := range want {
-		if !there[name] {
-			missing = append(missing, name)
+	for _, part := range want {
+		if !slices.Contains(has, part) {
+			missing = append(missing, part.name)
 		}
 	}
 	if len(missing) == 0 {
 		return "", nil
 	}
-	return "missing from it: " + strings.Join(missing, ", "), nil
+	return "missing from it, or not as they should be: " + strings.Join(missing, ", "), nil
+}
+
+var sqlComment = regexp.MustCompile(`--[^\n]*`)
+
+// plainSQL is a statement without comments, which releases may word otherwise, and with single spaces.
+func plainSQL(text string) string {
+	return strings.Join(strings.Fields(sqlComment.ReplaceAllString(text, "")), " ")
 }
 
 // reindex makes all indexes anew, and returns what damage is left.

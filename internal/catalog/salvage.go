@@ -38,7 +38,7 @@ func (r *Repairs) salvage(ctx context.Context, path, keep, damage string) error 
 			return err
 		}
 	}
-	to, err := connect(part, "_pragma=foreign_keys(0)")
+	to, err := connect(part)
 	if err != nil {
 		return err
 	}
@@ -116,6 +116,10 @@ func (r *Repairs) copyRows(ctx context.Context, path string, to *sql.DB) ([]*sha
 	}
 	shapes, err := shapesOf(ctx, to)
 	if err != nil {
+		return nil, err
+	}
+	// Rows whose parent is lost are dealt with when all are there.
+	if _, err := to.ExecContext(ctx, `PRAGMA foreign_keys = 0`); err != nil {
 		return nil, err
 	}
 	tx, err := to.BeginTx(ctx, nil)

@@ -14,9 +14,11 @@ package sqlitefile
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"iter"
 	"math"
+	"os"
 
 	"docent/internal/mmap"
 )
@@ -93,6 +95,42 @@ func Open(path string) (*File, error) {
 	}
 	f.seen = make([]bool, f.pages+1)
 	return f, nil
+}
+
+// CheckHeader says what of the first 100 bytes of a database file cannot be so; "" when nothing. SQLite takes
+// some of it for a file that is read-only, or of another text encoding. It is for files that SQLite made with
+// its defaults.
+func CheckHeader(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := make([]byte, 100)
+	if _, err := io.ReadFull(f, h); err != nil {
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return "it is shorter than a header", nil
+		}
+		return "", err
+	}
+	size := int(binary.BigEndian.Uint16(h[16:]))
+	for _, c := range []struct {
+		what string
+		good bool
+	}{
+		{"it does not begin as a database", string(h[:16]) == magic},
+		{"its size of pages is impossible", size == 1 || size >= 512 && size&(size-1) == 0},
+		{"its format version is impossible", h[18] == h[19] && (h[18] == 1 || h[18] == 2)},
+		{"its pages have reserved bytes", h[20] == 0},
+		{"its payload fractions are not 64, 32 and 32", string(h[21:24]) == "\x40\x20\x20"},
+		{"its schema format is impossible", binary.BigEndian.Uint32(h[44:]) <= 4},
+		{"its text encoding is not UTF-8", binary.BigEndian.Uint32(h[56:]) <= 1},
+	} {
+		if !c.good {
+			return "the header is damaged: " + c.what, nil
+		}
+	}
+	return "", nil
 }
 
 // tablesWith counts the tables of the schema that begin at a page of a tree, were pages of that size.
