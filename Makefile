@@ -62,7 +62,7 @@ test-arm64: ## the kernels and the encoder for arm64, under qemu's user emulatio
 	done
 
 race: ## the scheduler of language models under the race detector; needs a C compiler
-	CGO_ENABLED=1 $(GO) test -race -run 'Pool|Together|Prefix|Queue|Stalled|Close|Cancel|Guesses|Score' ./internal/llm/engine
+	CGO_ENABLED=1 $(GO) test -race -run 'Pool|Segments|Together|Prefix|Queue|Stalled|Close|Cancel|Guesses|Score' ./internal/llm/engine
 
 bench: ## Go benchmarks; the comparisons with peers are in bench/, a README in each
 	$(GO) test -run '^$$' -bench . -benchmem ./...

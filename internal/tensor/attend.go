@@ -11,7 +11,7 @@ type attendKernels struct {
 	max    func(x *float32, n int) float32
 	expSum func(x *float32, n int, top, scale float32) float32
 	scale  func(x *float32, n int, a float32)
-	widen  func(dst *float32, src *uint16, n int)
+	widen  func(dst *float32, src, next *uint16, n int)
 	narrow func(dst *uint16, src *float32, n int)
 	swish  func(x *float32, n int, a, b float32) // x = x*sigmoid(x*(a+b*x*x))
 }
@@ -38,10 +38,11 @@ func Times(dst, x, y []float32) {
 	}
 }
 
-// WidenHalves sets dst to IEEE 754 halves, given by their bits.
-func WidenHalves(dst []float32, src []uint16) {
-	src = src[:len(dst)]
-	attendKernel().widen(first(dst), first(src), len(dst))
+// WidenHalves sets dst to IEEE 754 halves, given by their bits. Where the processor can, as much of next, which
+// need not be different, is fetched to its cache meanwhile.
+func WidenHalves(dst []float32, src, next []uint16) {
+	src, next = src[:len(dst)], next[:len(dst)]
+	attendKernel().widen(first(dst), first(src), first(next), len(dst))
 }
 
 // NarrowHalves sets dst to the bits of the halves nearest to src, of two the even one. What is too large
@@ -76,7 +77,7 @@ func scaleGeneric(x *float32, n int, a float32) {
 	}
 }
 
-func widenGeneric(dst *float32, src *uint16, n int) {
+func widenGeneric(dst *float32, src, _ *uint16, n int) {
 	d := unsafe.Slice(dst, n)
 	for i, h := range unsafe.Slice(src, n) {
 		d[i] = halves[h]

@@ -3,7 +3,7 @@
 package tensor
 
 //go:noescape
-func widenHalvesF16C(dst *float32, src *uint16, n int)
+func widenHalvesF16C(dst *float32, src, next *uint16, n int)
 
 //go:noescape
 func narrowHalvesF16C(dst *uint16, src *float32, n int)
@@ -25,11 +25,11 @@ func attendKernel() *attendKernels {
 	return &attendGeneric
 }
 
-func widenF16C(dst *float32, src *uint16, n int) {
+func widenF16C(dst *float32, src, next *uint16, n int) {
 	whole := n &^ 7
-	widenHalvesF16C(dst, src, whole)
+	widenHalvesF16C(dst, src, next, whole)
 	if whole < n {
-		widenGeneric(at(dst, whole), at(src, whole), n-whole)
+		widenGeneric(at(dst, whole), at(src, whole), nil, n-whole)
 	}
 }
 

@@ -1,7 +1,7 @@
 //go:build !noasm
 
 // Conversions between float32 and halves, by F16C: 32 values to a round, then 8. n is a multiple of 8.
-// DI: dst; SI: src; CX: values left.
+// DI: dst; SI: src; DX: what is fetched to the cache meanwhile; CX: values left.
 
 #include "textflag.h"
 
@@ -10,14 +10,16 @@ GLOBL largestHalf<>(SB), RODATA|NOPTR, $4
 DATA smallestHalf<>+0(SB)/4, $0xc77fe000
 GLOBL smallestHalf<>(SB), RODATA|NOPTR, $4
 
-// func widenHalvesF16C(dst *float32, src *uint16, n int)
-TEXT ·widenHalvesF16C(SB), NOSPLIT, $0-24
+// func widenHalvesF16C(dst *float32, src, next *uint16, n int)
+TEXT ·widenHalvesF16C(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
-	MOVQ n+16(FP), CX
+	MOVQ next+16(FP), DX
+	MOVQ n+24(FP), CX
 	SUBQ $32, CX
 	JL tail
 loop:
+	PREFETCHT1 (DX)
 	VCVTPH2PS (SI), Y0
 	VCVTPH2PS 16(SI), Y1
 	VCVTPH2PS 32(SI), Y2
@@ -27,6 +29,7 @@ loop:
 	VMOVUPS Y2, 64(DI)
 	VMOVUPS Y3, 96(DI)
 	ADDQ $64, SI
+	ADDQ $64, DX
 	ADDQ $128, DI
 	SUBQ $32, CX
 	JGE loop

@@ -17,7 +17,7 @@ func TestHalves(t *testing.T) {
 	}
 	wide := make([]float32, len(all))
 	for _, active = range available() {
-		WidenHalves(wide, all)
+		WidenHalves(wide, all, all)
 		for i, x := range wide {
 			if want := halves[i]; math.Float32bits(x) != math.Float32bits(want) && want == want {
 				t.Fatalf("%s: half %#x is %g, want %g", active.name, i, x, want)

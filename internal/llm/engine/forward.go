@@ -29,6 +29,8 @@ type state struct {
 	owner    []int      // of each row, its chunk
 	adapters []*Adapter // of each row of a product that adapters can change; empty where no row has one
 	tiles    []tile
+	pieces   []piece
+	partial  []softmax   // by piece and head of keys
 	work     []workspace // by worker
 
 	x, h, q, kk, vv, att, gate, up []float32

@@ -162,15 +162,16 @@ func eighths(dst []int8, x []float32) float32 {
 	return scale
 }
 
-// keysOf are a head's keys in float32: hd rows of blockTokens. They are in buf or in the page.
-func (y layout) keysOf(buf []float32, p *page, layer, head int) []float32 {
+// keysOf are a head's keys in float32: hd rows of blockTokens. They are in buf or in the page. The same head's in
+// the page next are fetched to the cache meanwhile.
+func (y layout) keysOf(buf []float32, p, next *page, layer, head int) []float32 {
 	part, _ := y.part(layer, head)
 	at, n := part*y.values(), y.values()
 	switch y.kind {
 	case CacheF32:
 		return p.f32[at : at+n]
 	case CacheF16:
-		tensor.WidenHalves(buf[:n], p.f16[at:])
+		tensor.WidenHalves(buf[:n], p.f16[at:], next.f16[at:])
 	case CacheQ8_0:
 		scales := p.scales[part*y.scales():]
 		for d := range y.hd {
@@ -182,12 +183,13 @@ func (y layout) keysOf(buf []float32, p *page, layer, head int) []float32 {
 	return buf[:n]
 }
 
-// valuesOf sets dst to a head's values in float32: blockTokens rows of padded() values.
-func (y layout) valuesOf(dst []float32, p *page, layer, head int) {
+// valuesOf sets dst to a head's values in float32: blockTokens rows of padded() values. Those in the page next are
+// fetched meanwhile.
+func (y layout) valuesOf(dst []float32, p, next *page, layer, head int) {
 	_, part := y.part(layer, head)
 	at, n, wide := part*y.values(), y.values(), y.padded()
 	if y.kind == CacheF16 && wide == y.hd {
-		tensor.WidenHalves(dst[:n], p.f16[at:])
+		tensor.WidenHalves(dst[:n], p.f16[at:], next.f16[at:])
 		return
 	}
 	for t := range blockTokens {
@@ -197,7 +199,7 @@ func (y layout) valuesOf(dst []float32, p *page, layer, head int) {
 		case CacheF32:
 			copy(row, p.f32[from:from+y.hd])
 		case CacheF16:
-			tensor.WidenHalves(row[:y.hd], p.f16[from:])
+			tensor.WidenHalves(row[:y.hd], p.f16[from:], next.f16[from:])
 		case CacheQ8_0:
 			for g := range y.groups() {
 				lo, hi := g*scaleGroup, min(y.hd, (g+1)*scaleGroup)

@@ -44,7 +44,7 @@ func (g *gen) unpack(typ string, values, size int, doc string, body func(u *unpa
 	}
 	for line := 0; line < size; line += 64 {
 		for r := range 16 {
-			g.p("PREFETCHT0 %d(%s)%s", line, nextBases[r/4], strides[r%4])
+			g.p("PREFETCHT1 %d(%s)%s", line, nextBases[r/4], strides[r%4])
 		}
 	}
 	if size < 64 {
