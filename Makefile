@@ -8,7 +8,7 @@ UI          := web/ui
 UI_SOURCES  := $(shell find $(UI) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test-results/*')
 FUZZTIME    ?= 30s
 
-.PHONY: help run build ui test test-go test-ui test-browser test-arm64 lint cross race bench fuzz crash generate clean
+.PHONY: help run build ui test test-go test-ui test-browser test-arm64 lint cross race bench fuzz crash simulation generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -75,6 +75,9 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 
 crash: ## kill the process 100 times while it takes in 500 files
 	DOCENT_TEST_KILLS=100 $(GO) test -run '^TestQueueKill$$' -count=1 -v -timeout 20m ./ingest
+
+simulation: ## 10,000 random operations, crashes and kills against a plain model
+	DOCENT_SIMULATION_STEPS=10000 $(GO) test -run '^TestSimulation$$' -count=1 -v -timeout 30m ./retriever
 
 generate: ## rewrite generated files
 	$(GO) generate ./...

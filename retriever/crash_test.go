@@ -25,6 +25,14 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if dir := os.Getenv(simDir); dir != "" {
+		retriever.MergeEarly(8)
+		if err := simulateChild(dir); err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if dir := os.Getenv(crashDir); dir != "" {
 		retriever.MergeEarly(8)
 		if err := ingestForever(dir, os.Getenv("DOCENT_CRASH_ROUND")); err != nil {

@@ -1,0 +1,612 @@
+package retriever_test
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	diff "github.com/google/go-cmp/cmp"
+
+	"docent/retriever"
+)
+
+// The simulation runs random operations against a store and against simModel, a plain map, and compares the
+// two. Each operation follows from the seed and its number alone, so that a process that is killed and the
+// test that watches it know the same ones.
+
+const (
+	simDir   = "DOCENT_SIMULATION_DIR" // tells a re-run of this test binary to be the process that is killed
+	simSteps = "DOCENT_SIMULATION_STEPS"
+	simSeed  = "DOCENT_SIMULATION_SEED"
+
+	simPaths = 14 // of a collection
+)
+
+var (
+	simCollections = []string{"a", "b"}
+	simWords       = strings.Fields("pump oil leave salary engine wing boundary café rule 年假 员工 设备")
+	simEncoders    = []wordEncoder{words, {name: "words@2", dim: 48}}
+)
+
+type simKind int
+
+const (
+	simPut       simKind = iota
+	simDuplicate         // of another path, if that has its own content
+	simDelete
+	simDrop // the collection
+	simCreate
+	simReindex // the collection, for the encoder at hand
+	simQuery
+)
+
+type simOp struct {
+	step             int
+	kind             simKind
+	collection, path string
+	other            string // path that a duplicate is of
+	text             string
+	word             string
+}
+
+// simOpAt is the operation of a step.
+func simOpAt(seed uint64, step int) simOp {
+	rnd := rand.New(rand.NewPCG(seed, uint64(step)))
+	op := simOp{step: step, collection: simCollections[rnd.IntN(2)], path: fmt.Sprintf("p%02d", rnd.IntN(simPaths)), other: fmt.Sprintf("p%02d", rnd.IntN(simPaths)), word: simWords[rnd.IntN(len(simWords))]}
+	switch n := rnd.IntN(1000); {
+	case n < 420:
+		op.kind = simPut
+	case n < 520:
+		op.kind = simDuplicate
+	case n < 680:
+		op.kind = simDelete
+	case n < 690:
+		op.kind = simDrop
+	case n < 720:
+		op.kind = simCreate
+	case n < 730:
+		op.kind = simReindex
+	default:
+		op.kind = simQuery
+	}
+	// Texts come again, so that documents share bytes and chunks share vectors.
+	rnd = rand.New(rand.NewPCG(seed, 1<<40+uint64(rnd.IntN(60))))
+	var sb strings.Builder
+	for range 1 + rnd.IntN(6) {
+		for range 1 + rnd.IntN(5) {
+			sb.WriteString(simWords[rnd.IntN(len(simWords))] + " ")
+		}
+		sb.WriteString("\n")
+	}
+	op.text = sb.String()
+	return op
+}
+
+// do performs the operation, of whose result it expects nothing: only that it is none of the errors that an
+// operation cannot meet.
+func (op simOp) do(ctx context.Context, s *retriever.Store) error {
+	var err error
+	switch op.kind {
+	case simPut:
+		var sum string
+		if sum, _, err = s.PutFile(ctx, strings.NewReader(op.text)); err == nil {
+			_, err = put(ctx, s, op.collection, retriever.Document{Path: op.path, SHA256: sum}, op.text)
+		}
+	case simDuplicate:
+		of, found := s.DocumentByPath(ctx, op.collection, op.other)
+		if found != nil || of.DuplicateOf != "" || op.path == op.other {
+			return nil
+		}
+		// The bytes are there: they are put again, as by somebody who does not know it.
+		content, err := s.Content(ctx, of.ID)
+		if err != nil {
+			return err
+		}
+		if _, _, err := s.PutFile(ctx, strings.NewReader(content.Text)); err != nil {
+			return err
+		}
+		_, err = s.PutDuplicate(ctx, op.collection, retriever.Document{Path: op.path, SHA256: of.SHA256, DuplicateOf: of.ID})
+		return err
+	case simDelete:
+		d, found := s.DocumentByPath(ctx, op.collection, op.path)
+		if found != nil {
+			return nil
+		}
+		err = s.DeleteDocument(ctx, d.ID)
+	case simDrop:
+		err = s.DeleteCollection(ctx, op.collection)
+	case simCreate:
+		_, err = s.CreateCollection(ctx, op.collection)
+	case simReindex:
+		_, err = s.Reindex(ctx, op.collection, nil)
+	case simQuery:
+		_, err = s.Search(ctx, op.collection, op.word, retriever.WithMode(retriever.Keyword))
+	}
+	if errors.Is(err, retriever.ErrNotFound) || errors.Is(err, retriever.ErrExists) || errors.Is(err, retriever.ErrEncoderMismatch) {
+		err = nil
+	}
+	return err
+}
+
+// A simDocument is what the model knows of a document.
+type simDocument struct {
+	text  string
+	of    string // path of the document it is a duplicate of
+	added int    // step at which its path came
+}
+
+type simCollection struct {
+	encoder   int // place in simEncoders; of no meaning without documents
+	documents map[string]simDocument
+}
+
+type simModel map[string]*simCollection
+
+func (m simModel) clone() simModel {
+	c := simModel{}
+	for name, col := range m {
+		c[name] = &simCollection{col.encoder, maps.Clone(col.documents)}
+	}
+	return c
+}
+
+// apply does to the model what an operation does to a store of the encoder.
+func (m simModel) apply(op simOp, encoder int) {
+	c := m[op.collection]
+	if c == nil {
+		if op.kind == simCreate {
+			m[op.collection] = &simCollection{encoder, map[string]simDocument{}}
+		}
+		return
+	}
+	old, there := c.documents[op.path]
+	added := op.step
+	if there {
+		added = old.added
+	}
+	switch op.kind {
+	case simPut:
+		if len(c.documents) == 0 {
+			c.encoder = encoder
+		}
+		if c.encoder != encoder {
+			return
+		}
+		if there && old.text != op.text {
+			c.promote(op.path)
+		}
+		c.documents[op.path] = simDocument{text: op.text, added: added}
+	case simDuplicate:
+		of, ok := c.documents[op.other]
+		if !ok || of.of != "" || op.path == op.other {
+			return
+		}
+		if there {
+			c.promote(op.path)
+		}
+		c.documents[op.path] = simDocument{text: of.text, of: op.other, added: added}
+	case simDelete:
+		c.promote(op.path)
+		delete(c.documents, op.path)
+	case simDrop:
+		delete(m, op.collection)
+	case simReindex:
+		c.encoder = encoder
+	}
+}
+
+// promote gives what a document has to the oldest of its duplicates.
+func (c *simCollection) promote(path string) {
+	heir := ""
+	for p, d := range c.documents {
+		if d.of == path && (heir == "" || d.added < c.documents[heir].added) {
+			heir = p
+		}
+	}
+	for p, d := range c.documents {
+		if d.of == path {
+			if d.of = heir; p == heir {
+				d.of = ""
+			}
+			c.documents[p] = d
+		}
+	}
+}
+
+// A simulation is a store, its model and where both are.
+type simulation struct {
+	t       *testing.T
+	seed    uint64
+	dir     string
+	encoder int
+	store   *retriever.Store
+	model   simModel
+	rnd     *rand.Rand // of what happens to the store, not of the operations
+	counts  map[string]int
+}
+
+func (sim *simulation) fatalf(step int, format string, args ...any) {
+	sim.t.Helper()
+	sim.t.Fatalf("%s=%d, step %d: %s", simSeed, sim.seed, step, fmt.Sprintf(format, args...))
+}
+
+func (sim *simulation) open(step int) {
+	s, err := retriever.Open(sim.t.Context(), retriever.Config{Dir: sim.dir, Encoder: simEncoders[sim.encoder]})
+	if err != nil {
+		sim.fatalf(step, "open: %v", err)
+	}
+	sim.store = s
+}
+
+func (sim *simulation) close(step int) {
+	if err := sim.store.Close(); err != nil {
+		sim.fatalf(step, "close: %v", err)
+	}
+}
+
+// listed is the model's part that the list of documents shows.
+func (m simModel) listed() map[string]string {
+	l := map[string]string{}
+	for name, c := range m {
+		l[name] = ""
+		for path, d := range c.documents {
+			sum := sha256.Sum256([]byte(d.text))
+			chunks := strings.Count(d.text, "\n")
+			if d.of != "" {
+				chunks = 0
+			}
+			l[name+"/"+path] = fmt.Sprintf("%s of %q, %d chunks, %s", hex.EncodeToString(sum[:4]), d.of, chunks, simEncoders[c.encoder].name)
+		}
+	}
+	return l
+}
+
+// documents returns the same of the store.
+func (sim *simulation) documents(step int) map[string]string {
+	ctx := sim.t.Context()
+	all, err := sim.store.Collections(ctx)
+	if err != nil {
+		sim.fatalf(step, "%v", err)
+	}
+	l := map[string]string{}
+	for _, c := range all {
+		l[c.Name] = ""
+		docs, err := sim.store.Documents(ctx, c.Name)
+		if err != nil {
+			sim.fatalf(step, "%v", err)
+		}
+		paths := map[string]string{"": ""}
+		for _, d := range docs {
+			paths[d.ID] = d.Path
+		}
+		for _, d := range docs {
+			l[c.Name+"/"+d.Path] = fmt.Sprintf("%.8s of %q, %d chunks, %s", d.SHA256, paths[d.DuplicateOf], d.Chunks, c.Encoder)
+		}
+	}
+	return l
+}
+
+// compare compares everything with the model.
+func (sim *simulation) compare(step int) {
+	ctx := sim.t.Context()
+	if d := diff.Diff(sim.model.listed(), sim.documents(step)); d != "" {
+		sim.fatalf(step, "documents (-model +store):\n%s", d)
+	}
+	for name, c := range sim.model {
+		var want, got []string
+		docs, err := sim.store.Documents(ctx, name)
+		if err != nil {
+			sim.fatalf(step, "%v", err)
+		}
+		paths := map[string]string{}
+		for _, d := range docs {
+			paths[d.ID] = d.Path
+			content, err := sim.store.Content(ctx, d.ID)
+			if err != nil || content.Text != c.documents[d.Path].text {
+				sim.fatalf(step, "%s/%s: text %q, %v, want %q", name, d.Path, content.Text, err, c.documents[d.Path].text)
+			}
+			f, err := sim.store.OpenFile(ctx, d.SHA256)
+			if err != nil {
+				sim.fatalf(step, "%s/%s: original: %v", name, d.Path, err)
+			}
+			f.Close()
+		}
+		for _, k := range c.chunks() {
+			want = append(want, k.path+": "+k.text)
+		}
+		e := simEncoders[c.encoder]
+		for k, err := range sim.store.Catalog().ChunksAfter(ctx, name, 0) {
+			if err != nil {
+				sim.fatalf(step, "%s: %v", name, err)
+			}
+			got = append(got, paths[k.DocumentID]+": "+k.Text)
+			if v, _ := e.EmbedQuery(ctx, k.IndexText()); !nearlySame(v, k.Vector) {
+				sim.fatalf(step, "%s: chunk %d %q has another vector", name, k.ID, k.Text)
+			}
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if d := diff.Diff(want, got); d != "" {
+			sim.fatalf(step, "%s: chunks (-model +store):\n%s", name, d)
+		}
+		for _, word := range simWords[:3] {
+			sim.query(step, name, word)
+		}
+		v, err := sim.store.Verify(ctx, name)
+		if err != nil || len(v.Problems) > 0 {
+			sim.fatalf(step, "%s: %+v, %v", name, v.Problems, err)
+		}
+	}
+	sim.counts["comparisons"]++
+}
+
+func nearlySame(a, b []float32) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if math.Abs(float64(a[i]-b[i])) > 1e-6 {
+			return false
+		}
+	}
+	return true
+}
+
+type simChunk struct{ path, text string }
+
+// chunks are those of the documents that have their own.
+func (c *simCollection) chunks() []simChunk {
+	var all []simChunk
+	for path, d := range c.documents {
+		if d.of == "" {
+			for line := range strings.Lines(d.text) {
+				all = append(all, simChunk{path, line})
+			}
+		}
+	}
+	return all
+}
+
+// query compares what a word finds: by keyword just the chunks that have it, by meaning the ten nearest, with
+// the scores of a plain scan.
+func (sim *simulation) query(step int, name, word string) {
+	ctx := sim.t.Context()
+	c := sim.model[name]
+	var want, got []string
+	for _, k := range c.chunks() {
+		if slices.Contains(strings.Fields(k.text), word) {
+			want = append(want, k.path+": "+k.text)
+		}
+	}
+	hits, err := sim.store.Search(ctx, name, word, retriever.WithMode(retriever.Keyword), retriever.TopK(1000))
+	if err != nil {
+		sim.fatalf(step, "%s: keyword %q: %v", name, word, err)
+	}
+	for i, h := range hits {
+		got = append(got, h.Document.Path+": "+h.Chunk.Text)
+		if i > 0 && hits[i-1].Score < h.Score {
+			sim.fatalf(step, "%s: keyword %q: not in order", name, word)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if d := diff.Diff(want, got); d != "" {
+		sim.fatalf(step, "%s: keyword %q (-model +store):\n%s", name, word, d)
+	}
+	if len(c.documents) == 0 || c.encoder != sim.encoder {
+		return
+	}
+	e := simEncoders[c.encoder]
+	q, _ := e.EmbedQuery(ctx, word)
+	var scores []float64
+	for _, k := range c.chunks() {
+		v, _ := e.EmbedQuery(ctx, k.text)
+		var dot float64
+		for i := range v {
+			dot += float64(v[i]) * float64(q[i])
+		}
+		scores = append(scores, dot)
+	}
+	slices.SortFunc(scores, func(a, b float64) int { return cmp.Compare(b, a) })
+	scores = scores[:min(10, len(scores))]
+	hits, err = sim.store.Search(ctx, name, word, retriever.WithMode(retriever.Dense), retriever.TopK(10))
+	if err != nil || len(hits) != len(scores) {
+		sim.fatalf(step, "%s: dense %q: %d hits, want %d, %v", name, word, len(hits), len(scores), err)
+	}
+	for i, h := range hits {
+		if math.Abs(h.DenseScore-scores[i]) > 1e-4 {
+			sim.fatalf(step, "%s: dense %q: hit %d has similarity %v, want %v", name, word, i, h.DenseScore, scores[i])
+		}
+	}
+}
+
+// sameAsFresh compares the ranking of words with that of a store that was filled at once.
+func (sim *simulation) sameAsFresh(step int) {
+	for name, c := range sim.model {
+		if c.encoder != sim.encoder {
+			continue
+		}
+		fresh := open(sim.t, sim.t.TempDir(), simEncoders[sim.encoder])
+		create(sim.t, fresh, name)
+		for path, d := range c.documents {
+			if d.of == "" {
+				mustPut(sim.t, fresh, name, path, d.text)
+			}
+		}
+		for _, word := range simWords {
+			lists := make([]map[string]float64, 2)
+			for i, s := range []*retriever.Store{sim.store, fresh} {
+				lists[i] = map[string]float64{}
+				for _, h := range search(sim.t, s, name, word+" "+simWords[0], retriever.WithMode(retriever.Keyword), retriever.TopK(1000)) {
+					lists[i][h.Document.Path+": "+strconv.Itoa(h.Chunk.Start)] = math.Round(h.KeywordScore*1e6) / 1e6
+				}
+			}
+			if d := diff.Diff(lists[1], lists[0]); d != "" {
+				sim.fatalf(step, "%s: BM25 of %q (-fresh +store):\n%s", name, word, d)
+			}
+		}
+		fresh.Close()
+	}
+}
+
+// crash goes on with what is on the disk at this moment; the store that was open is left behind.
+func (sim *simulation) crash(step int) {
+	to := sim.t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(sim.dir)); err != nil {
+		sim.fatalf(step, "copy: %v", err)
+	}
+	old, dir := sim.store, sim.dir
+	sim.dir = to
+	sim.open(step)
+	old.Close()
+	os.RemoveAll(dir)
+	sim.counts["crashes"]++
+}
+
+// kill lets another process do the operations from step on, kills it at a random moment, and returns the
+// step after the last that was done.
+func (sim *simulation) kill(step, most int) int {
+	sim.close(step)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), simDir+"="+sim.dir, fmt.Sprintf("%s=%d", simSeed, sim.seed), fmt.Sprintf("%s=%d %d %d", simSteps, step, most, sim.encoder))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		sim.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		sim.t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		var done int
+		switch line := lines.Text(); {
+		case line == "open":
+			time.AfterFunc(time.Duration(sim.rnd.Int64N(int64(400*time.Millisecond))), func() { cmd.Process.Kill() })
+		case strings.HasPrefix(line, "done "):
+			if _, err := fmt.Sscanf(line, "done %d", &done); err != nil || done != step {
+				sim.fatalf(step, "the process says %q", line)
+			}
+			sim.model.apply(simOpAt(sim.seed, step), sim.encoder)
+			step++
+		default:
+			cmd.Process.Kill()
+			sim.fatalf(step, "the process says %q", line)
+		}
+	}
+	if cmd.Wait() != nil {
+		sim.counts["kills"]++
+	}
+	sim.open(step)
+	// What was acknowledged is there. The operation that was under way has happened, or has not.
+	got := sim.documents(step)
+	if diff.Diff(sim.model.listed(), got) != "" {
+		after := sim.model.clone()
+		after.apply(simOpAt(sim.seed, step), sim.encoder)
+		if d := diff.Diff(after.listed(), got); d != "" {
+			sim.fatalf(step, "after a kill the store is neither before nor after the operation that was under way (-after +store):\n%s", d)
+		}
+		sim.model = after
+		step++
+		sim.counts["kills after the commit"]++
+	}
+	return step
+}
+
+// simulateChild does operations and says so after each, until it is killed.
+func simulateChild(dir string) error {
+	ctx := context.Background()
+	seed, err := strconv.ParseUint(os.Getenv(simSeed), 10, 64)
+	if err != nil {
+		return err
+	}
+	var from, most, encoder int
+	if _, err := fmt.Sscan(os.Getenv(simSteps), &from, &most, &encoder); err != nil {
+		return err
+	}
+	s, err := retriever.Open(ctx, retriever.Config{Dir: dir, Encoder: simEncoders[encoder]})
+	if err != nil {
+		return err
+	}
+	fmt.Println("open")
+	for step := from; step < from+most; step++ {
+		if err := simOpAt(seed, step).do(ctx, s); err != nil {
+			return err
+		}
+		fmt.Println("done", step)
+	}
+	return s.Close()
+}
+
+// TestSimulation does what the head of this file says: additions, updates, duplicates, deletions, queries,
+// reindexing, collections that come and go, reopening, crashes and kills.
+func TestSimulation(t *testing.T) {
+	defer retriever.MergeEarly(8)()
+	steps, seed := 400, uint64(time.Now().UnixNano())
+	if n := os.Getenv(simSteps); n != "" {
+		fmt.Sscan(n, &steps)
+	}
+	if n := os.Getenv(simSeed); n != "" {
+		fmt.Sscan(n, &seed)
+	}
+	t.Logf("%s=%d; make simulation runs 10,000 steps rather than %d", simSeed, seed, steps)
+	sim := &simulation{t: t, seed: seed, dir: t.TempDir(), model: simModel{}, rnd: rand.New(rand.NewPCG(seed, math.MaxUint64)), counts: map[string]int{}}
+	sim.open(0)
+	defer func() { sim.store.Close() }()
+	for step := 0; step < steps; {
+		switch n := sim.rnd.IntN(1000); {
+		case n < 8:
+			step = sim.kill(step, 80)
+			sim.compare(step)
+			continue
+		case n < 30:
+			sim.crash(step)
+			sim.compare(step)
+		case n < 40:
+			sim.close(step)
+			sim.open(step)
+			sim.counts["reopenings"]++
+		case n < 44:
+			sim.close(step)
+			sim.encoder = 1 - sim.encoder
+			sim.open(step)
+			for name, c := range sim.model {
+				if _, err := sim.store.Reindex(t.Context(), name, nil); err != nil {
+					sim.fatalf(step, "reindex: %v", err)
+				}
+				c.encoder = sim.encoder
+			}
+			sim.counts["reindexings"]++
+			sim.compare(step)
+		}
+		op := simOpAt(seed, step)
+		if err := op.do(t.Context(), sim.store); err != nil {
+			sim.fatalf(step, "%+v: %v", op, err)
+		}
+		sim.model.apply(op, sim.encoder)
+		if c := sim.model[op.collection]; c != nil && op.kind == simQuery {
+			sim.query(step, op.collection, op.word)
+			sim.counts["queries"]++
+		}
+		if step++; step%1000 == 0 {
+			sim.compare(step)
+			sim.sameAsFresh(step)
+		}
+	}
+	sim.compare(steps)
+	sim.sameAsFresh(steps)
+	t.Logf("%d steps: %v", steps, sim.counts)
+}
