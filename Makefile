@@ -27,12 +27,15 @@ $(UI)/node_modules/.package-lock.json: $(UI)/package-lock.json
 $(UI)/dist/index.html: $(UI)/node_modules/.package-lock.json $(UI_SOURCES)
 	cd $(UI) && npm run build
 
-test: test-go test-ui test-browser ## everything; gets Postgres and Chromium where it can (see scripts/)
+test: test-go test-ui test-browser ## everything; gets Postgres, Weaviate and Chromium where it can (see scripts/)
 
+# The first run on a machine builds Weaviate's server, which takes 4 to 10 minutes on 2 cores.
 test-go: ui
-	@server=$$(mktemp -d) && trap 'scripts/postgres.sh stop "$$server"' EXIT INT TERM && \
-	{ DOCENT_TEST_POSTGRES=$$(scripts/postgres.sh start "$$server") || echo "the tests that need Postgres are skipped"; } && \
-	export DOCENT_TEST_POSTGRES && $(GO) test ./...
+	@dir=$$(mktemp -d) && \
+	trap 'scripts/postgres.sh stop "$$dir/postgres"; scripts/weaviate.sh stop "$$dir/weaviate"; rm -rf "$$dir"' EXIT INT TERM && \
+	{ DOCENT_TEST_POSTGRES=$$(scripts/postgres.sh start "$$dir/postgres") || echo "the tests that need Postgres are skipped"; } && \
+	{ DOCENT_TEST_WEAVIATE=$$(scripts/weaviate.sh start "$$dir/weaviate") || echo "the tests that need Weaviate are skipped"; } && \
+	export DOCENT_TEST_POSTGRES DOCENT_TEST_WEAVIATE && $(GO) test ./...
 
 test-ui: ui
 	cd $(UI) && npm test

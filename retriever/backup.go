@@ -105,13 +105,16 @@ func copyDir(ctx context.Context, dir string) (temp string, err error) {
 }
 
 // describe counts what a copy of a record holds, and lists its files. It also brings the copy's schema up to
-// date.
+// date, and takes out what only the store has that was copied.
 func describe(ctx context.Context, record string, m *Bundle) (files []string, err error) {
 	db, err := catalog.Open(ctx, record, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
+	if err := db.ForgetSearchClasses(ctx); err != nil { // they stay those of the store that was copied
+		return nil, err
+	}
 	all, err := db.Collections(ctx)
 	if err != nil {
 		return nil, err

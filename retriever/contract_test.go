@@ -3,6 +3,8 @@ package retriever_test
 import (
 	"context"
 	"log/slog"
+	"os"
+	"strings"
 	"testing"
 
 	"docent/internal/pgtest"
@@ -26,10 +28,13 @@ func (p place) open(t testing.TB, e retriever.Encoder, earlier ...retriever.Enco
 	return s
 }
 
+// shared says whether the record, and so the files, are in Postgres.
+func (p place) shared() bool { return strings.HasPrefix(p.address, "postgres") }
+
 // another is a place of the same kind, with nothing in it.
 func (p place) another(t *testing.T) place {
 	p.dir = t.TempDir()
-	if p.address != "" {
+	if p.shared() {
 		p.address = pgtest.Database(t)
 	}
 	return p
@@ -40,4 +45,15 @@ func (p place) another(t *testing.T) place {
 func eachStore(t *testing.T, test func(t *testing.T, at place)) {
 	t.Run("embedded", func(t *testing.T) { test(t, place{dir: t.TempDir()}) })
 	t.Run("postgres", func(t *testing.T) { test(t, place{dir: t.TempDir(), address: pgtest.Database(t)}) })
+	t.Run("weaviate", func(t *testing.T) { test(t, place{dir: t.TempDir(), address: cluster(t)}) })
+}
+
+// cluster returns the address of the Weaviate cluster.
+func cluster(t testing.TB) string {
+	t.Helper()
+	address := os.Getenv("DOCENT_TEST_WEAVIATE")
+	if address == "" {
+		t.Skip("needs a Weaviate cluster: export DOCENT_TEST_WEAVIATE=$(scripts/weaviate.sh start DIR), from the root of the repository")
+	}
+	return address
 }

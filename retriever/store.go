@@ -33,7 +33,7 @@ type Encoder interface {
 // Config says which store to open, and how.
 type Config struct {
 	Dir     string       // created where it is missing; required
-	Store   string       // postgres://… to keep the record in Postgres with pgvector, and search there; empty: in Dir
+	Store   string       // postgres://… to keep the record in Postgres, and search there with pgvector; weaviate://… to search there; empty: in Dir
 	Encoder Encoder      // of new vectors and of questions; nil means keyword search only
 	Earlier []Encoder    // of collections that are still to be reindexed; they only embed questions
 	Logger  *slog.Logger // nil discards
@@ -79,14 +79,25 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			s.asking[e.Fingerprint()] = e
 		}
 	}
+	address := cfg.Store
+	var cluster *weaviateSettings
 	var err error
+	if isWeaviate(address) {
+		if cluster, err = parseWeaviate(address); err != nil {
+			return nil, err
+		}
+		address = cluster.catalog
+	}
 	switch {
-	case catalog.IsPostgres(cfg.Store):
-		err = s.openShared(ctx, cfg.Store)
-	case cfg.Store == "":
+	case catalog.IsPostgres(address):
+		err = s.openShared(ctx, address)
+	case address == "":
 		err = s.openLocal(ctx)
 	default:
-		err = fmt.Errorf("open store %s: %w: want postgres://… or none", catalog.Redacted(cfg.Store), ErrUnknownStore)
+		err = fmt.Errorf("open store %s: %w: want postgres://…, weaviate://… or none", catalog.Redacted(cfg.Store), ErrUnknownStore)
+	}
+	if err == nil {
+		err = s.openEngine(ctx, cluster)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.release())
@@ -95,7 +106,27 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// openLocal opens the record, the files and the index in the data directory, for this process alone.
+// openEngine opens what searches: the cluster, or what goes with the record.
+func (s *Store) openEngine(ctx context.Context, cluster *weaviateSettings) (err error) {
+	if cluster != nil {
+		s.engine, err = openWeaviate(ctx, *cluster, s.db, s.log)
+		return err
+	}
+	// A cluster that was used before does not hear of what is changed now.
+	if err := s.db.GiveUpSearchClass(ctx, ""); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	if s.db.Postgres() == nil {
+		s.engine = newEmbedded(ctx, filepath.Join(s.dir, indexDir), s.db, s.log)
+		return nil
+	}
+	if s.engine, err = openPGEngine(ctx, s.db, s.log); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	return nil
+}
+
+// openLocal opens the record and the files in the data directory, for this process alone.
 func (s *Store) openLocal(ctx context.Context) (err error) {
 	if s.lock, err = lockDir(s.dir); err != nil {
 		return err
@@ -113,7 +144,6 @@ func (s *Store) openLocal(ctx context.Context) (err error) {
 	if s.files, err = openLocalFiles(ctx, filepath.Join(s.dir, filesDir), s.db, s.log); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
-	s.engine = newEmbedded(ctx, filepath.Join(s.dir, indexDir), s.db, s.log)
 	return nil
 }
 
@@ -124,9 +154,6 @@ func (s *Store) openShared(ctx context.Context, address string) (err error) {
 		return err
 	}
 	if s.files, err = openSharedFiles(ctx, filepath.Join(s.dir, sharedDir), s.db, s.log); err != nil {
-		return fmt.Errorf("open store: %w", err)
-	}
-	if s.engine, err = openPGEngine(ctx, s.db, s.log); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
 	return nil

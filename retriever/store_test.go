@@ -536,7 +536,7 @@ func testFiles(t *testing.T, at place) {
 	ctx := t.Context()
 	s := at.open(t, words)
 	folder := filepath.Join(at.dir, "files")
-	if at.address != "" {
+	if at.shared() {
 		folder = filepath.Join(at.dir, "shared-files")
 	}
 	create(t, s, "a", "b")
@@ -591,7 +591,7 @@ func testFiles(t *testing.T, at place) {
 	if err := os.Chtimes(filepath.Join(folder, "incoming-1"), old, old); err != nil {
 		t.Fatal(err)
 	}
-	if at.address != "" {
+	if at.shared() {
 		// Nobody can tell which process a file is still of use to: it is kept for its hour.
 		if _, err := database(t, at).ExecContext(ctx, `UPDATE files SET kept_until = 0 WHERE uses > 0`); err != nil {
 			t.Fatal(err)

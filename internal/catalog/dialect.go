@@ -51,6 +51,9 @@ var postgresWords = []string{
 	"{for share}", "FOR SHARE", "{for update}", "FOR UPDATE", "{skip locked}", "FOR UPDATE SKIP LOCKED",
 }
 
+// decode returns a vector as it was stored; nil for none.
+func (l *dialect) decode(vector []byte) ([]float32, error) { return l.floats(vector) }
+
 // statement returns a statement in the dialect's words.
 func (l *dialect) statement(text string) string {
 	if s, ok := l.known.Load(text); ok {

@@ -168,12 +168,6 @@ func marshal(v any) string {
 	return string(b)
 }
 
-// Documents returns the documents of a collection, by path; none for an unknown collection.
-func (d *DB) Documents(ctx context.Context, collection string) ([]Document, error) {
-	rows, err := d.read.query(ctx, `SELECT `+documentColumns+documentFrom+`WHERE c.name = ? ORDER BY d.path`, collection)
-	return collect(rows, err, scanDocument)
-}
-
 // Document returns one document, or ErrNotFound.
 func (d *DB) Document(ctx context.Context, id string) (Document, error) {
 	doc, err := scanDocument(d.read.queryRow(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id = ?`, id))

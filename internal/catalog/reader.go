@@ -12,6 +12,7 @@ type Reader struct{ querier }
 type querier interface {
 	query(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
 	queryRow(ctx context.Context, statement string, args ...any) *sql.Row
+	decode(vector []byte) ([]float32, error)
 }
 
 // ReaderIn returns a Reader in a transaction of the connections that Postgres returned.
@@ -42,3 +43,65 @@ func (r Reader) Chunks(ctx context.Context, documentID string) ([]Chunk, error) 
 	rows, err := r.query(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.document_id = ? ORDER BY k.ordinal`, documentID)
 	return collect(rows, err, func(s scanner) (Chunk, error) { return scanChunk(s) })
 }
+
+// Documents returns the documents of a collection, by path; none for an unknown collection.
+func (r Reader) Documents(ctx context.Context, collection string) ([]Document, error) {
+	rows, err := r.query(ctx, `SELECT `+documentColumns+documentFrom+`WHERE c.name = ? ORDER BY d.path`, collection)
+	return collect(rows, err, scanDocument)
+}
+
+// DocumentsOfChunks returns the id of the document of each chunk that is there.
+func (r Reader) DocumentsOfChunks(ctx context.Context, ids []int64) (map[int64]string, error) {
+	type row struct {
+		chunk    int64
+		document string
+	}
+	rows, err := r.query(ctx, `SELECT id, document_id FROM chunks WHERE id IN {ints}`, list(ids))
+	all, err := collect(rows, err, func(s scanner) (one row, err error) { return one, s.Scan(&one.chunk, &one.document) })
+	documents := make(map[int64]string, len(all))
+	for _, one := range all {
+		documents[one.chunk] = one.document
+	}
+	return documents, err
+}
+
+// VectorsByID returns the vectors of the chunks with the ids. Unknown ids, and chunks without a vector, are left
+// out.
+func (r Reader) VectorsByID(ctx context.Context, ids []int64) (map[int64][]float32, error) {
+	type row struct {
+		id     int64
+		vector []float32
+	}
+	rows, err := r.query(ctx, `SELECT k.id, k.vector FROM chunks k WHERE k.vector IS NOT NULL AND k.id IN {ints}`, list(ids))
+	all, err := collect(rows, err, func(s scanner) (one row, err error) {
+		var blob []byte
+		if err = s.Scan(&one.id, &blob); err == nil {
+			one.vector, err = r.decode(blob)
+		}
+		return one, err
+	})
+	vectors := make(map[int64][]float32, len(all))
+	for _, one := range all {
+		vectors[one.id] = one.vector
+	}
+	return vectors, err
+}
+
+// A Snapshot reads the catalog as it was at one moment.
+type Snapshot struct {
+	Reader
+	tx *transaction
+}
+
+// Snapshot returns one of the moment of its first read. The caller closes it. It holds a connection: who has
+// one open does not wait for another.
+func (d *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
+	tx, err := d.snapshot(ctx)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	return &Snapshot{Reader{tx}, tx}, nil
+}
+
+// Close ends it.
+func (s *Snapshot) Close() { s.tx.Rollback() }

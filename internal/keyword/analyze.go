@@ -14,7 +14,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Weights of a term in a query, by what it is of the word it stands for. They, k1, b and contextUnits
+// Weights of a term in a query, by what it is of the word it stands for. They, K1, B and contextUnits
 // lie on a plateau that is good on nine collections at once (docs/decisions/0002-store.md), not at the
 // best of any one.
 const (

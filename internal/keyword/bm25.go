@@ -27,11 +27,11 @@ import (
 	"docent/internal/bitset"
 )
 
-// k1 bounds what repetition of a word adds, b how much long passages are discounted (Robertson and
+// K1 bounds what repetition of a word adds, B how much long passages are discounted (Robertson and
 // Zaragoza 2009, "The Probabilistic Relevance Framework", section 3.3).
 const (
-	k1 = 1.0
-	b  = 0.75
+	K1 = 1.0
+	B  = 0.75
 )
 
 // A Hit is a passage found.
@@ -106,12 +106,12 @@ type Statistics struct {
 func (s Statistics) Gain(weight float32, passages int) float64 {
 	// The form that is never negative: a word in every passage still says a little.
 	idf := math.Log(1 + (float64(s.Passages)-float64(passages)+0.5)/(float64(passages)+0.5))
-	return float64(weight) * idf * (k1 + 1)
+	return float64(weight) * idf * (K1 + 1)
 }
 
 // Norm is fixed + slope · length for a passage of a length.
 func (s Statistics) Norm() (fixed, slope float64) {
-	return k1 * (1 - b) * textUnits, k1 * b * textUnits / (float64(s.Length) / float64(s.Passages))
+	return K1 * (1 - B) * textUnits, K1 * B * textUnits / (float64(s.Length) / float64(s.Passages))
 }
 
 func (s Statistics) weighing() weighing {

@@ -126,7 +126,7 @@ func reference(docs map[uint32]string, q Query) []Hit {
 		for _, t := range q.terms {
 			df := dfs[t.term]
 			tf := counts[id][t.term]
-			score += float64(t.weight) * math.Log(1+(n-df+0.5)/(df+0.5)) * tf * (k1 + 1) / (tf + k1*(1-b+b*lengths[id]/(total/n)))
+			score += float64(t.weight) * math.Log(1+(n-df+0.5)/(df+0.5)) * tf * (K1 + 1) / (tf + K1*(1-B+B*lengths[id]/(total/n)))
 		}
 		if score > 0 {
 			hits = append(hits, Hit{id, score})

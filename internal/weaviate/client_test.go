@@ -1,0 +1,199 @@
+package weaviate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A faulty server does what a node of a cluster in trouble does. What a node in order does is tested with a
+// real cluster, in package retriever.
+func faulty(t *testing.T, handle http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(handle)
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+func hangs(w http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body) // else the server does not see the client go
+	<-r.Context().Done()
+}
+
+func answers(hits string, asked *atomic.Int32) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		fmt.Fprintf(w, `{"data":{"Get":{"C":[%s]}}}`, hits)
+	}
+}
+
+// gone is an address where nothing listens.
+func gone(t *testing.T) string {
+	s := httptest.NewServer(nil)
+	s.Close()
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+func open(t *testing.T, patience time.Duration, addresses ...string) *Client {
+	t.Helper()
+	c, err := New(Config{Addresses: addresses, Patience: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestSearchGoesOn(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault http.HandlerFunc // nil: nobody listens
+	}{
+		{"refuses", nil},
+		{"hangs", hangs},
+		{"fails", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }},
+		{"no JSON", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }},
+		{"cannot tell", func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, `{"data":{"Get":{"C":null}},"errors":[{"message":"shard is not ready"}]}`)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			address := gone(t)
+			if tt.fault != nil {
+				address = faulty(t, tt.fault)
+			}
+			var asked atomic.Int32
+			c := open(t, 10*time.Second, address, faulty(t, answers(`{"chunk":7,"_additional":{"score":"1.5"}}`, &asked)))
+			for range 4 { // each node is asked first at times
+				hits, err := c.Search(t.Context(), Query{Class: "C", Terms: "a", Limit: 3}, 1)
+				if err != nil || len(hits) != 1 || hits[0].Chunk != 7 || hits[0].Score != 1.5 {
+					t.Fatalf("got %v, %v", hits, err)
+				}
+			}
+		})
+	}
+}
+
+// A search that several have to answer joins what they have, and fails when too few answer.
+func TestSearchAsksSeveral(t *testing.T) {
+	var one, two atomic.Int32
+	a := faulty(t, answers(`{"chunk":1,"_additional":{"distance":0.3}},{"chunk":2,"_additional":{"distance":0.5}}`, &one))
+	b := faulty(t, answers(`{"chunk":1,"_additional":{"distance":0.3}},{"chunk":3,"_additional":{"distance":0.4}}`, &two))
+	q := Query{Class: "C", Vector: []float32{1}, Limit: 2}
+	for _, third := range []string{gone(t), faulty(t, hangs)} {
+		c := open(t, 10*time.Second, a, third, b)
+		if n := c.Quorum(3); n != 2 {
+			t.Fatalf("%d of 3 nodes are asked, want 2", n)
+		}
+		for range 3 {
+			hits, err := c.Search(t.Context(), q, 2)
+			if err != nil || len(hits) != 2 || hits[0].Chunk != 1 || hits[1].Chunk != 3 {
+				t.Fatalf("got %v, %v", hits, err)
+			}
+		}
+	}
+	if one.Load() == 0 || two.Load() == 0 {
+		t.Errorf("asked %d and %d times", one.Load(), two.Load())
+	}
+	alone := open(t, 300*time.Millisecond, a, gone(t), gone(t))
+	if _, err := alone.Search(t.Context(), q, 2); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("one of three answers: %v", err)
+	}
+}
+
+// node answers as a node does that sees so many nodes, and writes only at the level QUORUM.
+func writer(sees int, levels *[]string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/nodes" {
+			fmt.Fprintf(w, `{"nodes":[%s]}`, strings.TrimSuffix(strings.Repeat(`{"status":"HEALTHY"},`, sees), ","))
+			return
+		}
+		level := r.URL.Query().Get("consistency_level")
+		*levels = append(*levels, level)
+		var body struct{ Objects []struct{ ID string } }
+		json.NewDecoder(r.Body).Decode(&body)
+		result := `{"result":{}}`
+		if level == "ALL" {
+			result = `{"result":{"errors":{"error":[{"message":"cannot reach enough replicas"}]}}}`
+		}
+		fmt.Fprintf(w, "[%s]", strings.TrimSuffix(strings.Repeat(result+",", len(body.Objects)), ","))
+	}
+}
+
+func TestPutSaysWhatLacks(t *testing.T) {
+	for _, tt := range []struct {
+		sees   int
+		levels string
+		full   bool
+		fails  bool
+	}{
+		{sees: 3, levels: "[ALL QUORUM]"}, // the node that died is still counted
+		{sees: 2, levels: "[QUORUM]"},     // it is not any more
+		{sees: 1, levels: "[]", fails: true},
+	} {
+		var levels []string
+		c := open(t, 200*time.Millisecond, faulty(t, writer(tt.sees, &levels)))
+		full, err := c.Put(t.Context(), "C", []Object{{Chunk: 1}, {Chunk: 2}}, 3)
+		if full != tt.full || (err != nil) != tt.fails || fmt.Sprint(levels) != tt.levels {
+			t.Errorf("of %d nodes seen: full %v, levels %v, %v", tt.sees, full, levels, err)
+		}
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	c := open(t, time.Minute, faulty(t, hangs), faulty(t, hangs))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	if _, err := c.Search(ctx, Query{Class: "C", Limit: 1}, 1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("search: %v", err)
+	}
+	if _, err := c.Put(ctx, "C", []Object{{Chunk: 1}}, 2); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("put: %v", err)
+	}
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("it took %v to give up", took)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	var asked atomic.Int32
+	c := open(t, time.Minute, faulty(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	if _, err := c.Nodes(t.Context()); err == nil || !strings.Contains(err.Error(), "DOCENT_WEAVIATE_KEY") {
+		t.Errorf("without a key: %v", err)
+	}
+	if asked.Load() != 1 {
+		t.Errorf("asked %d times", asked.Load())
+	}
+}
+
+func TestObjectIDs(t *testing.T) {
+	seen := make(map[string]int64)
+	for _, chunk := range []int64{0, 1, 2, 1 << 31, 1<<62 - 1, 1 << 40} {
+		id := objectID(chunk)
+		if was, ok := seen[id]; ok {
+			t.Errorf("chunks %d and %d are both %s", was, chunk, id)
+		}
+		seen[id] = chunk
+	}
+}
+
+// What is searched for cannot end the text it stands in.
+func TestGraphQLQuotes(t *testing.T) {
+	q := Query{Class: "C", Terms: `a"}) {x \` + "\n\u2028", Where: &Where{Documents: []string{`d"`}, Not: true}, Limit: 5}
+	want := `{Get{C(bm25:{query:"a\"}) {x \\\n\u2028",properties:["terms"]},where:{path:["document"],operator:ContainsNone,valueText:["d\""]},limit:5){chunk _additional{score distance lastUpdateTimeUnix}}}}`
+	if got := q.graphQL(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

@@ -1,0 +1,139 @@
+package weaviate
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// An Object is a chunk.
+type Object struct {
+	Chunk    int64  // id; there is one object of it in a class
+	Document string // id
+	Terms    string // separated by spaces, as often as they count
+	Vector   []float32
+}
+
+// objectID is the id of a chunk's object. It follows from the chunk's, so that writing it again changes
+// nothing.
+func objectID(chunk int64) string {
+	var id uuid.UUID
+	binary.BigEndian.PutUint64(id[8:], uint64(chunk))
+	id[6], id[8] = 0x80, id[8]&0x3f|0x80 // version 8 of RFC 9562, whose meaning is ours
+	return id.String()
+}
+
+// A reach is at how many replicas a write has to arrive.
+type reach string
+
+const (
+	everywhere reach = "ALL"
+	mostly     reach = "QUORUM"
+)
+
+// Put writes objects. It returns nil when most replicas of each have it, and full when all do: when the
+// nodes that the cluster had, before and after, are not fewer than nodes. ALL alone does not say that, since
+// a node that has been away for some seconds does not count as one.
+func (c *Client) Put(ctx context.Context, class string, objects []Object, nodes int) (full bool, err error) {
+	list := make([]object, len(objects))
+	for i, o := range objects {
+		list[i] = object{"class": class, "id": objectID(o.Chunk), "properties": object{"chunk": o.Chunk, "document": o.Document, "terms": o.Terms}}
+		if o.Vector != nil {
+			list[i]["vector"] = o.Vector
+		}
+	}
+	// The answer would have the objects again; it cannot be had without.
+	body := object{"objects": list, "fields": []string{"id"}}
+	unknown := 0
+	err = c.write(ctx, fmt.Sprintf("write %d chunks to %s", len(objects), class), nodes, &full, func(ctx context.Context, n *node, to reach) error {
+		var reply []struct {
+			Result struct {
+				Errors *struct {
+					Error []struct{ Message string }
+				}
+			}
+		}
+		if err := c.call(ctx, n, http.MethodPost, "/v1/batch/objects?consistency_level="+string(to), body, &reply); err != nil {
+			return err
+		}
+		if len(reply) != len(objects) {
+			return fmt.Errorf("%s: %d results for %d objects", n.url, len(reply), len(objects))
+		}
+		for i, r := range reply {
+			if r.Result.Errors == nil || len(r.Result.Errors.Error) == 0 {
+				continue
+			}
+			err := fmt.Errorf("%s: chunk %d: %s", n.url, objects[i].Chunk, r.Result.Errors.Error[0].Message)
+			if strings.Contains(err.Error(), "not found in schema") || strings.Contains(err.Error(), "could not find class") {
+				// The node may not have heard of it yet.
+				err = fmt.Errorf("%w: %w", ErrNoClass, err)
+				if unknown++; unknown > 3*len(c.nodes) {
+					return refusal{err}
+				}
+			}
+			return err
+		}
+		return nil
+	})
+	return full, err
+}
+
+// write does what fn does everywhere, or else mostly, by whichever node can, and says which it was.
+func (c *Client) write(ctx context.Context, what string, nodes int, full *bool, fn func(ctx context.Context, n *node, to reach) error) error {
+	return c.patiently(ctx, what, firstTry, func(ctx context.Context, n *node) error {
+		*full = false
+		before, err := c.alive(ctx, n)
+		if err != nil {
+			return err
+		}
+		if 2*before <= nodes {
+			return fmt.Errorf("%s sees only %d of %d nodes", n.url, before, nodes)
+		}
+		if before >= nodes {
+			err := fn(ctx, n, everywhere)
+			if err == nil {
+				after, err := c.alive(ctx, n)
+				*full = err == nil && after >= nodes
+				return nil
+			}
+			if _, refused := errors.AsType[refusal](err); refused || ctx.Err() != nil {
+				return err
+			}
+		}
+		return fn(ctx, n, mostly)
+	})
+}
+
+// Remove deletes the objects of the chunks from first to last. It returns full as Put does.
+func (c *Client) Remove(ctx context.Context, class string, first, last int64, nodes int) (full bool, err error) {
+	err = c.write(ctx, fmt.Sprintf("remove chunks from %s", class), nodes, &full, func(ctx context.Context, n *node, to reach) error {
+		for { // at most 10,000 go at a time
+			var reply struct {
+				Results struct{ Matches, Failed int64 }
+			}
+			body := object{"match": object{"class": class, "where": chunksBetween(first, last)}, "output": "minimal"}
+			if err := c.call(ctx, n, http.MethodDelete, "/v1/batch/objects?consistency_level="+string(to), body, &reply); err != nil {
+				return err
+			}
+			if reply.Results.Failed > 0 {
+				return fmt.Errorf("%s: %d of %d chunks are not removed", n.url, reply.Results.Failed, reply.Results.Matches)
+			}
+			if reply.Results.Matches == 0 {
+				return nil
+			}
+		}
+	})
+	return full, err
+}
+
+func chunksBetween(first, last int64) object {
+	return object{"operator": "And", "operands": []object{
+		{"path": []string{"chunk"}, "operator": "GreaterThanEqual", "valueInt": first},
+		{"path": []string{"chunk"}, "operator": "LessThanEqual", "valueInt": last},
+	}}
+}

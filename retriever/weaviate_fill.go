@@ -1,0 +1,226 @@
+package retriever
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"docent/internal/catalog"
+	"docent/internal/keyword"
+	"docent/internal/weaviate"
+)
+
+const (
+	// putBatch is how many objects are written at a time, some hundred kilobytes.
+	putBatch = 100
+	// putting is how many batches are under way at a time when a class is filled.
+	putting = 4
+)
+
+// termsText writes what Weaviate is to index: every term as often as it counts, whole words. A word of the
+// text counts 1, one of the context 1.5.
+func termsText(words keyword.Terms) string {
+	terms := make([]string, 0, 2*words.Len())
+	for term, quarters := range words.Counts() {
+		for range (quarters + 2) / 4 {
+			terms = append(terms, term)
+		}
+	}
+	slices.Sort(terms) // so that the same words are the same text
+	return strings.Join(terms, " ")
+}
+
+// weightSteps is how often a term of weight 1 is in the text of a question: Weaviate multiplies what a term
+// adds by how often it is there. The least weight is then a half.
+const weightSteps = 20
+
+// questionText writes a question for Weaviate, empty for one without a word.
+func questionText(q keyword.Query) string {
+	var terms []string
+	for term, weight := range q.Terms() {
+		for range max(1, int(weight*weightSteps+.5)) {
+			terms = append(terms, term)
+		}
+	}
+	return strings.Join(terms, " ")
+}
+
+func objectOf(k catalog.Chunk) weaviate.Object {
+	return weaviate.Object{Chunk: k.ID, Document: k.DocumentID, Terms: termsText(keyword.Analyze(k.Context, k.Text)), Vector: k.Vector}
+}
+
+// put writes objects and returns the ids of those that some replica may lack.
+func (e *weaviateEngine) put(ctx context.Context, class string, objects []weaviate.Object) (lacking []int64, err error) {
+	for batch := range slices.Chunk(objects, putBatch) {
+		full, err := e.client.Put(ctx, class, batch, e.settings.nodes)
+		if err != nil {
+			return nil, err
+		}
+		if !full {
+			for _, o := range batch {
+				lacking = append(lacking, o.Chunk)
+			}
+		}
+	}
+	return lacking, nil
+}
+
+// A weaviateBuild is the making of a class, which goes on when the search that asked for it is given up.
+type weaviateBuild struct {
+	done chan struct{}
+	err  error
+}
+
+// ready waits until the collection has a class that can be searched, and makes it where there is none.
+func (e *weaviateEngine) ready(ctx context.Context, collection string) error {
+	b := e.build(collection)
+	if b == nil {
+		return ErrClosed
+	}
+	select {
+	case <-b.done:
+		return b.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// build begins to make the collection's class, unless that is under way. It returns nil after close.
+func (e *weaviateEngine) build(collection string) *weaviateBuild {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil
+	}
+	if b := e.building[collection]; b != nil {
+		return b
+	}
+	b := &weaviateBuild{done: make(chan struct{})}
+	e.building[collection] = b
+	e.background.Go(func() {
+		b.err = e.fill(e.ctx, collection)
+		e.mu.Lock()
+		delete(e.building, collection)
+		e.mu.Unlock()
+		close(b.done)
+	})
+	return b
+}
+
+// fill makes the class of a collection and writes all its chunks to it. Documents that change meanwhile, here
+// or in another process, see the class and write their chunks themselves. To write one twice does no harm.
+func (e *weaviateEngine) fill(ctx context.Context, collection string) error {
+	for {
+		c, err := e.db.SearchClass(ctx, collection, e.settings.format)
+		if err != nil {
+			return err
+		}
+		if c.Name == "" {
+			// It is made before anybody sees it: Weaviate makes a class of its own invention of what is written to
+			// one that is not there.
+			name, err := e.db.NameSearchClass(ctx)
+			if err != nil {
+				return err
+			}
+			err = e.client.CreateClass(ctx, weaviate.Class{Name: name, Replicas: e.settings.replicas, Shards: e.settings.shards,
+				K1: keyword.K1, B: keyword.B, Quantise: e.settings.quantise})
+			if err != nil {
+				return fmt.Errorf("load collection %q: %w", collection, err)
+			}
+			if c, err = e.db.TakeSearchClass(ctx, collection, e.settings.format, name); err != nil {
+				return err
+			}
+		}
+		has, err := e.has(ctx, c.Name)
+		if err != nil {
+			return err
+		}
+		if !has { // the cluster lost it, or is another one
+			if err := e.db.GiveUpSearchClass(ctx, c.Name); err != nil {
+				return err
+			}
+			continue
+		}
+		if c.Ready {
+			return nil
+		}
+		if err := e.fillClass(ctx, collection, c); err != nil {
+			return fmt.Errorf("load collection %q: %w", collection, err)
+		}
+		if err := e.db.SearchClassReady(ctx, c.Name); err != nil {
+			return err
+		}
+	}
+}
+
+// has says whether the cluster has a class; it is asked once.
+func (e *weaviateEngine) has(ctx context.Context, class string) (bool, error) {
+	e.mu.Lock()
+	known := e.known[class]
+	e.mu.Unlock()
+	if known {
+		return true, nil
+	}
+	has, err := e.client.HasClass(ctx, class)
+	if has {
+		e.mu.Lock()
+		e.known[class] = true
+		e.mu.Unlock()
+	}
+	return has, err
+}
+
+// fillClass writes the chunks of the record to a class.
+func (e *weaviateEngine) fillClass(ctx context.Context, collection string, c catalog.SearchClass) error {
+	var mu sync.Mutex
+	var lacking []int64
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(putting)
+	var batch []catalog.Chunk
+	flush := func() {
+		chunks := batch
+		batch = nil
+		g.Go(func() error {
+			objects := make([]weaviate.Object, len(chunks))
+			for i, k := range chunks {
+				objects[i] = objectOf(k)
+			}
+			some, err := e.put(ctx, c.Name, objects)
+			mu.Lock()
+			lacking = append(lacking, some...)
+			mu.Unlock()
+			return err
+		})
+	}
+	total := 0
+	for k, err := range e.db.ChunksAfter(ctx, collection, 0) {
+		if err != nil {
+			return errors.Join(err, g.Wait())
+		}
+		if total++; c.Dim > 0 {
+			if err := checkVector(k.Vector, c.Dim); err != nil {
+				return errors.Join(fmt.Errorf("document %s, chunk %d: %w: %w", k.DocumentID, k.ID, ErrCorrupt, err), g.Wait())
+			}
+		}
+		if batch = append(batch, k); len(batch) == putBatch {
+			flush()
+		}
+	}
+	if len(batch) > 0 {
+		flush()
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	e.log.Info("collection is in Weaviate", "collection", collection, "chunks", total)
+	if len(lacking) == 0 {
+		return nil
+	}
+	defer e.wakeUp()
+	return e.db.PendSearch(context.WithoutCancel(ctx), c.Name, false, lacking)
+}
