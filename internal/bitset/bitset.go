@@ -43,3 +43,13 @@ func (s Set) Len() int {
 	}
 	return n
 }
+
+// AppendTo appends the numbers in the set to list, ascending.
+func (s Set) AppendTo(list []uint32) []uint32 {
+	for w, word := range s {
+		for ; word != 0; word &= word - 1 {
+			list = append(list, uint32(64*w+bits.TrailingZeros64(word)))
+		}
+	}
+	return list
+}

@@ -249,6 +249,39 @@ func TestAgainstReference(t *testing.T) {
 	}
 }
 
+// TestFewAllowed: where a filter lets few passages through they are looked up, and found as if all had been.
+func TestFewAllowed(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	x := Index{new(Part), new(Part)}
+	docs := map[uint32]string{}
+	for i := range uint32(2000) {
+		words := []string{"pump"}
+		for range rnd.IntN(10) {
+			words = append(words, fmt.Sprintf("w%d", rnd.IntN(9)))
+		}
+		docs[i] = strings.Join(words, " ")
+		x[i/1200].Add(Analyze("", docs[i]))
+	}
+	var few bitset.Set
+	for _, i := range []uint32{3, 64, 700, 1199, 1200, 1999, 5000} { // the last is not in the index yet
+		few.Add(i)
+	}
+	for range 20 {
+		q := ParseQuery(fmt.Sprintf("pump w%d w%d", rnd.IntN(9), rnd.IntN(12)))
+		all := reference(docs, q)
+		kept := slices.DeleteFunc(slices.Clone(all), func(h Hit) bool { return !few.Has(h.Number) })
+		also := []uint32{3, 5}
+		hits, scores := x.Search(q, 4, Options{Allow: few, Also: also})
+		compare(t, hits, kept, 4)
+		for i, number := range also {
+			at := slices.IndexFunc(all, func(h Hit) bool { return h.Number == number })
+			if math.Abs(scores[i]-all[at].Score) > 1e-4*all[at].Score {
+				t.Fatalf("score of %d is %v, want %v", number, scores[i], all[at].Score)
+			}
+		}
+	}
+}
+
 // The short cut is taken, and finds what the long way does.
 func TestPruning(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
