@@ -1,9 +1,7 @@
 package agent
 
 import (
-	"path"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/tmc/langchaingo/tools"
@@ -30,15 +28,7 @@ func (p *Passages) Add(hit retriever.Hit) (passage chain.Passage, known bool) {
 			return have, true
 		}
 	}
-	title := hit.Document.Title
-	if title == "" {
-		title = path.Base(strings.ReplaceAll(hit.Document.Path, `\`, "/"))
-	}
-	passage = chain.Passage{
-		N: len(p.list) + 1, ChunkID: hit.ChunkID, DocumentID: hit.Document.ID, Document: title, Path: hit.Document.Path,
-		Page: hit.Chunk.FirstPage, LastPage: hit.Chunk.LastPage, Headings: hit.Chunk.Headings,
-		Labels: hit.Chunk.Labels, Start: hit.Chunk.Start, End: hit.Chunk.End, Text: hit.Chunk.Text, Score: hit.Score,
-	}
+	passage = chain.NewPassage(len(p.list)+1, hit)
 	p.list = append(p.list, passage)
 	return passage, false
 }

@@ -1,6 +1,14 @@
 // Package chain turns a question and the passages found for it into an answer that cites them.
 package chain
 
+import (
+	"cmp"
+	"path"
+	"strings"
+
+	"docent/retriever"
+)
+
 // A Passage is a chunk as the answer's prompt numbers it.
 type Passage struct {
 	N          int      `json:"n"` // from 1, as cited: [1]
@@ -16,6 +24,23 @@ type Passage struct {
 	End        int      `json:"end"`
 	Text       string   `json:"text"`
 	Score      float64  `json:"score"`
+
+	// Why it was found, as retriever.Hit has it; 0 where that search did not take part, or did not find it.
+	DenseScore   float64 `json:"dense_score,omitempty"`
+	KeywordScore float64 `json:"keyword_score,omitempty"`
+	DenseRank    int     `json:"dense_rank,omitempty"`
+	KeywordRank  int     `json:"keyword_rank,omitempty"`
+}
+
+// NewPassage is what a search found, with a number.
+func NewPassage(n int, h retriever.Hit) Passage {
+	return Passage{
+		N: n, ChunkID: h.ChunkID, DocumentID: h.Document.ID, Path: h.Document.Path,
+		Document: cmp.Or(h.Document.Title, path.Base(strings.ReplaceAll(h.Document.Path, `\`, "/"))),
+		Page:     h.Chunk.FirstPage, LastPage: h.Chunk.LastPage, Headings: h.Chunk.Headings,
+		Labels: h.Chunk.Labels, Start: h.Chunk.Start, End: h.Chunk.End, Text: h.Chunk.Text, Score: h.Score,
+		DenseScore: h.DenseScore, KeywordScore: h.KeywordScore, DenseRank: h.DenseRank, KeywordRank: h.KeywordRank,
+	}
 }
 
 // A Citation is a [N] in an answer, resolved to the place it rests on.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"path"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -247,13 +246,8 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 func sources(hits []retriever.Hit) []source {
 	out := make([]source, 0, len(hits))
 	for i, h := range hits {
-		name := cmp.Or(h.Document.Title, path.Base(strings.ReplaceAll(h.Document.Path, `\`, "/")))
 		out = append(out, source{
-			Passage: Passage{
-				N: i + 1, ChunkID: h.ChunkID, DocumentID: h.Document.ID, Document: name, Path: h.Document.Path,
-				Page: h.Chunk.FirstPage, LastPage: h.Chunk.LastPage, Headings: h.Chunk.Headings,
-				Labels: h.Chunk.Labels, Start: h.Chunk.Start, End: h.Chunk.End, Text: h.Chunk.Text, Score: h.Score,
-			},
+			Passage: NewPassage(i+1, h),
 			lead:    tableHead(h.Chunk.Context),
 			context: h.Chunk.Context, similarity: h.DenseScore,
 		})

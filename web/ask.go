@@ -83,9 +83,6 @@ func (s *Server) ask(c *gin.Context) {
 	case in.Agent && !s.hasAgent():
 		s.fail(c, agent.ErrNoModel)
 		return
-	case in.Agent && (in.Where.Op != "" || len(in.Retrieval) > 0):
-		s.fail(c, badRequest("the agent searches as the settings of the collection say; leave where and retrieval out"))
-		return
 	}
 	if _, err := in.Where.Matches(retriever.Document{}); err != nil {
 		s.fail(c, err)
@@ -143,10 +140,11 @@ func (s *Server) ask(c *gin.Context) {
 	ctx, cancel := context.WithCancel(c.Request.Context())
 	defer cancel()
 	var events iter.Seq2[chain.Event, error]
+	question := chain.Question{Text: in.Question, History: turns, Style: in.Style, Where: in.Where, Search: search}
 	if in.Agent {
-		events = s.cfg.Agent(ctx, in.Collection, in.Question, turns)
+		events = s.cfg.Agent(ctx, in.Collection, question)
 	} else {
-		events = s.cfg.Ask(ctx, in.Collection, chain.Question{Text: in.Question, History: turns, Style: in.Style, Where: in.Where, Search: search})
+		events = s.cfg.Ask(ctx, in.Collection, question)
 	}
 	if in.ConversationID == "" {
 		conv, err := db.CreateConversation(c.Request.Context(), catalog.Conversation{Collection: in.Collection, Title: titleOf(in.Question)})

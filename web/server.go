@@ -28,7 +28,7 @@ type AskFunc func(ctx context.Context, collection string, q chain.Question) iter
 
 // An AgentFunc works towards a goal with the agent's tools over a collection, as agent.Agent's Stream
 // does. Without a language model it yields agent.ErrNoModel.
-type AgentFunc func(ctx context.Context, collection, goal string, history []chain.Turn) iter.Seq2[chain.Event, error]
+type AgentFunc func(ctx context.Context, collection string, goal chain.Question) iter.Seq2[chain.Event, error]
 
 // A Pipeline takes files into collections. *ingest.Pipeline is one.
 type Pipeline interface {

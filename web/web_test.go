@@ -1001,18 +1001,21 @@ func TestHistoryReachesTheChain(t *testing.T) {
 func TestAgent(t *testing.T) {
 	h := filled(t, func(c *web.Config) {
 		c.Model.Provider = llm.OpenAI
-		c.Agent = func(_ context.Context, collection, goal string, history []chain.Turn) iter.Seq2[chain.Event, error] {
+		c.Agent = func(_ context.Context, collection string, goal chain.Question) iter.Seq2[chain.Event, error] {
 			return func(yield func(chain.Event, error) bool) {
-				if goal == "none" {
+				if goal.Text == "none" {
 					yield(nil, agent.ErrNoModel)
 					return
 				}
-				yield(chain.Done{Answer: chain.Answer{Text: collection + " " + goal}}, nil)
+				yield(chain.Done{Answer: chain.Answer{Text: fmt.Sprintf("%s %s, %d, %d", collection, goal.Text, len(goal.Where.Values), len(goal.Search))}}, nil)
 			}
 		}
 	})
 	h.run(t, []scenario{
-		{"goal", "POST", "/api/ask", `{"collection":"docs","question":"go","agent":true,"stream":false}`, nil, 200, []string{`"answer":"docs go"`}, nil},
+		{"goal", "POST", "/api/ask", `{"collection":"docs","question":"go","agent":true,"stream":false}`, nil, 200, []string{`"answer":"docs go, 0, 0"`}, nil},
+		{"filter", "POST", "/api/ask", `{"collection":"docs","question":"go","agent":true,"stream":false,"where":"path = a","retrieval":{"hops":2}}`, nil, 200, []string{`"answer":"docs go, 1, `}, []string{"go, 1, 0"}},
+		{"bad setting", "POST", "/api/ask", `{"collection":"docs","question":"go","retrieval":{"hops":"many"}}`, nil, 400, []string{"hops"}, nil},
+		{"unknown setting", "POST", "/api/ask", `{"collection":"docs","question":"go","retrieval":{"colour":1}}`, nil, 400, []string{"colour"}, nil},
 		{"no model", "POST", "/api/ask", `{"collection":"docs","question":"none","agent":true,"stream":false}`, nil, 503, []string{`"model_unavailable"`}, nil},
 		{"info", "GET", "/api/info", nil, nil, 200, []string{`"agent":true`}, nil},
 	})

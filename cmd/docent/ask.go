@@ -16,10 +16,9 @@ import (
 )
 
 type askCmd struct {
-	Collection string    `short:"c" xor:"from" placeholder:"NAME" help:"The collection; 'default' unless --docs is given."`
-	Docs       string    `xor:"from" type:"path" placeholder:"DIR" help:"Answer from this folder or file, which is ingested first and kept up to date."`
-	Where      whereFlag `placeholder:"FILTER" help:"Search only documents that fit, such as: team = sales and updated > 2026-01."`
-	Style      string    `placeholder:"NAME" config:"style" help:"Prompt style: plain, examples, reasoning or examples+reasoning."`
+	Collection string `short:"c" xor:"from" placeholder:"NAME" help:"The collection; 'default' unless --docs is given."`
+	Docs       string `xor:"from" type:"path" placeholder:"DIR" help:"Answer from this folder or file, which is ingested first and kept up to date."`
+	Style      string `placeholder:"NAME" config:"style" help:"Prompt style: plain, examples, reasoning or examples+reasoning."`
 	retrievalFlags
 	modelFlags
 	Question []string `arg:"" help:"The question."`
@@ -52,7 +51,7 @@ func (c *askCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.answer(qa.Stream(ctx, chain.Question{Text: question, Where: c.Where.Filter})); err != nil {
+	if err := a.answer(qa.Stream(ctx, chain.Question{Text: question})); err != nil {
 		return err
 	}
 	if incomplete {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,12 +15,21 @@ import (
 	"docent/retriever"
 )
 
+// A whereFlag is a filter as it is typed.
+type whereFlag struct{ retriever.Filter }
+
+func (w *whereFlag) UnmarshalText(text []byte) (err error) {
+	w.Filter, err = retriever.ParseFilter(string(text))
+	return err
+}
+
 // retrievalFlags change how a collection is searched, for one command.
 type retrievalFlags struct {
-	Set    []string `placeholder:"KEY=VALUE" sep:"none" help:"Search otherwise than the settings of the collection say, such as per_document=2; may be given several times. 'docent collections show' lists them, with 'retrieval.' before each."`
-	Mode   string   `enum:"dense,keyword,hybrid," default:"" placeholder:"MODE" help:"dense, keyword or hybrid; short for --set mode=MODE."`
-	Fusion string   `enum:"score,rank," default:"" placeholder:"FUSION" help:"score or rank; short for --set fusion=FUSION."`
-	Hops   int      `placeholder:"N" help:"Short for --set hops=N."`
+	Where  whereFlag `placeholder:"FILTER" help:"Search only documents that fit, such as: team = sales and updated > 2026-01."`
+	Set    []string  `placeholder:"KEY=VALUE" sep:"none" help:"Search otherwise than the settings of the collection say, such as per_document=2; may be given several times. 'docent collections show' lists them, with 'retrieval.' before each."`
+	Mode   string    `enum:"dense,keyword,hybrid," default:"" placeholder:"MODE" help:"dense, keyword or hybrid; short for --set mode=MODE."`
+	Fusion string    `enum:"score,rank," default:"" placeholder:"FUSION" help:"score or rank; short for --set fusion=FUSION."`
+	Hops   int       `placeholder:"N" help:"Short for --set hops=N."`
 }
 
 // change makes the changes to the settings of a collection.
@@ -75,8 +85,8 @@ func settled(sel llm.Selected) func(context.Context) (llm.Selected, error) {
 	return func(context.Context) (llm.Selected, error) { return sel, nil }
 }
 
-// searchFunc searches a collection as retrieval says.
-func (l *library) searchFunc(collection string, sel llm.Selected, flags retrievalFlags) chain.SearchFunc {
+// searchFunc searches a collection as retrieval says, and more, which goes before.
+func (l *library) searchFunc(collection string, sel llm.Selected, flags retrievalFlags, more ...retriever.SearchOption) chain.SearchFunc {
 	return func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
 		settings, err := l.retrieval(ctx, collection, flags)
 		if err != nil {
@@ -86,7 +96,7 @@ func (l *library) searchFunc(collection string, sel llm.Selected, flags retrieva
 		if err != nil {
 			return nil, err
 		}
-		search = append(search, retriever.TopK(k))
-		return l.store.Search(ctx, collection, query, append(search, opts...)...)
+		search = append(search, retriever.TopK(k), retriever.Where(flags.Where.Filter))
+		return l.store.Search(ctx, collection, query, slices.Concat(search, more, opts)...)
 	}
 }

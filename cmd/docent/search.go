@@ -11,18 +11,9 @@ import (
 	"docent/retriever"
 )
 
-// A whereFlag is a filter as it is typed.
-type whereFlag struct{ retriever.Filter }
-
-func (w *whereFlag) UnmarshalText(text []byte) (err error) {
-	w.Filter, err = retriever.ParseFilter(string(text))
-	return err
-}
-
 type searchCmd struct {
-	Collection string    `short:"c" default:"default" placeholder:"NAME" help:"The collection."`
-	K          int       `short:"k" default:"10" help:"How many passages."`
-	Where      whereFlag `placeholder:"FILTER" help:"Search only documents that fit, such as: team = sales and updated > 2026-01."`
+	Collection string `short:"c" default:"default" placeholder:"NAME" help:"The collection."`
+	K          int    `short:"k" default:"10" help:"How many passages."`
 	retrievalFlags
 	modelFlags
 	Question []string `arg:"" help:"The question, or keywords."`

@@ -20,6 +20,7 @@ import (
 	"docent/examples"
 	"docent/ingest"
 	"docent/internal/llm"
+	"docent/retriever"
 	"docent/web"
 	"docent/web/ui"
 )
@@ -150,16 +151,16 @@ func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveMod
 			}
 			return answers.Stream(ctx, q)
 		},
-		Agent: func(ctx context.Context, collection, goal string, history []chain.Turn) iter.Seq2[chain.Event, error] {
+		Agent: func(ctx context.Context, collection string, goal chain.Question) iter.Seq2[chain.Event, error] {
 			sel := model.get(ctx)
 			if sel.Provider == llm.ExtractiveAnswer {
 				return failed(agent.ErrNoModel)
 			}
-			ag, err := a.agent(l, collection, sel, c.modelFlags, retrievalFlags{}, 0)
+			ag, err := a.agent(l, collection, sel, c.modelFlags, retrievalFlags{}, 0, append(goal.Search, retriever.Where(goal.Where))...)
 			if err != nil {
 				return failed(err)
 			}
-			return ag.Stream(ctx, goal, history...)
+			return ag.Stream(ctx, goal.Text, goal.History...)
 		},
 		Parts: l.parts(func(ctx context.Context) (llm.Selected, error) { return model.get(ctx), nil }),
 		UI:    ui.FS(), Sample: examples.FS(), SampleQuestions: sampleQuestions(),
@@ -203,10 +204,10 @@ func (m *liveModel) get(ctx context.Context) llm.Selected {
 }
 
 // agent builds the agent that searches a collection.
-func (a *app) agent(l *library, collection string, sel llm.Selected, m modelFlags, r retrievalFlags, maxSteps int) (*agent.Agent, error) {
+func (a *app) agent(l *library, collection string, sel llm.Selected, m modelFlags, r retrievalFlags, maxSteps int, search ...retriever.SearchOption) (*agent.Agent, error) {
 	return agent.New(agent.Config{
 		Model: sel.Model, ModelName: sel.Name, MaxSteps: maxSteps, ContextTokens: m.ModelContext, Logger: a.log,
-		Tools: []tools.Tool{agent.NewKnowledgeSearch(l.searchFunc(collection, sel, r), 0), agent.Calculator{}},
+		Tools: []tools.Tool{agent.NewKnowledgeSearch(l.searchFunc(collection, sel, r, search...), 0), agent.Calculator{}},
 	})
 }
 

@@ -2,6 +2,7 @@ import { ArrowDown, FolderOpen } from "lucide-react";
 import { type ReactNode, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useParams } from "react-router";
+import { type Filter, toFilter } from "../lib/filter";
 import { pickQuestions } from "../lib/format";
 import { batchOf } from "../lib/jobs";
 import { readStoredList } from "../lib/storage";
@@ -15,6 +16,7 @@ import {
   type Thread,
   useChats,
 } from "../state/chats";
+import { choiceOf } from "../state/filters";
 import { usePreferences } from "../state/preferences";
 import { useCollections, useJobs } from "../state/queries";
 import { type Ask, Composer } from "./Composer";
@@ -88,7 +90,7 @@ function Chat({ id, collection, thread, fresh = false }: ChatProps) {
   const { place } = useViewer();
 
   const send = useCallback(
-    ({ question, style, agent }: Ask, instead?: string) => {
+    ({ question, style, agent }: Ask, again?: { instead?: string; where?: Filter }) => {
       toEnd();
       askQuestion({
         collection,
@@ -96,7 +98,8 @@ function Chat({ id, collection, thread, fresh = false }: ChatProps) {
         conversation: fresh ? undefined : id,
         style,
         agent,
-        instead,
+        where: again ? again.where : toFilter(choiceOf(collection)),
+        instead: again?.instead,
         onStarted: (started) => {
           // Only if its reader still waits here; an answer must not pull anybody back.
           if (location.pathname === `/c/${encodeURIComponent(collection)}`) {
@@ -118,7 +121,7 @@ function Chat({ id, collection, thread, fresh = false }: ChatProps) {
           style: turn.style ?? preferences.style,
           agent: turn.agent ?? preferences.agent,
         },
-        lost ? turn.key : undefined,
+        { instead: lost ? turn.key : undefined, where: turn.where },
       );
     },
     [send],

@@ -1,9 +1,13 @@
-import { ArrowUp, Bot, ChevronDown, Square } from "lucide-react";
+import { ArrowUp, Bot, ChevronDown, ListFilter, SlidersHorizontal, Square } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import { type KeyboardEvent, useEffect, useId, useLayoutEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { countOf, everything } from "../lib/filter";
+import { useFilters } from "../state/filters";
 import { usePreferences } from "../state/preferences";
 import { useInfo } from "../state/queries";
+import { FilterDrawer } from "./FilterDrawer";
+import { SettingsDrawer } from "./SettingsDrawer";
 
 const styleNames = ["plain", "examples", "reasoning", "examples+reasoning"] as const;
 type StyleName = (typeof styleNames)[number];
@@ -36,6 +40,8 @@ export function Composer({ collection, answering, disabled = false, onAsk, onSto
   const setAgent = usePreferences((state) => state.setAgent);
   const chosen = usePreferences((state) => state.style);
   const setStyle = usePreferences((state) => state.setStyle);
+  const chosenParts = countOf(useFilters((state) => state.choices[collection]) ?? everything);
+  const [panel, setPanel] = useState<"filter" | "settings">();
   const styles = styleNames.filter((name) => info?.styles.includes(name));
   const style: StyleName = styles.find((name) => name === chosen) ?? "plain";
 
@@ -151,6 +157,33 @@ export function Composer({ collection, answering, disabled = false, onAsk, onSto
           <Bot size={17} aria-hidden="true" />
           {t("chat.agent")}
         </button>
+        <button
+          type="button"
+          onClick={() => setPanel("filter")}
+          aria-label={
+            chosenParts > 0 ? t("filter.active", { count: chosenParts }) : t("filter.title")
+          }
+          title={chosenParts > 0 ? t("filter.active", { count: chosenParts }) : t("filter.title")}
+          className={`flex h-9 items-center gap-1 rounded-lg px-2 text-sm ${chosenParts > 0 ? "bg-tint font-medium text-accent" : "text-ink-2 hover:bg-ink/5"}`}
+        >
+          <ListFilter size={17} aria-hidden="true" />
+          {chosenParts > 0 && chosenParts}
+        </button>
+        <button
+          type="button"
+          onClick={() => setPanel("settings")}
+          aria-label={t("collectionSettings.searchTitle")}
+          title={t("collectionSettings.searchTitle")}
+          className="flex h-9 items-center rounded-lg px-2 text-ink-2 hover:bg-ink/5"
+        >
+          <SlidersHorizontal size={16} aria-hidden="true" />
+        </button>
+        {panel === "filter" && (
+          <FilterDrawer collection={collection} onClose={() => setPanel(undefined)} />
+        )}
+        {panel === "settings" && (
+          <SettingsDrawer collection={collection} search onClose={() => setPanel(undefined)} />
+        )}
         <span id={`${id}-hint`} className="ml-auto hidden pr-2 text-xs text-ink-3 sm:block">
           {t("chat.hint")}
         </span>

@@ -7,14 +7,17 @@ import type { Failure } from "../types/events";
 import { FailureNote } from "./FailureNote";
 import { Drawer } from "./Modal";
 
-/** The settings of a collection; each is stored as soon as it is chosen. */
-export function SettingsDrawer({
-  collection,
-  onClose,
-}: {
+const searchPrefix = "retrieval.";
+
+interface Props {
   collection: string;
+  /** Only how it is searched. */
+  search?: boolean;
   onClose: () => void;
-}) {
+}
+
+/** The settings of a collection; each is stored as soon as it is chosen. */
+export function SettingsDrawer({ collection, search = false, onClose }: Props) {
   const { t } = useTranslation();
   const { data: fields, error } = useSettings(collection);
   const [failure, setFailure] = useState<Failure>();
@@ -39,18 +42,49 @@ export function SettingsDrawer({
     <Drawer
       open
       onOpenChange={(open) => !open && onClose()}
-      title={t("collectionSettings.title")}
+      title={t(search ? "collectionSettings.searchTitle" : "collectionSettings.title")}
       description={collection}
     >
       {error && <FailureNote failure={toFailure(error)} />}
-      <p className="mb-3 text-sm text-ink-3">{t("collectionSettings.hint")}</p>
       {failure && <FailureNote failure={failure} />}
-      <div className="divide-y" data-testid="settings">
-        {fields?.map((field) => (
-          <Field key={field.key} field={field} onChange={(value) => change(field, value)} />
-        ))}
+      <div data-testid="settings">
+        {!search && (
+          <Section
+            title={t("collectionSettings.readingTitle")}
+            hint={t("collectionSettings.hint")}
+            fields={fields?.filter((field) => !field.key.startsWith(searchPrefix))}
+            onChange={change}
+          />
+        )}
+        <Section
+          title={search ? undefined : t("collectionSettings.searchTitle")}
+          hint={t("collectionSettings.searchHint")}
+          fields={fields?.filter((field) => field.key.startsWith(searchPrefix))}
+          onChange={change}
+        />
       </div>
     </Drawer>
+  );
+}
+
+interface SectionProps {
+  title?: string;
+  hint: string;
+  fields?: Setting[];
+  onChange: (field: Setting, value: Setting["value"]) => void;
+}
+
+function Section({ title, hint, fields, onChange }: SectionProps) {
+  return (
+    <section className="mb-6">
+      {title && <h3 className="eyebrow">{title}</h3>}
+      <p className="mb-1 text-sm text-ink-3">{hint}</p>
+      <div className="divide-y">
+        {fields?.map((field) => (
+          <Field key={field.key} field={field} onChange={(value) => onChange(field, value)} />
+        ))}
+      </div>
+    </section>
   );
 }
 

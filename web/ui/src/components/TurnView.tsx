@@ -5,6 +5,7 @@ import { joinLooseRows } from "../lib/looseRows";
 import { completeMarkdown } from "../lib/partialMarkdown";
 import { fromCitation, fromPassage, type Source } from "../lib/place";
 import { reasoningOf, type Step, type ToolStep, type Turn } from "../lib/turns";
+import type { Passage } from "../types/events";
 import { SourcesContext, usePlaceText } from "./CitationChip";
 import { FailureNote } from "./FailureNote";
 import { useViewer } from "./useViewer";
@@ -198,6 +199,7 @@ function SourceList({ turn }: { turn: Turn }) {
   const { t } = useTranslation();
   const answer = turn.answer;
   if (!answer) return null;
+  const found = new Map((answer.passages ?? []).map((passage) => [passage.n, passage]));
   const cited = (answer.citations ?? []).map(fromCitation);
   const numbers = new Set(cited.map((source) => source.n));
   const others = (answer.passages ?? [])
@@ -211,7 +213,7 @@ function SourceList({ turn }: { turn: Turn }) {
           <h3 className="eyebrow">{t("chat.sources")}</h3>
           <ul className="grid gap-2 sm:grid-cols-2">
             {cited.map((source) => (
-              <SourceLabel key={source.n} source={source} cited />
+              <SourceLabel key={source.n} source={source} found={found.get(source.n)} cited />
             ))}
           </ul>
         </>
@@ -230,7 +232,12 @@ function SourceList({ turn }: { turn: Turn }) {
           )}
           <ul className="grid gap-2 sm:grid-cols-2">
             {others.map((source) => (
-              <SourceLabel key={source.n} source={source} cited={false} />
+              <SourceLabel
+                key={source.n}
+                source={source}
+                found={found.get(source.n)}
+                cited={false}
+              />
             ))}
           </ul>
         </Fold>
@@ -239,11 +246,25 @@ function SourceList({ turn }: { turn: Turn }) {
   );
 }
 
+interface LabelProps {
+  source: Source;
+  /** The passage that it is, or is of. */
+  found?: Passage;
+  cited: boolean;
+}
+
 /** A source as a label on the gallery wall. */
-function SourceLabel({ source, cited }: { source: Source; cited: boolean }) {
+function SourceLabel({ source, found, cited }: LabelProps) {
+  const { t } = useTranslation();
   const { open } = useViewer();
   const placeText = usePlaceText();
   const where = [placeText(source), source.headings?.[source.headings.length - 1]].filter(Boolean);
+  const why = [
+    found?.dense_rank &&
+      t("chat.byMeaning", { rank: found.dense_rank, score: (found.dense_score ?? 0).toFixed(2) }),
+    found?.keyword_rank &&
+      t("chat.byWords", { rank: found.keyword_rank, score: (found.keyword_score ?? 0).toFixed(1) }),
+  ].filter(Boolean);
   return (
     <li className="min-w-0">
       <button
@@ -263,6 +284,11 @@ function SourceLabel({ source, cited }: { source: Source; cited: boolean }) {
           <span className="line-clamp-2 text-xs text-ink-3">
             {where.join(" · ") || source.path}
           </span>
+          {why.length > 0 && (
+            <span className="mt-0.5 block text-xs text-ink-3" data-testid="why">
+              {why.join(" · ")}
+            </span>
+          )}
         </span>
       </button>
     </li>

@@ -15,6 +15,7 @@ import type {
   Watching,
 } from "../types/api";
 import { type AnswerEvent, answerEventTypes, type Failure } from "../types/events";
+import type { Filter } from "./filter";
 import { readEvents } from "./sse";
 
 /** A refusal by the server; `code` is "unreachable" when there was no reply at all. */
@@ -160,6 +161,7 @@ export interface Question {
   conversation_id?: string;
   style?: string;
   agent?: boolean;
+  where?: Filter;
 }
 
 /**

@@ -1,6 +1,7 @@
 // A conversation as the page shows it: questions, each with its answer in whatever state it is.
 import type { Message } from "../types/api";
 import type { Answer, AnswerEvent, Failure, Passage, Stage } from "../types/events";
+import type { Filter } from "./filter";
 
 export interface ToolStep {
   kind: "tool";
@@ -29,6 +30,7 @@ export interface Turn {
   started?: boolean;
   style?: string;
   agent?: boolean;
+  where?: Filter;
   stage?: Stage;
   query?: string;
   passages: Passage[];

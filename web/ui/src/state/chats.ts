@@ -2,6 +2,7 @@
 // that an answer goes on while its reader looks at something else.
 import { create } from "zustand";
 import { api, ask, isAbort, toFailure } from "../lib/api";
+import type { Filter } from "../lib/filter";
 import { createBatcher } from "../lib/jobs";
 import { applyEvent, newTurn, type Turn, turnsFromMessages } from "../lib/turns";
 import type { AnswerEvent, Failure } from "../types/events";
@@ -103,6 +104,8 @@ export interface AskOptions {
   conversation?: string;
   style?: string;
   agent?: boolean;
+  /** Which documents are asked; all of them without it. */
+  where?: Filter;
   /** The key of a turn that never reached the server, which this one takes the place of. */
   instead?: string;
   /** Called once, when a new conversation has got its id. */
@@ -111,7 +114,7 @@ export interface AskOptions {
 
 /** Asks, and keeps the conversation's turn up to date until the answer ends. */
 export async function askQuestion(options: AskOptions): Promise<void> {
-  const { collection, question, conversation, style, agent } = options;
+  const { collection, question, conversation, style, agent, where } = options;
   let id = conversation ?? draftKey(collection);
   if (running.has(id)) return;
   const controller = new AbortController();
@@ -120,7 +123,7 @@ export async function askQuestion(options: AskOptions): Promise<void> {
   useChats.setState((state) => {
     const thread = conversation ? state.threads[id] : undefined;
     const before = (thread?.turns ?? []).filter((turn) => turn.key !== options.instead);
-    const turns = [...before, newTurn(key, question, { style, agent })];
+    const turns = [...before, newTurn(key, question, { style, agent, where })];
     return {
       threads: {
         ...state.threads,
@@ -135,7 +138,7 @@ export async function askQuestion(options: AskOptions): Promise<void> {
 
   try {
     for await (const event of ask(
-      { collection, question, conversation_id: conversation, style, agent },
+      { collection, question, conversation_id: conversation, style, agent, where },
       controller.signal,
     )) {
       if (event.type === "started" && !conversation && event.conversation_id !== id) {

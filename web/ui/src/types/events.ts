@@ -17,6 +17,11 @@ export interface Passage {
   end: number;
   text: string;
   score: number;
+  /** Why it was found: by meaning and by words, with the rank in each from 1. */
+  dense_score?: number;
+  keyword_score?: number;
+  dense_rank?: number;
+  keyword_rank?: number;
 }
 
 export interface Citation {
