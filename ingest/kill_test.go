@@ -132,12 +132,14 @@ func TestQueueKill(t *testing.T) {
 	}
 	store.Close()
 
+	temp := t.TempDir()
 	acknowledged := map[string]bool{}
 	// work runs a child, which is killed after a while unless that is 0, and reports whether it was.
 	work := func(life time.Duration) bool {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestQueueChild$", "-test.count=1")
 		cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "DOCENT_TEST_PARSE_WORKER=") })
-		cmd.Env = append(cmd.Env, killDirVar+"="+dir)
+		// A killed process leaves its temporary folders: they are to go with this test's.
+		cmd.Env = append(cmd.Env, killDirVar+"="+dir, "TMPDIR="+temp, "TMP="+temp)
 		var failure strings.Builder
 		cmd.Stderr = &failure
 		out, err := cmd.StdoutPipe()

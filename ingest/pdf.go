@@ -216,7 +216,7 @@ func (r *pdfReader) page(i int) (*pdfPage, error) {
 		}
 		return nil, err
 	}
-	second, err := d.pageWithin(r.in.ctx, i)
+	second, err := d.pageWithin(i)
 	if errors.Is(err, ErrTimeout) && r.slow < 3 {
 		// The engine was ended in the middle of it; start it again for the other pages.
 		r.slow++

@@ -18,7 +18,7 @@ import (
 type ledongDoc struct {
 	r     *pdf.Reader
 	pages int
-	left  time.Duration // of the time it may take
+	left  time.Duration // of the time it may take, by a stopwatch
 	gone  *atomic.Bool  // set when a call was abandoned
 }
 
@@ -32,7 +32,7 @@ func (d *ledongDoc) guarded(ctx context.Context, fn func()) bool {
 	if d.left <= 0 {
 		return false
 	}
-	start := time.Now()
+	watch := startWatch()
 	done := make(chan bool, 1)
 	go func() {
 		ok := false
@@ -43,13 +43,14 @@ func (d *ledongDoc) guarded(ctx context.Context, fn func()) bool {
 		fn()
 		ok = true
 	}()
-	timer := time.NewTimer(d.left)
-	defer timer.Stop()
+	spent := make(chan struct{})
+	stop := watch.after(d.left, func() { close(spent) })
+	defer stop()
 	select {
 	case ok := <-done:
-		d.left -= time.Since(start)
+		d.left -= watch.elapsed()
 		return ok
-	case <-timer.C:
+	case <-spent:
 	case <-ctx.Done():
 	}
 	d.left = 0

@@ -67,7 +67,7 @@ func TestPDFTables(t *testing.T) {
 		return b.String()
 	}
 	var storm strings.Builder // more lines, and objects, than a page may have to be searched for tables
-	for i := range 60_000 {
+	for i := range 100_000 {
 		fmt.Fprintf(&storm, "%d %d m %d %d l S\n", i%600, i%790, (i*7)%600, i%790)
 	}
 	tests := []struct {

@@ -99,8 +99,9 @@ func (e *pdfiumEngine) open(ctx context.Context, r io.ReaderAt, size int64, pass
 	first := ctx
 	if whole {
 		var cancel context.CancelFunc
-		first, cancel = context.WithTimeout(ctx, pdfiumOpenTime)
+		first, cancel = context.WithCancel(ctx)
 		defer cancel()
+		defer startWatch().after(pdfiumOpenTime, cancel)()
 	}
 	d, err := e.openOnce(first, ctx, io.NewSectionReader(r, 0, size), size, password, whole)
 	if err != nil && whole && first.Err() != nil && ctx.Err() == nil {
@@ -254,13 +255,11 @@ func (d *pdfiumDoc) label(index int) string {
 	return strings.TrimSpace(resp.Label)
 }
 
-// pageWithin is page with a limit on time, after which the document is not to be used any more.
-func (d *pdfiumDoc) pageWithin(ctx context.Context, index int) (*pdfPage, error) {
-	ctx, cancel := context.WithTimeout(ctx, pdfiumPageTime)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { d.once.Do(func() { _ = d.inst.Kill() }) })
+// pageWithin is page with a limit on the time it takes, after which the document is not to be used any more.
+func (d *pdfiumDoc) pageWithin(index int) (*pdfPage, error) {
+	stop := startWatch().after(pdfiumPageTime, func() { d.once.Do(func() { _ = d.inst.Kill() }) })
 	pg, err := d.page(index)
-	if !stop() && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if !stop() {
 		return nil, parseError(ErrTimeout, "page %d took more than %v", index+1, pdfiumPageTime)
 	}
 	return pg, err
@@ -476,22 +475,19 @@ func (d *pdfiumDoc) links(page requests.Page) (links []pdfLink) {
 	return links
 }
 
-const (
-	pdfiumMaxObjects = 50_000                 // of a page that are looked at for lines
-	pdfiumRulesTime  = 800 * time.Millisecond // for it
-)
+// pdfiumMaxObjects is how many objects of a page, and points of its lines, are looked at for tables.
+const pdfiumMaxObjects = 50_000
 
-// rules notes the straight lines of a page. Those of a page that takes too long, or holds too many
-// objects, are left out: it is a drawing. Faults inside PDFium are the caller's to recover from.
+// rules notes the straight lines of a page. Those of a page that holds too many objects or points are left out: it is a drawing. Faults inside PDFium are the caller's to recover from.
 func (d *pdfiumDoc) rules(pg *pdfPage, page requests.Page, turn func(l, t, r, b float64) (x0, y0, x1, y1 float64)) {
 	count, err := d.inst.FPDFPage_CountObjects(&requests.FPDFPage_CountObjects{Page: page})
 	if err != nil || count.Count > pdfiumMaxObjects {
 		return
 	}
-	left, until := pdfiumMaxObjects, time.Now().Add(pdfiumRulesTime)
+	left := pdfiumMaxObjects
 	spent := func() bool {
 		left--
-		return left < 0 || left%64 == 0 && time.Now().After(until)
+		return left < 0
 	}
 	over := false
 	var walk func(n int, get func(int) (references.FPDF_PAGEOBJECT, error), m ledongMatrix, depth int)
