@@ -108,6 +108,8 @@ func init() {
 		"tiff":     parsePicture,
 		"webp":     parsePicture,
 		"bmp":      parsePicture,
+
+		"encrypted office": parseEncryptedOffice,
 	}
 }
 
@@ -234,7 +236,7 @@ func detectOLE(in *input, head []byte) (form, error) {
 	}
 	switch {
 	case bytes.Contains(buf, name("EncryptedPackage")):
-		return form{}, parseError(ErrPassword, "it is an Office document with a password; save it without one")
+		return form{format: "encrypted office", what: "encrypted Office document"}, nil
 	case bytes.Contains(buf, name("WordDocument")):
 		return form{format: "doc", what: "Word document of the old binary kind"}, nil
 	case bytes.Contains(buf, name("PowerPoint Document")):

@@ -2,10 +2,14 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/xuri/excelize/v2"
 
 	"docent/ingest"
 )
@@ -86,4 +90,36 @@ func FuzzOffice(f *testing.F) {
 		}
 		fuzzFile(t, strings.Repeat("m", 3)+".eml", data)
 	})
+}
+
+// An Office file with a password is read when it is given, whatever it holds, and asks for it otherwise.
+func TestEncryptedOffice(t *testing.T) {
+	ex := newExtractor(t, ingest.ExtractorConfig{Worker: workerArgv(), Workers: 1, CacheDir: t.TempDir()})
+	book := excelize.NewFile()
+	if err := book.SetSheetRow("Sheet1", "A1", &[]string{"Part", "ZX-1"}); err != nil {
+		t.Fatal(err)
+	}
+	agile := filepath.Join(t.TempDir(), "agile.xlsx")
+	if err := book.SaveAs(agile, excelize.Options{Password: "brass key"}); err != nil {
+		t.Fatal(err)
+	}
+	var long strings.Builder // what fits into 4 KiB, excelize writes in a way that it does not read
+	for i := range 2000 {
+		fmt.Fprintf(&long, "%x ", i*i*i)
+	}
+	locked, err := excelize.Encrypt(wordDocument(t, para("", "Behind the chart table.")+para("", long.String())), &excelize.Options{Password: "brass key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{agile: "ZX-1", writeFile(t, "letter.docx", locked): "chart table"} {
+		for password, says := range map[string]string{"": "give its password", "wrong": "does not open it"} {
+			if _, err := ex.Extract(t.Context(), ingest.File{Path: path, Password: password}); !errors.Is(err, ingest.ErrPassword) || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s with %q: %v", path, password, err)
+			}
+		}
+		doc, err := ex.Extract(t.Context(), ingest.File{Path: path, Password: "brass key"})
+		if err != nil || !strings.Contains(doc.Text, want) {
+			t.Errorf("%s: %v, %v", path, doc, err)
+		}
+	}
 }

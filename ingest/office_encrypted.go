@@ -1,0 +1,32 @@
+package ingest
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/xuri/excelize/v2"
+)
+
+// parseEncryptedOffice reads a Word, PowerPoint or Excel file that asks for a password (ECMA-376 encryption,
+// [MS-OFFCRYPTO] 2.3.4), if the one given opens it.
+func parseEncryptedOffice(p *parser, in *input, f form) (*Document, error) {
+	if in.password == "" {
+		return nil, parseError(ErrPassword, "the Office document is encrypted; give its password to read it")
+	}
+	raw, err := io.ReadAll(io.NewSectionReader(in.file, 0, in.size))
+	if err != nil {
+		return nil, err
+	}
+	data, err := excelize.Decrypt(raw, &excelize.Options{Password: in.password})
+	switch {
+	case err != nil:
+		return nil, parseError(ErrDamaged, "it is encrypted, and cannot be decrypted: %v", err)
+	case data == nil:
+		return nil, parseError(ErrUnsupported, "it is encrypted in a way that is not known here; save it without a password")
+	case !bytes.HasPrefix(data, []byte("PK\x03\x04")): // the library does not check the password
+		return nil, parseError(ErrPassword, "the Office document is encrypted and the password given does not open it")
+	}
+	within := *in
+	within.file, within.size, within.password = bytes.NewReader(data), int64(len(data)), ""
+	return p.parseInput(&within)
+}
