@@ -1,6 +1,9 @@
 // Command clean measures the filters of docent/ingest/clean on real text and on text spoilt on purpose.
 //
 //	go run ./bench/clean -dir DIR [-v]
+//	go run ./bench/clean -files DIR [-v]
+//
+// The second form reads the files of a folder and prints how many of their blocks would be dropped.
 //
 // DIR holds folders in BEIR layout. It prints, for each corpus: how many real passages the quality filter
 // would drop, how many of the same passages are dropped after being spoilt in each of several ways, the
@@ -11,6 +14,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -24,17 +28,33 @@ import (
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/simplifiedchinese"
 
+	"docent/ingest"
 	"docent/ingest/clean"
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "parse-worker" { // see judgeFiles
+		if err := ingest.Worker(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	dir := flag.String("dir", "../shared/data", "folder of corpora")
 	most := flag.Float64("max", 0.1, "share of real passages, in percent, that may be dropped")
 	verbose := flag.Bool("v", false, "print the real passages that would be dropped")
+	files := flag.String("files", "", "folder of files whose blocks are judged, instead of corpora")
 	pairs := flag.Bool("pairs", false, "print the table of common letter pairs for quality.go, and end")
 	flag.Parse()
 	if *pairs {
 		if err := printPairs(*dir); err != nil {
+			fmt.Fprintln(os.Stderr, "clean:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if *files != "" {
+		if err := judgeFiles(*files, *verbose); err != nil {
 			fmt.Fprintln(os.Stderr, "clean:", err)
 			os.Exit(1)
 		}

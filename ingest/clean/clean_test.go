@@ -196,6 +196,7 @@ func TestJudge(t *testing.T) {
 		{"replacement", strings.Repeat("a\ufffd b\ufffd ", 10), "gibberish"},
 		{"noise", `| . ; ~ _ l i " ' | -- . , : | / \ ~ = . i ' " ;; | _ - . l ,`, "noise"},
 		{"links", strings.Repeat("buy https://shop.example.com/item/1234 ", 6), "links"},
+		{"sources", "[1] http://a.example.com/users/ann [2] http://b.example.com/2013-conference [3] http://c.example.com/x [4] https://d.example.com/ [5] http://www.e.example.com/f", ""},
 	} {
 		if got := clean.Judge(c.text); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)

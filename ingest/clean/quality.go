@@ -31,6 +31,8 @@ func lowQuality(doc chunker.Document) []judgement {
 
 var webAddress = regexp.MustCompile(`(?i)\b(?:https?://|www\.)[^\s<>"'）】」]+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|net|org|cn|info|biz|xyz|top|shop|online|site|club|vip)\b[^\s<>"'）】」]*`)
 
+var reference = regexp.MustCompile(`\[\d{1,3}\]\s*:?\s*(?:https?://|www\.)`)
+
 // Judge says why a passage has no meaning for a reader: "links", "noise" (marks instead of words, as
 // text recognition yields for a picture) or "gibberish" (letters or characters that form no words, as a
 // wrong encoding yields). It returns "" for text, and for what is too short or in a script it cannot
@@ -68,7 +70,8 @@ func Judge(text string) string {
 	return ""
 }
 
-// linkFarm tells lists of web addresses: at least five, and more bytes in them than twice what is left.
+// linkFarm tells lists of web addresses: at least five, and more bytes in them than twice what is left. Where
+// each has its number in brackets it is the sources of a text, which refers to them.
 func linkFarm(text string) bool {
 	inside := 0 // dots within words, which every address has
 	for i := 1; i+1 < len(text); i++ {
@@ -89,7 +92,7 @@ func linkFarm(text string) bool {
 		in += l[1] - l[0]
 		different[text[l[0]:l[1]]] = true
 	}
-	return in > 2*(len(text)-in)
+	return in > 2*(len(text)-in) && len(reference.FindAllStringIndex(text, -1)) < len(links)
 }
 
 // formula tells mathematics, of which more than two thirds can be marks, by its brackets.

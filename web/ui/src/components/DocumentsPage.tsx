@@ -307,7 +307,11 @@ function Queue({ collection }: { collection: string }) {
 
   return (
     <>
-      {count === 0 && <QueueControls collection={collection} idle />}
+      {count === 0 && (
+        <div className="mt-4 empty:hidden">
+          <QueueControls collection={collection} idle />
+        </div>
+      )}
       {count > 0 && (
         <section aria-label={t("documents.progress")} className="mt-8">
           <div className="flex flex-wrap items-center justify-between gap-x-3">
