@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"time"
 
 	"docent/internal/catalog"
 	"docent/retriever"
 )
-
-// heldSetting is the setting that says, when it is not empty, that the queue is paused.
-const heldSetting = "queue.paused"
 
 // interrupt ends the work on a running job and returns when its end is in the record; false when the job
 // is not running.
@@ -32,30 +29,28 @@ func (p *Pipeline) interrupt(ctx context.Context, jobID string, cause error) (bo
 	}
 }
 
-// change moves a job that is at rest to another state, unless may refuses.
+// change moves a job that is at rest to another state, unless may refuses. It returns ErrBusy of package
+// catalog for one that is being worked on.
 func (p *Pipeline) change(ctx context.Context, jobID string, may func(catalog.Job) (to string, err error)) error {
 	q := &p.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	db := p.store.Catalog()
-	j, err := db.Job(ctx, jobID)
-	if err != nil {
+	moved := false
+	j, err := p.store.Catalog().ChangeJob(ctx, jobID, func(j *catalog.Job) error {
+		to, err := may(*j)
+		if moved = err == nil && to != j.State; !moved {
+			return err
+		}
+		if to == catalog.Queued && j.State != catalog.Paused {
+			j.Attempts = 0
+		}
+		j.State, j.Stage, j.Status, j.Error, j.Done, j.Total = to, "", "", "", 0, 0
+		return nil
+	})
+	if err != nil || !moved {
 		return err
 	}
-	from := j.State
-	to, err := may(j)
-	if err != nil || to == from {
-		return err
-	}
-	j.State, j.Stage, j.Status, j.Error, j.Done, j.Total = to, "", "", "", 0, 0
-	if to == catalog.Queued && from != catalog.Paused {
-		j.Attempts = 0
-	}
-	if err := db.UpdateJob(ctx, j); err != nil {
-		return err
-	}
-	q.waiting = slices.DeleteFunc(q.waiting, func(w catalog.Job) bool { return w.ID == jobID })
-	if to == catalog.Queued {
+	if j.State == catalog.Queued {
 		p.wait(j)
 	} else {
 		q.settle(j)
@@ -64,14 +59,36 @@ func (p *Pipeline) change(ctx context.Context, jobID string, may func(catalog.Jo
 	return nil
 }
 
+// stop moves a job to another state as change does, after the work on it, in whichever process, has ended.
+func (p *Pipeline) stop(ctx context.Context, jobID string, what catalog.Request, cause error, may func(catalog.Job) (to string, err error)) error {
+	for {
+		if _, err := p.interrupt(ctx, jobID, cause); err != nil {
+			return err
+		}
+		if err := p.change(ctx, jobID, may); !errors.Is(err, catalog.ErrBusy) {
+			return err
+		}
+		// Another process works on it, or is gone; or this one has just begun.
+		if _, err := p.store.Catalog().AskJob(ctx, jobID, what); err != nil {
+			return err
+		}
+		if err := sleep(ctx, askEvery); err != nil {
+			return err
+		}
+		if err := p.requeue(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// askEvery is the time between two looks at whether another process has done what was asked.
+const askEvery = 100 * time.Millisecond
+
 // Cancel ends a job that is queued, running or paused and returns when it is at rest: cancelled, unless
 // its document was stored before the cancellation could reach it. A job that has ended is left as it is.
 // It returns ErrNotFound of package retriever for an unknown job.
 func (p *Pipeline) Cancel(ctx context.Context, jobID string) error {
-	if was, err := p.interrupt(ctx, jobID, errCancelled); was {
-		return err
-	}
-	return p.change(ctx, jobID, func(j catalog.Job) (string, error) {
+	return p.stop(ctx, jobID, catalog.CancelJob, errCancelled, func(j catalog.Job) (string, error) {
 		if ended(j) {
 			return j.State, nil
 		}
@@ -87,10 +104,7 @@ func ended(j catalog.Job) bool {
 // Pause sets a job aside until Resume. What it has parsed and embedded so far is kept. It returns ErrEnded
 // for a job that has ended, and ErrNotFound of package retriever for an unknown one.
 func (p *Pipeline) Pause(ctx context.Context, jobID string) error {
-	if was, err := p.interrupt(ctx, jobID, errPaused); was && err != nil {
-		return err
-	}
-	return p.change(ctx, jobID, func(j catalog.Job) (string, error) {
+	return p.stop(ctx, jobID, catalog.PauseJob, errPaused, func(j catalog.Job) (string, error) {
 		if ended(j) {
 			return "", fmt.Errorf("job %s is %s: %w", j.ID, j.State, ErrEnded)
 		}
@@ -164,7 +178,7 @@ func (p *Pipeline) RetryFailed(ctx context.Context, collection string) (int, err
 func (p *Pipeline) PauseQueue(ctx context.Context) error {
 	q := &p.queue
 	q.mu.Lock()
-	if err := p.store.Catalog().SetSetting(ctx, heldSetting, "yes"); err != nil {
+	if err := p.store.Catalog().SetSetting(ctx, catalog.QueuePaused, "yes"); err != nil {
 		q.mu.Unlock()
 		return err
 	}
@@ -184,7 +198,27 @@ func (p *Pipeline) PauseQueue(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return nil
+	return p.holdOthers(ctx)
+}
+
+// holdOthers has other processes put the jobs they work on back into the queue, and returns when they are.
+func (p *Pipeline) holdOthers(ctx context.Context) error {
+	db := p.store.Catalog()
+	for {
+		running, err := db.JobsIn(ctx, "", catalog.Running)
+		if err != nil || len(running) == 0 {
+			return err
+		}
+		if err := db.AskJobs(ctx, catalog.HoldJob); err != nil {
+			return err
+		}
+		if err := sleep(ctx, askEvery); err != nil {
+			return err
+		}
+		if err := p.requeue(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // ResumeQueue lets jobs be begun again.
@@ -192,7 +226,7 @@ func (p *Pipeline) ResumeQueue(ctx context.Context) error {
 	q := &p.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if err := p.store.Catalog().SetSetting(ctx, heldSetting, ""); err != nil {
+	if err := p.store.Catalog().SetSetting(ctx, catalog.QueuePaused, ""); err != nil {
 		return err
 	}
 	q.held = false

@@ -76,6 +76,8 @@ type Item struct {
 	Again bool
 	// Err, when set, is why the file cannot be read: Ingest reports it as the file's failure.
 	Err error
+
+	claim string // of the job that the item is of
 }
 
 // A Result is what became of an item.
@@ -252,7 +254,7 @@ func (p *Pipeline) ingest(ctx context.Context, collection string, it Item, repor
 	switch {
 	case err == nil:
 		remember()
-	case ctx.Err() == nil:
+	case ctx.Err() == nil && !errors.Is(err, errLost): // another process tells what becomes of it
 		w.failed(ctx, err)
 	}
 	return res, err

@@ -480,9 +480,11 @@ func TestQueueCrashed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, attempts := range []int{5, 2} { // as a process that was killed leaves them
-		j := jobs[i]
-		j.State, j.Attempts, j.Stage = catalog.Running, attempts, ingest.StageParsing
-		if err := b.store.Catalog().UpdateJob(ctx, j); err != nil {
+		_, err := b.store.Catalog().ChangeJob(ctx, jobs[i].ID, func(j *catalog.Job) error {
+			j.State, j.Attempts, j.Stage = catalog.Running, attempts, ingest.StageParsing
+			return nil
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,14 +1,12 @@
 package ingest
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -25,10 +23,11 @@ var (
 	ErrNotEnded = errors.New("only a job that failed or was cancelled can be tried again")
 	// ErrEnded is returned by Pause and Resume for a job that has ended.
 	ErrEnded = errors.New("the job has ended")
-	// The causes of the end of a job's context: by Cancel, by Pause, by PauseQueue.
+	// The causes of the end of a job's context: by Cancel, by Pause, by PauseQueue, because its claim was lost.
 	errCancelled = errors.New("cancelled")
 	errPaused    = errors.New("paused")
 	errHeld      = errors.New("the queue is paused")
+	errLost      = catalog.ErrLost
 )
 
 const (
@@ -37,19 +36,20 @@ const (
 	publishEvery = 50 * time.Millisecond
 	// How many crawls run at once.
 	maxSites = 4
+	// How often a process looks for what others did to jobs, and for a record that it could not reach.
+	lookEvery = time.Second
 	// How long the last words of a job may take to be written once the process is asked to stop.
 	lastWords = 10 * time.Second
 )
 
-// A queue is the part of the record's jobs that this process holds in memory. The record is what
-// counts: each change is written there first, and Run reads it afresh when it starts.
+// A queue is what this process holds in memory of the record's jobs. The record is what counts, and any number
+// of processes share it: a job is claimed there before it is begun (see [catalog.DB.ClaimJob]).
 type queue struct {
 	mu      sync.Mutex
 	active  bool              // Run is
 	held    bool              // nothing is begun until ResumeQueue
 	meters  map[string]*Meter // by collection; of the present batch
-	waiting []catalog.Job     // queued, in the order of work; only while active
-	running map[string]*run
+	running map[string]*run   // by this process
 	wake    chan struct{}
 }
 
@@ -70,6 +70,7 @@ func (q *queue) signal() {
 type run struct {
 	cancel context.CancelCauseFunc
 	ended  chan struct{} // closed when the job's end is in the record
+	rest   func()        // ends its signs of life
 
 	mu        sync.Mutex
 	job       catalog.Job
@@ -143,7 +144,7 @@ func (it Item) options() string {
 
 // itemOf is what a job works on. A password is gone after a restart: it is not put into the record.
 func (p *Pipeline) itemOf(j catalog.Job) (Item, error) {
-	it := Item{Path: j.Path, Name: j.Name, SHA256: j.SHA256, Bytes: j.Bytes}
+	it := Item{Path: j.Path, Name: j.Name, SHA256: j.SHA256, Bytes: j.Bytes, claim: j.Claim}
 	if j.Options != "" && j.Options != "{}" {
 		var o itemOptions
 		if err := json.Unmarshal([]byte(j.Options), &o); err != nil {
@@ -190,27 +191,18 @@ func (p *Pipeline) take(ctx context.Context, it Item) (sum string, size int64, e
 	return p.keep(ctx, it.File)
 }
 
-// wait puts a queued job in its place in memory. The caller holds queue.mu.
+// wait counts a queued job into its batch and has Run look for it. The caller holds queue.mu.
 func (p *Pipeline) wait(j catalog.Job) {
-	q := &p.queue
-	if !q.active {
-		return // Run will read it from the record
+	if q := &p.queue; q.active {
+		q.meter(j.Collection).Begin(j.ID, j.Bytes)
+		q.signal()
 	}
-	// After all that were begun as often or less: a file that ended the process once must not keep the
-	// others from being ingested.
-	at := len(q.waiting)
-	for at > 0 && q.waiting[at-1].Attempts > j.Attempts {
-		at--
-	}
-	q.waiting = slices.Insert(q.waiting, at, j)
-	q.meter(j.Collection).Begin(j.ID, j.Bytes)
-	q.signal()
 }
 
 // Run works on the queue until ctx ends, and then returns nil once the jobs at work are back in the
-// queue. It starts with the jobs that an earlier process left behind: what was running is begun again,
-// after all others and alone, unless it has been begun MaxAttempts times, and then it fails. Run
-// returns ErrRunning while another Run of the pipeline is at work.
+// queue. Several processes whose stores share a record work on one queue. A job whose process ended under it
+// is begun again, by any of them, after all others and alone in its process, unless it has been begun
+// MaxAttempts times, and then it fails. Run returns ErrRunning while another Run of the pipeline is at work.
 func (p *Pipeline) Run(ctx context.Context) error {
 	if err := p.resume(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -226,18 +218,27 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	defer func() {
 		wg.Wait()
 		q.mu.Lock()
-		q.active, q.waiting = false, nil
+		q.active = false
 		q.mu.Unlock()
 	}()
+	if p.store.Catalog().Shared() {
+		wg.Go(func() { p.followOthers(ctx) })
+	}
 	for {
 		if slots.Acquire(ctx, 1) != nil {
 			return nil
 		}
-		r, work, ok := p.next(ctx)
-		if !ok {
+		r, work, err := p.next(ctx)
+		if r == nil {
 			slots.Release(1)
+			var again <-chan time.Time
+			if err != nil {
+				p.cfg.Logger.ErrorContext(ctx, "the queue cannot be read; it is tried again", "error", err)
+				again = time.After(lookEvery)
+			}
 			select {
 			case <-q.wake:
+			case <-again:
 			case <-ctx.Done():
 				return nil
 			}
@@ -249,7 +250,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			// It waits for another server most of the time: its pages need the worker more.
 			slots.Release(1)
 			held = 0
-		case r.job.Attempts > 0 && workers > 1:
+		case r.job.Attempts > 1 && workers > 1:
 			if slots.Acquire(work, workers-1) == nil {
 				held = workers
 			}
@@ -261,7 +262,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	}
 }
 
-// resume reads the queue from the record.
+// resume takes up the queue of the record.
 func (p *Pipeline) resume(ctx context.Context) error {
 	q := &p.queue
 	q.mu.Lock()
@@ -269,79 +270,71 @@ func (p *Pipeline) resume(ctx context.Context) error {
 	if q.active {
 		return ErrRunning
 	}
+	if err := p.requeue(ctx); err != nil {
+		return err
+	}
 	db := p.store.Catalog()
-	jobs, err := db.Jobs(ctx, "", 0)
+	jobs, err := db.JobsIn(ctx, "", catalog.Queued)
 	if err != nil {
 		return err
 	}
-	var changed []catalog.Job
 	for _, j := range jobs {
-		if j.State != catalog.Running {
-			continue
-		}
-		if j.Attempts >= p.cfg.MaxAttempts {
-			j.State, j.Status = catalog.Failed, Failed
-			j.Error = fmt.Sprintf("the process ended %d times while it worked on this file; the file was set aside", j.Attempts)
-			if err := db.UpdateJob(ctx, j); err != nil {
-				return err
-			}
-			p.cfg.Logger.ErrorContext(ctx, "job set aside", "job", j.ID, "path", j.Path, "attempts", j.Attempts)
-		}
-		changed = append(changed, j)
-	}
-	if _, err := db.RequeueRunning(ctx); err != nil {
-		return err
-	}
-	if jobs, err = db.Jobs(ctx, "", 0); err != nil {
-		return err
-	}
-	slices.Reverse(jobs) // oldest first
-	q.waiting = nil
-	for _, j := range jobs {
-		if j.State == catalog.Queued {
-			q.waiting = append(q.waiting, j)
-		}
-	}
-	slices.SortStableFunc(q.waiting, func(a, b catalog.Job) int { return cmp.Compare(a.Attempts, b.Attempts) })
-	for _, j := range q.waiting {
 		q.meter(j.Collection).Begin(j.ID, j.Bytes)
 	}
-	if held, err := db.Setting(ctx, heldSetting); err == nil {
-		q.held = held != ""
+	if q.held, err = p.isHeld(ctx); err != nil {
+		return err
 	}
 	q.active = true
-	for _, j := range changed {
-		if j.State == catalog.Running {
-			j.State, j.Stage, j.Done, j.Total = catalog.Queued, "", 0, 0
+	return nil
+}
+
+// requeue puts the jobs of processes that are gone back into the queue.
+func (p *Pipeline) requeue(ctx context.Context) error {
+	jobs, err := p.store.Catalog().RequeueJobs(ctx, p.cfg.MaxAttempts, func(j catalog.Job) string {
+		return fmt.Sprintf("the process ended %d times while it worked on this file; the file was set aside", j.Attempts)
+	})
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if j.State == catalog.Failed {
+			p.cfg.Logger.ErrorContext(ctx, "job set aside", "job", j.ID, "path", j.Path, "attempts", j.Attempts)
 		}
 		p.watchers.publish(j)
 	}
 	return nil
 }
 
-// next takes the first job whose path is not being worked on.
-func (p *Pipeline) next(ctx context.Context) (*run, context.Context, bool) {
+// lease is how long a job stays with a process of which nothing is heard.
+func (p *Pipeline) lease() time.Duration { return 3 * p.cfg.Heartbeat }
+
+// next claims a job and begins to give signs of life. It returns nil when there is none to begin.
+func (p *Pipeline) next(ctx context.Context) (*run, context.Context, error) {
 	q := &p.queue
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i, j := range q.waiting {
-		if q.held {
-			break
-		}
-		if q.busy(j) || j.Kind == catalog.SiteJob && q.sites() >= maxSites {
-			continue
-		}
-		if i == 0 {
-			q.waiting = q.waiting[1:]
-		} else {
-			q.waiting = slices.Delete(q.waiting, i, i+1)
-		}
-		work, cancel := context.WithCancelCause(ctx)
-		r := &run{job: j, cancel: cancel, ended: make(chan struct{})}
-		q.running[j.ID] = r
-		return r, work, true
+	held, sites := q.held, q.sites()
+	q.mu.Unlock()
+	if held {
+		return nil, nil, nil
 	}
-	return nil, nil, false
+	// Although ctx may end meanwhile: a claim must be known to who has it.
+	claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	j, ok, err := p.store.Catalog().ClaimJob(claiming, p.lease(), sites < maxSites)
+	if err != nil || !ok {
+		return nil, nil, err
+	}
+	work, end := context.WithCancelCause(ctx)
+	r := &run{job: j, cancel: end, ended: make(chan struct{})}
+	q.mu.Lock()
+	q.running[j.ID] = r
+	q.meter(j.Collection).Begin(j.ID, j.Bytes)
+	if q.held { // since
+		end(errHeld)
+	}
+	q.mu.Unlock()
+	r.rest = p.heartbeat(work, r)
+	return r, work, nil
 }
 
 // sites counts the crawls at work.
@@ -363,15 +356,6 @@ func (q *queue) settle(j catalog.Job) {
 	}
 }
 
-func (q *queue) busy(j catalog.Job) bool {
-	for _, r := range q.running {
-		if r.job.Path == j.Path && r.job.Collection == j.Collection && r.job.Kind == j.Kind {
-			return true
-		}
-	}
-	return false
-}
-
 // work takes a job to its end. work ends with the job, parent with Run.
 func (p *Pipeline) work(work, parent context.Context, r *run) {
 	defer r.cancel(nil)
@@ -379,9 +363,7 @@ func (p *Pipeline) work(work, parent context.Context, r *run) {
 	defer func() {
 		q.mu.Lock()
 		delete(q.running, r.job.ID)
-		if r.job.State == catalog.Queued && parent.Err() == nil {
-			q.waiting = slices.Insert(q.waiting, 0, r.job)
-		} else {
+		if r.job.State != catalog.Queued {
 			q.settle(r.job)
 		}
 		q.mu.Unlock()
@@ -389,10 +371,7 @@ func (p *Pipeline) work(work, parent context.Context, r *run) {
 		q.signal()
 	}()
 	r.mu.Lock()
-	r.job.State, r.job.Stage, r.job.Error, r.job.Status = catalog.Running, firstStage(r.job), "", ""
-	r.job.Done, r.job.Total = 0, 0
-	r.job.Attempts++
-	r.job.Heartbeat = time.Now()
+	r.job.Stage = firstStage(r.job)
 	r.mu.Unlock()
 
 	var res Result
@@ -401,10 +380,13 @@ func (p *Pipeline) work(work, parent context.Context, r *run) {
 		err = p.save(work, r)
 	}
 	if err == nil {
-		beat := p.heartbeat(work, r)
-		res, err = p.ingestSafely(work, r)
-		beat()
+		err = context.Cause(work)
 	}
+	if err == nil {
+		p.watchers.publish(r.now())
+		res, err = p.ingestSafely(work, r)
+	}
+	r.rest()
 
 	// The end must reach the record although the context has ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(parent), lastWords)
@@ -416,6 +398,10 @@ func (p *Pipeline) work(work, parent context.Context, r *run) {
 	switch {
 	case err == nil:
 		res.apply(j)
+	case cause == errLost || errors.Is(err, errLost):
+		r.mu.Unlock()
+		p.lost(ctx, r)
+		return
 	case cause == errCancelled:
 		j.State, j.Status, j.Error = catalog.Cancelled, "", ""
 	case cause == errPaused:
@@ -433,11 +419,34 @@ func (p *Pipeline) work(work, parent context.Context, r *run) {
 	j.UpdatedAt = j.Heartbeat
 	end := *j
 	r.mu.Unlock()
-	if err := p.store.Catalog().UpdateJob(ctx, end); err != nil && !errors.Is(err, catalog.ErrNotFound) {
-		// The next start finds the job running, begins it again, and sees that its work is done.
+	switch _, err := p.store.Catalog().SaveJob(ctx, end, 0); {
+	case errors.Is(err, errLost):
+		p.lost(ctx, r)
+		return
+	case err != nil:
+		// When the lease is over the job is begun again, and its work found done.
 		p.cfg.Logger.ErrorContext(ctx, "the end of a job is not in the record", "job", end.ID, "path", end.Path, "state", end.State, "error", err)
 	}
 	p.watchers.publish(end)
+}
+
+// lost leaves a job to whoever has it now, if it is still there.
+func (p *Pipeline) lost(ctx context.Context, r *run) {
+	j, err := p.store.Catalog().Job(ctx, r.job.ID)
+	if err != nil {
+		r.job.State = catalog.Cancelled // it went with its collection
+		return
+	}
+	p.cfg.Logger.WarnContext(ctx, "a job has passed to another process", "job", j.ID, "path", j.Path)
+	r.job = j
+	p.watchers.publish(j)
+}
+
+// now returns the job as it is.
+func (r *run) now() catalog.Job {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.job
 }
 
 // ingestSafely ingests the job's file; a panic in a stage is the file's failure.
@@ -512,17 +521,32 @@ func (p *Pipeline) progress(ctx context.Context, r *run, pr Progress) {
 	}
 }
 
-// save writes a running job to the record. A job whose row is gone, with its collection, is stopped.
+// save writes a job at work to the record, which renews its lease, and does what is asked of it there. A job
+// that has passed to another process, or whose row is gone with its collection, is stopped.
 func (p *Pipeline) save(ctx context.Context, r *run) error {
 	r.mu.Lock()
 	defer r.mu.Unlock() // through the write, so that no older state overwrites a newer one
-	err := p.store.Catalog().UpdateJob(ctx, r.job)
-	if err == nil {
+	asked, err := p.store.Catalog().SaveJob(ctx, r.job, p.lease())
+	switch {
+	case err == nil:
 		r.saved = time.Now()
-	} else if errors.Is(err, catalog.ErrNotFound) {
-		r.cancel(errCancelled)
+		r.obey(asked)
+	case errors.Is(err, errLost):
+		r.cancel(errLost)
 	}
 	return err
+}
+
+// obey stops the work when that was asked.
+func (r *run) obey(asked catalog.Request) {
+	switch asked {
+	case catalog.CancelJob:
+		r.cancel(errCancelled)
+	case catalog.PauseJob:
+		r.cancel(errPaused)
+	case catalog.HoldJob:
+		r.cancel(errHeld)
+	}
 }
 
 // heartbeat gives a sign of life until the returned function is called.

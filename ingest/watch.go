@@ -69,11 +69,16 @@ type Changes struct {
 // Follow keeps a collection in step with a folder until ctx ends: it calls sync with what has changed,
 // first since the folder was last read, whenever that was. A folder that is gone for a while, such as a
 // drive that is not mounted, empties nothing. Symbolic links out of the folder are not followed. status,
-// unless nil, is called after each look at the folder.
+// unless nil, is called after each look at the folder. Of several processes that share a record one follows
+// a folder, and another when that one ends.
 //
 // Follow returns sync's error, or nil when ctx ends. Both functions are called from one goroutine.
 func (p *Pipeline) Follow(ctx context.Context, w catalog.Watch, cfg WatchConfig, sync func(context.Context, Changes) error, status func(Watching)) error {
 	cfg = cfg.withDefaults()
+	return p.alone(ctx, leaseOfWatch(w.Collection, w.Folder), func(ctx context.Context) error { return p.follow(ctx, w, cfg, sync, status) })
+}
+
+func (p *Pipeline) follow(ctx context.Context, w catalog.Watch, cfg WatchConfig, sync func(context.Context, Changes) error, status func(Watching)) error {
 	f := &follower{p: p, watch: w, cfg: cfg, seen: map[string]fileState{}}
 	if !cfg.PollOnly {
 		var err error
@@ -303,12 +308,47 @@ func (w *Watcher) Run(ctx context.Context) error {
 		w.start(one)
 	}
 	w.mu.Unlock()
-	<-ctx.Done()
+	for sleep(ctx, w.cfg.Poll) == nil {
+		if w.p.store.Catalog().Shared() {
+			w.takeOver(ctx)
+		}
+	}
 	w.mu.Lock()
 	w.ctx = nil // nothing is started any more
 	w.mu.Unlock()
 	w.wg.Wait()
 	return nil
+}
+
+// takeOver starts and ends what other processes have added and removed.
+func (w *Watcher) takeOver(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all, err := w.p.store.Catalog().Watches(ctx, "")
+	if err != nil {
+		return // the next time
+	}
+	there := map[string]bool{}
+	for _, one := range all {
+		there[one.ID] = true
+		if _, known := w.states[one.ID]; !known {
+			w.start(one)
+		}
+	}
+	for id := range w.states {
+		if !there[id] {
+			w.end(id)
+		}
+	}
+}
+
+// end ends the work on a folder. The caller holds mu.
+func (w *Watcher) end(id string) {
+	if cancel := w.cancels[id]; cancel != nil {
+		cancel()
+	}
+	delete(w.cancels, id)
+	delete(w.states, id)
 }
 
 // start begins to follow a folder. The caller holds mu.
@@ -423,11 +463,7 @@ func (w *Watcher) Remove(ctx context.Context, id string) error {
 	if err := w.p.store.Catalog().DeleteWatch(ctx, id); err != nil {
 		return err
 	}
-	if cancel := w.cancels[id]; cancel != nil {
-		cancel()
-	}
-	delete(w.cancels, id)
-	delete(w.states, id)
+	w.end(id)
 	return nil
 }
 

@@ -123,7 +123,7 @@ func (w *work) duplicate(ctx context.Context) (Result, bool, error) {
 	if original, err := ReadReport(ctx, w.store, w.collection, of.Path); err == nil {
 		r.Characters = original.Characters
 	}
-	put, err := w.store.PutDuplicate(ctx, w.collection, doc, retriever.Notes{Report: r.encode()})
+	put, err := w.store.PutDuplicate(ctx, w.collection, doc, retriever.Notes{Report: r.encode(), Claim: w.item.claim})
 	if errors.Is(err, retriever.ErrNotFound) { // gone meanwhile
 		return Result{}, false, nil
 	}
@@ -270,7 +270,7 @@ func (w *work) put(ctx context.Context, doc *Document, chunks []chunker.Chunk, v
 	}
 	r := &w.report
 	r.Path, r.Status, r.Chunks = w.item.Path, Ingested, len(chunks)
-	notes.Report = r.encode()
+	notes.Report, notes.Claim = r.encode(), w.item.claim
 	put, err := w.store.Put(ctx, w.collection, record, doc.Document, chunks, vectors, notes)
 	if err != nil {
 		return Result{}, err

@@ -141,6 +141,9 @@ func (s *Store) openLocal(ctx context.Context) (err error) {
 	if s.db, err = catalog.Open(ctx, record, s.log); err != nil {
 		return err
 	}
+	if err = s.db.EndLeases(ctx); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
 	if s.files, err = openLocalFiles(ctx, filepath.Join(s.dir, filesDir), s.db, s.log); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}

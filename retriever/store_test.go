@@ -605,8 +605,7 @@ func testFiles(t *testing.T, at place) {
 	if _, err := os.Stat(filepath.Join(folder, "incoming-1")); !os.IsNotExist(err) {
 		t.Errorf("a half file stays: %v", err)
 	}
-	jobs[0].State = catalog.Done
-	if err := s.Catalog().UpdateJob(ctx, jobs[0]); err != nil {
+	if _, err := s.Catalog().ChangeJob(ctx, jobs[0].ID, func(j *catalog.Job) error { j.State = catalog.Done; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []string{"a", "b"} {

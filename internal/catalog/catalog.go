@@ -8,7 +8,7 @@
 //	db, err := catalog.Open(ctx, "docent.db", nil)
 //	defer db.Close()
 //	err = db.AddJobs(ctx, []catalog.Job{{Collection: "handbook", Path: "leave.pdf"}})
-//	job, ok, err := db.NextJob(ctx)
+//	job, ok, err := db.ClaimJob(ctx, time.Minute, true)
 //
 // A file belongs to one process at a time, the owner of the data directory's lock, and one of its
 // connections writes. A database of Postgres is shared by any number of processes: changes of the same

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -86,30 +87,48 @@ func testJobs(t *testing.T, open func() *catalog.DB) {
 	if err := db.AddJobs(ctx, []catalog.Job{{Path: "4.md"}, jobs[1]}); !errors.Is(err, catalog.ErrExists) {
 		t.Fatalf("job added twice: %v, want ErrExists", err)
 	}
-	job, ok, err := db.NextJob(ctx)
-	if err != nil || !ok || job.ID != jobs[0].ID || job.State != catalog.Running || job.Attempts != 1 || job.Heartbeat.IsZero() {
+	job, ok, err := db.ClaimJob(ctx, time.Minute, true)
+	if err != nil || !ok || job.ID != jobs[0].ID || job.State != catalog.Running || job.Attempts != 1 || job.Heartbeat.IsZero() || job.Claim == "" {
 		t.Fatalf("claimed %+v, %v, %v", job, ok, err)
 	}
 	job.State, job.Stage, job.Done, job.Total, job.DocumentID, job.Status = catalog.Done, "storing", 7, 7, "d", "ingested"
-	if err := db.UpdateJob(ctx, job); err != nil {
+	if _, err := db.SaveJob(ctx, job, 0); err != nil {
 		t.Fatal(err)
 	}
 	got := must[catalog.Job](t)(db.Job(ctx, job.ID))
-	job.UpdatedAt = got.UpdatedAt
+	job.UpdatedAt, job.Claim = got.UpdatedAt, ""
 	if diff := cmp.Diff(job, got); diff != "" {
 		t.Errorf("job (-want +got):\n%s", diff)
 	}
-	if _, _, err := db.NextJob(ctx); err != nil {
+	if _, err := db.SaveJob(ctx, job, time.Minute); !errors.Is(err, catalog.ErrLost) {
+		t.Errorf("saved without a claim: %v", err)
+	}
+	if _, _, err := db.ClaimJob(ctx, time.Minute, true); err != nil {
 		t.Fatal(err)
+	}
+	requeue := func() []catalog.Job {
+		t.Helper()
+		return must[[]catalog.Job](t)(db.RequeueJobs(ctx, 5, func(catalog.Job) string { return "" }))
+	}
+	if again := requeue(); len(again) != 0 {
+		t.Errorf("put back while the lease runs: %+v", again)
 	}
 	db.Close()
 
 	db = open()
-	if n := must[int](t)(db.RequeueRunning(ctx)); n != 1 {
-		t.Errorf("requeued %d, want 1", n)
+	if err := db.EndLeases(ctx); err != nil {
+		t.Fatal(err)
 	}
-	if job, _, _ := db.NextJob(ctx); job.Path != "2.md" || job.Attempts != 2 {
-		t.Errorf("after the start the next is %+v, want 2.md for the second time", job)
+	if again := requeue(); len(again) != 1 || again[0].State != catalog.Queued {
+		t.Errorf("put back %+v, want one", again)
+	}
+	var next []string
+	for range 2 {
+		job, _, _ := db.ClaimJob(ctx, time.Minute, true)
+		next = append(next, fmt.Sprint(job.Path, job.Attempts))
+	}
+	if fmt.Sprint(next) != "[3.md1 2.md2]" {
+		t.Errorf("after the start the next are %v, want first the one that was never begun", next)
 	}
 	var paths []string
 	for _, j := range must[[]catalog.Job](t)(db.Jobs(ctx, "a", 0)) {
@@ -121,20 +140,23 @@ func testJobs(t *testing.T, open func() *catalog.DB) {
 	if n := len(must[[]catalog.Job](t)(db.Jobs(ctx, "", 2))); n != 2 {
 		t.Errorf("%d jobs, want 2", n)
 	}
-	if err := db.UpdateJob(ctx, catalog.Job{ID: "none", State: catalog.Done}); !errors.Is(err, catalog.ErrNotFound) {
-		t.Errorf("update of no job: %v", err)
+	if _, err := db.ChangeJob(ctx, "none", nil); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("change of no job: %v", err)
 	}
 	if _, err := db.Job(ctx, "none"); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("no job: %v", err)
 	}
 }
 
-func TestNextJobOnce(t *testing.T) { each(t, testNextJobOnce) }
+func TestClaimOnce(t *testing.T) { each(t, testClaimOnce) }
 
-func testNextJobOnce(t *testing.T, open func() *catalog.DB) {
+func testClaimOnce(t *testing.T, open func() *catalog.DB) {
 	ctx := t.Context()
 	db := open()
 	jobs := make([]catalog.Job, 40)
+	for i := range jobs {
+		jobs[i].Path = fmt.Sprint(i)
+	}
 	if err := db.AddJobs(ctx, jobs); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +166,7 @@ func testNextJobOnce(t *testing.T, open func() *catalog.DB) {
 	for range 4 {
 		wg.Go(func() {
 			for {
-				job, ok, err := db.NextJob(ctx)
+				job, ok, err := db.ClaimJob(ctx, time.Minute, true)
 				if err != nil || !ok {
 					return
 				}
@@ -346,7 +368,7 @@ func Example() {
 	if err := db.AddJobs(ctx, []catalog.Job{{Collection: "handbook", Path: "leave.pdf"}}); err != nil {
 		panic(err)
 	}
-	job, ok, err := db.NextJob(ctx)
+	job, ok, err := db.ClaimJob(ctx, time.Minute, true)
 	fmt.Println(job.Path, job.State, ok, err)
 	// Output: leave.pdf running true <nil>
 }

@@ -38,6 +38,7 @@ var sqliteWords = []string{
 	"{by hash}", "INDEXED BY chunks_hash", // without statistics the planner might start from the collections and read every chunk
 	"{text bytes}", "CAST(text AS BLOB)",
 	"{spare dim}", "length(s.vector) / 4",
+	"{now}", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)", // in microseconds; SQLite knows milliseconds
 	"{for share}", "", "{for update}", "", "{skip locked}", "", // the one connection that writes is lock enough
 }
 
@@ -48,6 +49,7 @@ var postgresWords = []string{
 	"{by hash}", "",
 	"{text bytes}", "convert_to(text, 'UTF8')",
 	"{spare dim}", "vector_dims(s.vector)",
+	"{now}", "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
 	"{for share}", "FOR SHARE", "{for update}", "FOR UPDATE", "{skip locked}", "FOR UPDATE SKIP LOCKED",
 }
 

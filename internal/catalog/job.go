@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math"
 	"time"
@@ -43,17 +42,19 @@ type Job struct {
 	Status     string    `json:"status,omitempty"` // ingested, unchanged or failed, once ended
 	Attempts   int       `json:"attempts"`         // how often it was claimed
 	Heartbeat  time.Time `json:"heartbeat,omitzero"`
+	Claim      string    `json:"-"` // of whoever works on it; empty while nobody does
+	Asked      Request   `json:"-"` // of whoever works on it
 	CreatedAt  time.Time `json:"created_at"`
 	UpdatedAt  time.Time `json:"updated_at"`
 }
 
-const jobColumns = `id, collection, kind, path, name, options, sha256, bytes, state, stage, done, total, error, document_id, status, attempts, heartbeat, created_at, updated_at`
+const jobColumns = `id, collection, kind, path, name, options, sha256, bytes, state, stage, done, total, error, document_id, status, attempts, heartbeat, created_at, updated_at, claim, asked`
 
 func scanJob(s scanner) (Job, error) {
 	var j Job
 	var heartbeat, created, updated int64
 	err := s.Scan(&j.ID, &j.Collection, &j.Kind, &j.Path, &j.Name, &j.Options, &j.SHA256, &j.Bytes, &j.State, &j.Stage, &j.Done, &j.Total, &j.Error,
-		&j.DocumentID, &j.Status, &j.Attempts, &heartbeat, &created, &updated)
+		&j.DocumentID, &j.Status, &j.Attempts, &heartbeat, &created, &updated, &j.Claim, &j.Asked)
 	j.Heartbeat, j.CreatedAt, j.UpdatedAt = fromMicro(heartbeat), fromMicro(created), fromMicro(updated)
 	return j, err
 }
@@ -77,35 +78,14 @@ func (d *DB) AddJobs(ctx context.Context, jobs []Job) error {
 			if j.CreatedAt.IsZero() {
 				j.CreatedAt = at
 			}
-			j.UpdatedAt = at
-			if _, err := tx.exec(ctx, `INSERT INTO jobs (`+jobColumns+`) VALUES `+placeholders(1, 19), j.ID, j.Collection, j.Kind, j.Path, j.Name, j.Options, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error,
-				j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(j.CreatedAt), toMicro(j.UpdatedAt)); err != nil {
+			j.UpdatedAt, j.Claim, j.Asked = at, "", ""
+			if _, err := tx.exec(ctx, `INSERT INTO jobs (`+jobColumns+`) VALUES `+placeholders(1, 21), j.ID, j.Collection, j.Kind, j.Path, j.Name, j.Options, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error,
+				j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(j.CreatedAt), toMicro(j.UpdatedAt), j.Claim, j.Asked); err != nil {
 				return fmt.Errorf("add job %s: %w", j.Path, err)
 			}
 		}
 		return nil
 	})
-}
-
-// NextJob claims the oldest queued job: it is Running, with one more attempt and a fresh heartbeat,
-// before NextJob returns. No job is given out twice. It returns false when none is queued.
-func (d *DB) NextJob(ctx context.Context) (Job, bool, error) {
-	at := toMicro(now())
-	job, err := scanJob(d.write.queryRow(ctx, `UPDATE jobs SET state = 'running', attempts = attempts + 1, heartbeat = ?, updated_at = ?, error = '', status = ''
-		WHERE seq = (SELECT seq FROM jobs WHERE state = 'queued' ORDER BY seq LIMIT 1 {skip locked}) RETURNING `+jobColumns, at, at))
-	if err == sql.ErrNoRows {
-		return Job{}, false, nil
-	}
-	return job, err == nil, Explain(err)
-}
-
-// UpdateJob stores the job's name, bytes, state, stage, progress, result, attempts and heartbeat under its ID, and
-// sets its time of update. It returns ErrNotFound when there is no such job.
-func (d *DB) UpdateJob(ctx context.Context, j Job) error {
-	res, err := d.write.exec(ctx, `UPDATE jobs SET name = ?, sha256 = ?, bytes = ?, state = ?, stage = ?, done = ?, total = ?, error = ?, document_id = ?, status = ?,
-		attempts = ?, heartbeat = ?, updated_at = ? WHERE id = ?`,
-		j.Name, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error, j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(now()), j.ID)
-	return changed(res, err, "job", j.ID)
 }
 
 // Job returns one job, or ErrNotFound.
@@ -122,17 +102,6 @@ func (d *DB) Jobs(ctx context.Context, collection string, limit int) ([]Job, err
 	}
 	rows, err := d.read.query(ctx, `SELECT `+jobColumns+` FROM jobs WHERE ?1 = '' OR collection = ?1 ORDER BY seq DESC LIMIT ?2`, collection, limit)
 	return collect(rows, err, scanJob)
-}
-
-// RequeueRunning puts jobs that were running back into the queue, in their old place, and returns how
-// many. It is for the start, when whoever ran them is gone.
-func (d *DB) RequeueRunning(ctx context.Context) (int, error) {
-	res, err := d.write.exec(ctx, `UPDATE jobs SET state = 'queued', stage = '', done = 0, total = 0, updated_at = ? WHERE state = 'running'`, toMicro(now()))
-	if err != nil {
-		return 0, Explain(err)
-	}
-	n, err := res.RowsAffected()
-	return int(n), err
 }
 
 // JobsIn returns the jobs of a collection in one state, in the order of the queue; of all collections when

@@ -129,6 +129,9 @@ func Redacted(address string) string {
 	return u.String()
 }
 
+// Shared says whether other processes may have the catalog open too.
+func (d *DB) Shared() bool { return d.dialect == postgres }
+
 // Postgres returns the connections that read the database, for a search engine that keeps what it needs
 // beside the record; nil for SQLite.
 func (d *DB) Postgres() *sql.DB {

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"fmt"
 )
 
 // Notes are what goes into the record with a document, besides what is searched.
@@ -9,6 +10,9 @@ type Notes struct {
 	Report  []byte  // JSON; see DB.Report
 	MinHash []byte  // a signature, to find documents that are nearly the same; nil for none
 	Bands   []int64 // the keys that similar signatures are likely to share
+	// Claim, unless empty, is that of the job the document is stored for: it is only stored, else ErrLost is
+	// returned, while the claim is held.
+	Claim string
 }
 
 // PutReport stores a report on a path of a collection in place of the one before; whether there is a
@@ -46,6 +50,11 @@ func (d *DB) FailedReports(ctx context.Context, collection string) ([][]byte, er
 
 // putNotes stores the notes of a document that has just been written.
 func putNotes(ctx context.Context, tx *transaction, collection int64, doc Document, n Notes) error {
+	if n.Claim != "" {
+		if err := holdsClaim(ctx, tx, n.Claim); err != nil {
+			return fmt.Errorf("document %q: %w", doc.Path, err)
+		}
+	}
 	if n.Report != nil {
 		if err := putReport(ctx, tx, collection, doc.Path, n.Report); err != nil {
 			return err
