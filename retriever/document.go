@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -248,6 +249,7 @@ func (s *Store) Put(ctx context.Context, collection string, doc Document, conten
 		}
 	}
 	doc.Collection = collection
+	doc.Metadata = withoutZeros(doc.Metadata)
 	change, err := s.db.PutDocument(ctx, catalog.Document(doc), content, rows, encoder, dim, first(notes))
 	if err != nil {
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
@@ -272,6 +274,7 @@ func (s *Store) PutDuplicate(ctx context.Context, collection string, doc Documen
 		return Document{}, ErrReadOnly
 	}
 	doc.Collection = collection
+	doc.Metadata = withoutZeros(doc.Metadata)
 	change, err := s.db.PutDuplicate(ctx, catalog.Document(doc), first(notes))
 	if err != nil {
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
@@ -283,6 +286,16 @@ func (s *Store) PutDuplicate(ctx context.Context, collection string, doc Documen
 	s.files.used(ctx, doc.SHA256)
 	s.files.collect(ctx, change.Files)
 	return Document(change.Document), nil
+}
+
+// withoutZeros returns metadata with a space in the place of each zero byte, which files bring along and
+// Postgres does not take.
+func withoutZeros(metadata map[string]string) map[string]string {
+	clean := make(map[string]string, len(metadata))
+	for key, value := range metadata {
+		clean[strings.ReplaceAll(key, "\x00", " ")] = strings.ReplaceAll(value, "\x00", " ")
+	}
+	return clean
 }
 
 func first[T any](s []T) (v T) {

@@ -14,3 +14,10 @@ func (s *Store) WaitForMerges() { s.engine.(*embedded).background.Wait() }
 func (s *Store) SavedPath(collection string) string {
 	return s.engine.(*embedded).savedPath(collection)
 }
+
+// ExactBelow changes from how many chunks on a search in Postgres follows the index, until it is undone.
+func ExactBelow(chunks int) (undo func()) {
+	before := exactBelow
+	exactBelow = chunks
+	return func() { exactBelow = before }
+}

@@ -1,6 +1,7 @@
 package retriever
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -21,7 +22,7 @@ const (
 	// below it.
 	sparseDim = 1_000_000_000
 	// maxSparse is the most terms that a sparse vector of pgvector holds. A chunk with more, which no splitter
-	// makes, keeps those it has most of.
+	// makes, is found by all of them, and only those it has most of count in its score.
 	maxSparse = 16_000
 	// maxIndexed and maxHalfIndexed are the most dimensions that pgvector indexes as they are, and rounded to
 	// 16 bits. Above them every search is a scan.
@@ -116,23 +117,23 @@ func sparse(words keyword.Terms, ids map[string]int64) (terms, counts string) {
 	for term, count := range words.Counts() {
 		entries = append(entries, entry{ids[term], count})
 	}
+	byID := func(a, b entry) int { return cmp.Compare(a.id, b.id) }
+	slices.SortFunc(entries, byID)
+	t := []byte{'{'}
+	for _, e := range entries {
+		t = append(strconv.AppendInt(t, e.id, 10), ',')
+	}
 	if len(entries) > maxSparse {
-		slices.SortFunc(entries, func(a, b entry) int { return int(b.count) - int(a.count) })
+		slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(b.count, a.count) })
 		entries = entries[:maxSparse]
+		slices.SortFunc(entries, byID)
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return int(a.id - b.id) })
-	t, v := make([]byte, 0, 8*len(entries)+2), make([]byte, 0, 12*len(entries)+16)
-	t, v = append(t, '{'), append(v, '{')
-	for i, e := range entries {
-		if i > 0 {
-			t, v = append(t, ','), append(v, ',')
-		}
-		t = strconv.AppendInt(t, e.id, 10)
-		v = strconv.AppendInt(v, e.id, 10)
-		v = append(v, ':')
-		v = strconv.AppendInt(v, int64(e.count), 10)
+	v := []byte{'{'}
+	for _, e := range entries {
+		v = append(strconv.AppendInt(v, e.id, 10), ':')
+		v = append(strconv.AppendInt(v, int64(e.count), 10), ',')
 	}
-	return string(append(t, '}')), string(v) + "}/" + strconv.Itoa(sparseDim)
+	return strings.TrimSuffix(string(t), ",") + "}", strings.TrimSuffix(string(v), ",") + "}/" + strconv.Itoa(sparseDim)
 }
 
 // count adds chunks' terms to the vocabulary.
@@ -256,10 +257,10 @@ func fill(ctx context.Context, tx *sql.Tx, collection string) error {
 	if c.dim > 0 {
 		embedding = fmt.Sprintf("vector(%d)", c.dim)
 	}
-	// The rows of words are read by the hundred for each question and must not be pushed out of line; those of
-	// terms change in place.
+	// Rows of words are read by the thousand for each question, once for each of its terms, and must not be
+	// pushed out of line; those of terms change in place.
 	if _, err := tx.ExecContext(ctx, c.table(`CREATE TABLE {vectors} (chunk bigint NOT NULL, document text COLLATE "C" NOT NULL, embedding `+embedding+` NOT NULL);
-		CREATE TABLE {words} (chunk bigint NOT NULL, document text COLLATE "C" NOT NULL, length bigint NOT NULL, terms integer[] NOT NULL, counts sparsevec NOT NULL);
+		CREATE TABLE {words} (chunk bigint NOT NULL, document text COLLATE "C" NOT NULL, length bigint NOT NULL, terms integer[] NOT NULL, counts sparsevec NOT NULL) WITH (toast_tuple_target = 8160);
 		CREATE TABLE {terms} (id bigint NOT NULL, term text COLLATE "C" NOT NULL, chunks bigint NOT NULL) WITH (fillfactor = 60)`)); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,13 +15,12 @@ import (
 	"docent/internal/keyword"
 )
 
-const (
-	// exactBelow is how many chunks a search by meaning compares one by one rather than follow the index: it
-	// is exact, and as fast or faster where a filter leaves few of many.
-	exactBelow = 10_000
-	// maxTerms is how many terms of a question are looked for, those that say most.
-	maxTerms = 128
-)
+// exactBelow is how many chunks a search by meaning compares one by one rather than follow the index: it is
+// exact, and as fast or faster where a filter leaves few of many. Tests lower it.
+var exactBelow = 10_000
+
+// maxTerms is how many terms of a question are looked for, those that say most.
+const maxTerms = 128
 
 // A pgView is a transaction that sees the record and the tables as of one moment.
 type pgView struct {
@@ -46,32 +44,51 @@ func (e *pgEngine) view(ctx context.Context, collection string, f Filter) (view,
 // open opens a view; it makes the collection's tables when there are none.
 func (e *pgEngine) open(ctx context.Context, collection string, f Filter) (*pgView, error) {
 	for {
-		tx, err := e.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
-		if err != nil {
-			return nil, err
-		}
-		v := &pgView{tx: tx, reader: e.record.ReaderIn(tx)}
-		if v.pgCollection, err = lookUp(ctx, tx, collection); err == nil && v.generation != 0 {
-			v.filter, err = filterSQL(ctx, tx, v.id, f)
-		}
-		if err == nil && v.generation != 0 {
+		v, err := e.begin(ctx, collection, f)
+		switch {
+		case err == nil && v.generation != 0:
 			return v, nil
-		}
-		tx.Rollback()
-		if err != nil {
-			return nil, err
-		}
-		err = e.update(ctx, func(tx *sql.Tx) error {
-			if err := lockSearch(ctx, tx, collection); err != nil {
-				return err
-			}
+		case err == nil:
+			v.close()
 			e.log.InfoContext(ctx, "search tables are made", "collection", collection)
-			return fill(ctx, tx, collection)
-		})
-		if err != nil {
-			return nil, fmt.Errorf("load collection %q: %w", collection, err)
+			err = e.update(ctx, func(tx *sql.Tx) error {
+				if err := lockSearch(ctx, tx, collection); err != nil {
+					return err
+				}
+				return fill(ctx, tx, collection)
+			})
+			if err != nil {
+				return nil, fmt.Errorf("load collection %q: %w", collection, err)
+			}
+		case sqlState(err) != undefinedTable: // replaced between two statements
+			return nil, err
 		}
 	}
+}
+
+const undefinedTable = "42P01"
+
+// begin begins the transaction of a view, whose tables stay until it ends; of one without tables there is no
+// more to know.
+func (e *pgEngine) begin(ctx context.Context, collection string, f Filter) (v *pgView, err error) {
+	tx, err := e.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			tx.Rollback()
+		}
+	}()
+	v = &pgView{tx: tx, reader: e.record.ReaderIn(tx)}
+	if v.pgCollection, err = lookUp(ctx, tx, collection); err != nil || v.generation == 0 {
+		return v, err
+	}
+	if _, err = tx.ExecContext(ctx, v.table(`LOCK TABLE {vectors}, {words}, {terms} IN ACCESS SHARE MODE`)); err != nil {
+		return nil, err
+	}
+	v.filter, err = filterSQL(ctx, tx, v.id, f)
+	return v, err
 }
 
 func (v *pgView) close()                 { v.tx.Rollback() }
@@ -82,7 +99,7 @@ func (v *pgView) record() catalog.Reader { return v.reader }
 func (v *pgView) candidates(ctx context.Context, set func(*candidate, float64, int), statement string, args ...any) ([]candidate, error) {
 	rows, err := v.tx.QueryContext(ctx, v.table(statement), args...)
 	if err != nil {
-		return nil, explainView(err)
+		return nil, catalog.Explain(err)
 	}
 	defer rows.Close()
 	var found []candidate
@@ -95,18 +112,7 @@ func (v *pgView) candidates(ctx context.Context, set func(*candidate, float64, i
 		set(&c, score, len(found)+1)
 		found = append(found, c)
 	}
-	return found, explainView(rows.Err())
-}
-
-// errReplaced: the tables that a view was about to read are gone, because the collection was reindexed or
-// deleted.
-var errReplaced = errors.New("the collection was replaced while it was searched; search again")
-
-func explainView(err error) error {
-	if sqlState(err) == "42P01" {
-		return fmt.Errorf("%w: %w", errReplaced, err)
-	}
-	return catalog.Explain(err)
+	return found, catalog.Explain(rows.Err())
 }
 
 func (v *pgView) nearest(ctx context.Context, q question, n int) ([]candidate, error) {
@@ -154,7 +160,7 @@ func (v *pgView) scores(ctx context.Context, chunks []int64, statement string, a
 	}
 	rows, err := v.tx.QueryContext(ctx, v.table(statement), args...)
 	if err != nil {
-		return nil, explainView(err)
+		return nil, catalog.Explain(err)
 	}
 	defer rows.Close()
 	score := make(map[int64]float64, len(chunks))
@@ -169,7 +175,7 @@ func (v *pgView) scores(ctx context.Context, chunks []int64, statement string, a
 	for i, id := range chunks {
 		all[i] = score[id]
 	}
-	return all, explainView(rows.Err())
+	return all, catalog.Explain(rows.Err())
 }
 
 // pgTerm is a term of a question that some chunk has.
@@ -192,7 +198,7 @@ func (v *pgView) queryTerms(ctx context.Context, text string) ([]pgTerm, error) 
 	}
 	rows, err := v.tx.QueryContext(ctx, v.table(`SELECT term, id, chunks FROM {terms} WHERE term = ANY ($1::text[]) AND chunks > 0`), words)
 	if err != nil {
-		return nil, explainView(err)
+		return nil, catalog.Explain(err)
 	}
 	defer rows.Close()
 	statistics := keyword.Statistics{Passages: v.chunks, Length: v.length}
@@ -207,7 +213,7 @@ func (v *pgView) queryTerms(ctx context.Context, text string) ([]pgTerm, error) 
 		terms = append(terms, t)
 	}
 	slices.SortFunc(terms, func(a, b pgTerm) int { return cmp.Or(cmp.Compare(b.gain, a.gain), cmp.Compare(a.id, b.id)) })
-	return terms[:min(len(terms), maxTerms)], explainView(rows.Err())
+	return terms[:min(len(terms), maxTerms)], catalog.Explain(rows.Err())
 }
 
 // bm25 is the expression of the score of a row of words by the terms, each of which adds
@@ -289,7 +295,7 @@ func (v *pgView) bestByWords(ctx context.Context, terms []pgTerm, n int) ([]cand
 
 func (v *pgView) count(ctx context.Context) (n int, err error) {
 	err = v.tx.QueryRowContext(ctx, v.table(`SELECT count(*) FROM {words}`)).Scan(&n)
-	return n, explainView(err)
+	return n, catalog.Explain(err)
 }
 
 func (v *pgView) disagrees(ctx context.Context, chunks []catalog.Chunk) ([]string, error) {
@@ -303,10 +309,10 @@ func (v *pgView) disagrees(ctx context.Context, chunks []catalog.Chunk) ([]strin
 		what[i] = "it is not in the index"
 	}
 	rows, err := v.tx.QueryContext(ctx, v.table(`SELECT w.chunk, w.document, w.length, v.embedding IS NOT DISTINCT FROM k.vector,
-			ARRAY(SELECT t.term FROM unnest(w.terms) WITH ORDINALITY AS u (id, n) JOIN {terms} t ON t.id = u.id ORDER BY u.n), w.counts::text
+			ARRAY(SELECT t.id || ' ' || t.term FROM {terms} t WHERE t.id = ANY (w.terms)), w.counts::text
 		FROM {words} w JOIN chunks k ON k.id = w.chunk LEFT JOIN {vectors} v ON v.chunk = w.chunk WHERE w.chunk = ANY ($1::bigint[])`), ids)
 	if err != nil {
-		return nil, explainView(err)
+		return nil, catalog.Explain(err)
 	}
 	defer rows.Close()
 	types := pgtype.NewMap()
@@ -332,25 +338,34 @@ func (v *pgView) disagrees(ctx context.Context, chunks []catalog.Chunk) ([]strin
 			what[i] = ""
 		}
 	}
-	return what, explainView(rows.Err())
+	return what, catalog.Explain(rows.Err())
 }
 
-// sameCounts says whether terms, in the order of their ids, and the sparse vector of their counts are those
-// of words.
+// sameCounts says whether terms, each with its id, and the sparse vector of their counts are those of words.
 func sameCounts(words keyword.Terms, terms []string, counts string) bool {
-	entries := strings.Split(strings.TrimPrefix(strings.SplitN(counts, "}", 2)[0], "{"), ",")
-	if len(terms) != min(words.Len(), maxSparse) || len(terms) > 0 && len(entries) != len(terms) {
+	if len(terms) != words.Len() {
 		return false
 	}
-	has := make(map[string]string, len(terms))
-	for i, t := range terms {
-		_, has[t], _ = strings.Cut(entries[i], ":")
+	id := make(map[string]string, len(terms))
+	for _, t := range terms {
+		n, term, _ := strings.Cut(t, " ")
+		id[term] = n
+	}
+	entries, _, _ := strings.Cut(strings.TrimPrefix(counts, "{"), "}")
+	count := make(map[string]string, len(terms))
+	for entry := range strings.SplitSeq(entries, ",") {
+		n, c, _ := strings.Cut(entry, ":")
+		count[n] = c
 	}
 	same := 0
-	for term, count := range words.Counts() {
-		if has[term] == fmt.Sprint(count) {
+	for term, c := range words.Counts() {
+		n, ok := id[term]
+		if !ok {
+			return false
+		}
+		if count[n] == fmt.Sprint(c) {
 			same++
 		}
 	}
-	return same == len(terms)
+	return same == min(len(terms), maxSparse)
 }

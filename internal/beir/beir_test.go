@@ -225,7 +225,7 @@ func TestModes(t *testing.T) {
 
 func evaluate(t *testing.T, encoder *embed.Encoder, dir string, modes []retriever.Mode, check func(*testing.T, float64, map[retriever.Mode]float64)) {
 	data, ctx := testdata(t), context.Background()
-	cfg := retriever.Config{Dir: dir}
+	cfg := retriever.Config{Dir: dir, Store: os.Getenv("DOCENT_EVAL_STORE")} // as docent --store
 	var tokens chunker.Tokenizer
 	if encoder != nil {
 		cfg.Encoder, tokens = encoder, encoder
