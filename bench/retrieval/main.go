@@ -31,7 +31,8 @@ func main() {
 	rounds := flag.Int("rounds", 5, "of each measurement, engines taking turns")
 	count := flag.Int("count", 40, "questions a round")
 	python := flag.String("python", "", "an interpreter with faiss-cpu, hnswlib and numpy; without one these are left out")
-	engines := flag.String("engines", "docent,chromem,faiss,hnswlib,fts5", "which take part")
+	engines := flag.String("engines", "docent,chromem,faiss,hnswlib,fts5", "which take part; postgres is another")
+	postgres := flag.String("postgres", os.Getenv("DOCENT_TEST_POSTGRES"), "a database for the engine postgres: docent's store there")
 	worker := flag.String("worker", "", "be one of the engines; for the program's own use")
 	flag.Parse()
 
@@ -42,15 +43,15 @@ func main() {
 	var err error
 	switch *worker {
 	case "docent":
-		err = serveDocent(ctx, *dir, *chunks)
+		err = place{*dir, "", *chunks}.serve(ctx)
+	case "postgres":
+		err = place{*dir, *postgres, *chunks}.serve(ctx)
 	case "chromem":
 		err = serveChromem(ctx, *dir, *chunks)
 	case "fts5":
 		err = serveFTS5(ctx, *dir, *chunks)
-	case "build":
-		_, err = buildDocent(ctx, *dir, *chunks)
 	default:
-		err = drive(ctx, *dir, *chunks, *rounds, *count, *python, strings.Split(*engines, ","))
+		err = drive(ctx, *dir, *postgres, *chunks, *rounds, *count, *python, strings.Split(*engines, ","))
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -144,19 +145,22 @@ func (m *measure) quantile(q float64) float64 {
 
 func (m *measure) rate() float64 { return float64(len(m.millis)) / m.seconds }
 
-func drive(ctx context.Context, dir string, chunks, rounds, count int, python string, names []string) error {
+func drive(ctx context.Context, dir, postgres string, chunks, rounds, count int, python string, names []string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	common := []string{"-dir", dir, "-chunks", strconv.Itoa(chunks)}
+	common := []string{"-dir", dir, "-postgres", postgres, "-chunks", strconv.Itoa(chunks)}
 	has := func(name string) bool { return slices.Contains(names, name) }
-	if has("docent") {
-		seconds, err := buildDocent(ctx, dir, chunks)
+	for name, p := range map[string]place{"docent": {dir, "", chunks}, "postgres": {dir, postgres, chunks}} {
+		if !has(name) {
+			continue
+		}
+		seconds, err := p.build(ctx)
 		if err != nil {
 			return err
 		}
-		fmt.Printf("docent: %d chunks stored and indexed in %.1f s (vectors given), %s on the disk\n", chunks, seconds, size(file(dir, "store", chunks)))
+		fmt.Printf("%s: %d chunks stored and indexed in %.1f s (vectors given), %s on the disk\n", name, chunks, seconds, size(p.path()))
 	}
 	engines := map[string]*engine{}
 	for _, name := range names {
@@ -194,17 +198,19 @@ func drive(ctx context.Context, dir string, chunks, rounds, count int, python st
 			of[label] = m
 		}
 	}
-	for _, name := range []string{"docent", "chromem", "faiss", "hnswlib"} {
+	for _, name := range []string{"docent", "postgres", "chromem", "faiss", "hnswlib"} {
 		add(name, "dense", name+" dense", 1)
 		add(name, "dense", name+" dense, 8 clients", 8)
 	}
-	add("docent", "half", "docent dense, half of the documents", 1)
-	add("docent", "few", "docent dense, 1 % of the documents", 1)
 	add("chromem", "half", "chromem dense, half of the documents", 1)
-	add("docent", "keyword", "docent keyword", 1)
+	for _, name := range []string{"docent", "postgres"} {
+		add(name, "half", name+" dense, half of the documents", 1)
+		add(name, "few", name+" dense, 1 % of the documents", 1)
+		add(name, "keyword", name+" keyword", 1)
+		add(name, "hybrid", name+" hybrid", 1)
+		add(name, "hybrid", name+" hybrid, 8 clients", 8)
+	}
 	add("fts5", "keyword", "fts5 keyword", 1)
-	add("docent", "hybrid", "docent hybrid", 1)
-	add("docent", "hybrid", "docent hybrid, 8 clients", 8)
 	for r := range rounds {
 		for _, m := range all {
 			if err := m.round(r, count); err != nil {
@@ -235,13 +241,17 @@ func drive(ctx context.Context, dir string, chunks, rounds, count int, python st
 	ratio("docent's throughput with 8 clients over that with 1, dense", "docent dense, 8 clients", "docent dense", (*measure).rate)
 	ratio("the same, hybrid", "docent hybrid, 8 clients", "docent hybrid", (*measure).rate)
 	ratio("FTS5's p50 over docent's keyword", "fts5 keyword", "docent keyword", p50)
-	if m := of["docent hybrid, 8 clients"]; m != nil {
-		fmt.Printf("docent's resident memory at the end: %.0f MiB\n", m.mib)
+	for _, name := range []string{"docent", "postgres"} {
+		m := of[name+" hybrid, 8 clients"]
+		if m == nil {
+			continue
+		}
+		fmt.Printf("%s: resident memory of docent at the end %.0f MiB\n", name, m.mib)
 		r, err := m.engine.do(task{What: "add", Count: 3, Clients: 1})
 		if err != nil {
 			return err
 		}
-		fmt.Printf("adding %d chunks in place of as many: %.0f ms (median of 3)\n", perDocument, slices.Sorted(slices.Values(r.Millis))[1])
+		fmt.Printf("%s: adding %d chunks in place of as many: %.0f ms (median of 3)\n", name, perDocument, slices.Sorted(slices.Values(r.Millis))[1])
 	}
 	return nil
 }

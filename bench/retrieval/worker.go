@@ -109,9 +109,30 @@ func resident() float64 {
 
 const perDocument = 1000 // chunks
 
-// buildDocent fills a store, once.
-func buildDocent(ctx context.Context, dir string, chunks int) (seconds float64, err error) {
-	path := file(dir, "store", chunks)
+// place is where a store of docent lies: of one number of chunks in dir or, with an address, in Postgres.
+type place struct {
+	dir     string
+	address string
+	chunks  int
+}
+
+func (p place) path() string {
+	if p.address != "" {
+		return file(p.dir, "postgres", p.chunks)
+	}
+	return file(p.dir, "store", p.chunks)
+}
+
+func (p place) open(ctx context.Context, a asked) (*retriever.Store, error) {
+	return retriever.Open(ctx, retriever.Config{Dir: p.path(), Store: p.address, Encoder: encoder{a}})
+}
+
+// collection is named by its size: a database has several.
+func (p place) collection() string { return fmt.Sprint("c", p.chunks) }
+
+// build fills a store, once.
+func (p place) build(ctx context.Context) (seconds float64, err error) {
+	path, chunks, c := p.path(), p.chunks, p.collection()
 	done := path + ".built"
 	if data, err := os.ReadFile(done); err == nil {
 		return strconv.ParseFloat(string(data), 64)
@@ -119,12 +140,17 @@ func buildDocent(ctx context.Context, dir string, chunks int) (seconds float64, 
 	if err := os.RemoveAll(path); err != nil {
 		return 0, err
 	}
-	s, err := retriever.Open(ctx, retriever.Config{Dir: path, Encoder: encoder{questionsOf()}})
+	s, err := p.open(ctx, questionsOf())
 	if err != nil {
 		return 0, err
 	}
 	defer s.Close()
-	if _, err := s.CreateCollection(ctx, "c"); err != nil {
+	if _, err := s.Collection(ctx, c); err == nil { // the database outlived the folder
+		if err := s.DeleteCollection(ctx, c); err != nil {
+			return 0, err
+		}
+	}
+	if _, err := s.CreateCollection(ctx, c); err != nil {
 		return 0, err
 	}
 	say := texts(chunkSeed)
@@ -143,7 +169,7 @@ func buildDocent(ctx context.Context, dir string, chunks int) (seconds float64, 
 		began := time.Now()
 		n := i / perDocument
 		doc := retriever.Document{Path: fmt.Sprint(n), Metadata: map[string]string{"half": fmt.Sprint(n % 2), "few": fmt.Sprint(n % 100)}}
-		_, err := s.Put(ctx, "c", doc, chunker.Document{Text: text.String()}, cut, vs)
+		_, err := s.Put(ctx, c, doc, chunker.Document{Text: text.String()}, cut, vs)
 		spent += time.Since(began)
 		text.Reset()
 		cut, vs = nil, nil
@@ -156,7 +182,7 @@ func buildDocent(ctx context.Context, dir string, chunks int) (seconds float64, 
 		return 0, err
 	}
 	began := time.Now()
-	if _, err := s.Search(ctx, "c", "q1 the", retriever.TopK(1)); err != nil { // makes the indexes
+	if _, err := s.Search(ctx, c, "q1 the", retriever.TopK(1)); err != nil { // makes the indexes
 		return 0, err
 	}
 	if err := s.Close(); err != nil {
@@ -166,18 +192,19 @@ func buildDocent(ctx context.Context, dir string, chunks int) (seconds float64, 
 	return spent.Seconds(), os.WriteFile(done, fmt.Appendf(nil, "%.1f", spent.Seconds()), 0o600)
 }
 
-// serveDocent answers from the store as it is, so that its start is a cold one.
-func serveDocent(ctx context.Context, dir string, chunks int) error {
+// serve answers from the store as it is, so that its start is a cold one.
+func (p place) serve(ctx context.Context) error {
+	c := p.collection()
 	began := time.Now()
 	a := questionsOf()
 	prepared := time.Since(began)
-	s, err := retriever.Open(ctx, retriever.Config{Dir: file(dir, "store", chunks), Encoder: encoder{a}})
+	s, err := p.open(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	// What an earlier run added has the questions' own vectors, and would be found first.
-	if d, err := s.DocumentByPath(ctx, "c", "added"); err == nil {
+	if d, err := s.DocumentByPath(ctx, c, "added"); err == nil {
 		if err := s.DeleteDocument(ctx, d.ID); err != nil {
 			return err
 		}
@@ -202,10 +229,10 @@ func serveDocent(ctx context.Context, dir string, chunks int) error {
 				text.WriteString(line)
 				vs = append(vs, a.vector[j%questions])
 			}
-			_, err := s.Put(ctx, "c", retriever.Document{Path: "added"}, chunker.Document{Text: text.String()}, cut, vs)
+			_, err := s.Put(ctx, c, retriever.Document{Path: "added"}, chunker.Document{Text: text.String()}, cut, vs)
 			return nil, err
 		}
-		hits, err := s.Search(ctx, "c", a.text[i], opts...)
+		hits, err := s.Search(ctx, c, a.text[i], opts...)
 		found := make([]int64, len(hits))
 		for i, h := range hits {
 			found[i] = h.ChunkID
