@@ -106,12 +106,14 @@ func spare(t testing.TB, s *retriever.Store, collection string, e retriever.Enco
 	return n
 }
 
-func TestMismatchOffersReindex(t *testing.T) {
-	ctx, dir := t.Context(), t.TempDir()
-	s := open(t, dir, words)
+func TestMismatchOffersReindex(t *testing.T) { eachStore(t, testMismatchOffersReindex) }
+
+func testMismatchOffersReindex(t *testing.T, at place) {
+	ctx := t.Context()
+	s := at.open(t, words)
 	fill(t, s, "c", 2, 3)
 	s.Close()
-	s = open(t, dir, others)
+	s = at.open(t, others)
 	_, dense := s.Search(ctx, "c", "topic", retriever.WithMode(retriever.Dense))
 	_, hybrid := s.Search(ctx, "c", "topic")
 	_, write := s.Vectors(ctx, "c", lines("x\n"), nil)
@@ -203,19 +205,17 @@ func testReindex(t *testing.T, at place) {
 	}
 }
 
-func TestReindexAnswersMeanwhile(t *testing.T) {
-	ctx, dir := t.Context(), t.TempDir()
-	s := open(t, dir, words)
+func TestReindexAnswersMeanwhile(t *testing.T) { eachStore(t, testReindexAnswersMeanwhile) }
+
+func testReindexAnswersMeanwhile(t *testing.T, at place) {
+	ctx := t.Context()
+	s := at.open(t, words)
 	fill(t, s, "c", 4, 200)
 	want := search(t, s, "c", "topic3x17", retriever.WithMode(retriever.Dense), retriever.TopK(5))
 	s.Close()
 
 	slow := newGate(others, 500, nil)
-	s, err := retriever.Open(ctx, retriever.Config{Dir: dir, Encoder: slow, Earlier: []retriever.Encoder{words}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s = at.open(t, slow, words)
 	end := make(chan error, 1)
 	go func() {
 		_, err := s.Reindex(ctx, "c", nil)
@@ -272,12 +272,14 @@ func TestReindexAnswersMeanwhile(t *testing.T) {
 	}
 }
 
-func TestReindexGoesOn(t *testing.T) {
+func TestReindexGoesOn(t *testing.T) { eachStore(t, testReindexGoesOn) }
+
+func testReindexGoesOn(t *testing.T, at place) {
 	broken := errors.New("the server is down")
 	for _, how := range []string{"failure", "cancelled"} {
 		t.Run(how, func(t *testing.T) {
-			dir := t.TempDir()
-			s := open(t, dir, words)
+			at := at.another(t)
+			s := at.open(t, words)
 			fill(t, s, "c", 2, 400)
 			s.Close()
 
@@ -288,7 +290,7 @@ func TestReindexGoesOn(t *testing.T) {
 				g.fail, want = nil, context.Canceled
 				go func() { <-g.reached; cancel() }()
 			}
-			s = open(t, dir, g)
+			s = at.open(t, g)
 			if _, err := s.Reindex(ctx, "c", nil); !errors.Is(err, want) {
 				t.Fatalf("reindex: %v, want %v", err, want)
 			}
@@ -299,7 +301,7 @@ func TestReindexGoesOn(t *testing.T) {
 			cancel()
 
 			counted, calls := others.counted()
-			s = open(t, dir, counted)
+			s = at.open(t, counted)
 			if _, err := s.Reindex(t.Context(), "c", nil); err != nil {
 				t.Fatal(err)
 			}
@@ -339,14 +341,15 @@ func testReindexCollectionGoes(t *testing.T, at place) {
 }
 
 // TestWritableDoesNotDeadlock has empty collections of another encoder written to and deleted at once.
-func TestWritableDoesNotDeadlock(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, words)
+func TestWritableDoesNotDeadlock(t *testing.T) { eachStore(t, testWritableDoesNotDeadlock) }
+
+func testWritableDoesNotDeadlock(t *testing.T, at place) {
+	s := at.open(t, words)
 	for i := range 40 {
 		create(t, s, fmt.Sprint("c", i))
 	}
 	s.Close()
-	s = open(t, dir, others)
+	s = at.open(t, others)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -362,15 +365,17 @@ func TestWritableDoesNotDeadlock(t *testing.T) {
 }
 
 // TestVectorsAreMadeOnce re-ingests, and goes on after the encoder has failed in the middle of a document.
-func TestVectorsAreMadeOnce(t *testing.T) {
-	ctx, dir := t.Context(), t.TempDir()
+func TestVectorsAreMadeOnce(t *testing.T) { eachStore(t, testVectorsAreMadeOnce) }
+
+func testVectorsAreMadeOnce(t *testing.T, at place) {
+	ctx := t.Context()
 	broken := errors.New("429")
 	var text strings.Builder
 	for i := range 300 {
 		fmt.Fprintf(&text, "line %d\n", i)
 	}
 	g := newGate(words, 200, broken)
-	s := open(t, dir, g)
+	s := at.open(t, g)
 	create(t, s, "c", "d")
 	if _, err := put(ctx, s, "c", retriever.Document{Path: "a"}, text.String()); !errors.Is(err, broken) {
 		t.Fatalf("got %v, want the encoder's error", err)
@@ -378,7 +383,7 @@ func TestVectorsAreMadeOnce(t *testing.T) {
 	s.Close()
 
 	counted, calls := words.counted()
-	s = open(t, dir, counted)
+	s = at.open(t, counted)
 	mustPut(t, s, "c", "a", text.String())
 	if n := calls.Swap(0); n != 300-192 {
 		t.Errorf("%d texts embedded after the failure, want %d", n, 300-192)
@@ -395,9 +400,11 @@ func TestVectorsAreMadeOnce(t *testing.T) {
 }
 
 // TestSpareOfWrongLength: vectors that an encoder of the same name made with another dimension are no help.
-func TestSpareOfWrongLength(t *testing.T) {
-	ctx, dir := t.Context(), t.TempDir()
-	s := open(t, dir, words)
+func TestSpareOfWrongLength(t *testing.T) { eachStore(t, testSpareOfWrongLength) }
+
+func testSpareOfWrongLength(t *testing.T, at place) {
+	ctx := t.Context()
+	s := at.open(t, words)
 	fill(t, s, "c", 1, 3)
 	bad := map[catalog.Hash][]float32{}
 	for text := range vectorsOf(t, s, "c") {
@@ -407,7 +414,7 @@ func TestSpareOfWrongLength(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	s = open(t, dir, others)
+	s = at.open(t, others)
 	if c, err := s.Reindex(ctx, "c", nil); err != nil || c.Encoder != others.name {
 		t.Fatalf("got %+v, %v", c, err)
 	}
