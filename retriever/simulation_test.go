@@ -434,11 +434,15 @@ func (sim *simulation) query(step int, name, word string) {
 	}
 }
 
-// sameAsFresh compares the ranking of words with that of a store that was filled at once.
+// sameAsFresh compares the ranking of words with that of a store that was filled at once. The index is read
+// from the record for it: chunks that were removed count in the statistics of words until their part is merged.
 func (sim *simulation) sameAsFresh(step int) {
 	for name, c := range sim.model {
 		if c.encoder != sim.encoder {
 			continue
+		}
+		if err := sim.store.DiscardIndex(sim.t.Context(), name); err != nil {
+			sim.fatalf(step, "%v", err)
 		}
 		fresh := open(sim.t, sim.t.TempDir(), simEncoders[sim.encoder])
 		create(sim.t, fresh, name)
