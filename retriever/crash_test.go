@@ -25,6 +25,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if dir := os.Getenv(migrateFrom); dir != "" {
+		if err := migrateSlowly(dir); err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if dir := os.Getenv(simDir); dir != "" {
 		retriever.MergeEarly(8)
 		if err := simulateChild(dir); err != nil {

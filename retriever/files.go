@@ -27,6 +27,8 @@ type originals interface {
 	put(ctx context.Context, r io.Reader) (sum string, size int64, err error)
 	// open returns a stored file, or ErrNotFound.
 	open(ctx context.Context, sum string) (*os.File, error)
+	// has says whether the file is stored.
+	has(ctx context.Context, sum string) (bool, error)
 	// used says that a document now refers to the file.
 	used(ctx context.Context, sum string)
 	// collect removes those of the files that nothing refers to, as far as it can.
@@ -154,6 +156,14 @@ func (f *localFiles) open(_ context.Context, sum string) (*os.File, error) {
 		return nil, fmt.Errorf("file %q: %w", sum, ErrNotFound)
 	}
 	return file, err
+}
+
+func (f *localFiles) has(_ context.Context, sum string) (bool, error) {
+	_, err := os.Stat(f.path(sum))
+	if os.IsNotExist(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (f *localFiles) used(_ context.Context, sum string) {

@@ -100,6 +100,10 @@ func (f *sharedFiles) open(ctx context.Context, sum string) (*os.File, error) {
 	return os.Open(path)
 }
 
+func (f *sharedFiles) has(ctx context.Context, sum string) (bool, error) {
+	return f.db.HasFile(ctx, sum)
+}
+
 // keep moves a file into the folder.
 func (f *sharedFiles) keep(temp, sum string, size int64) bool {
 	path := pathOf(f.dir, sum)

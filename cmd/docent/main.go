@@ -31,28 +31,29 @@ import (
 type cli struct {
 	globals
 
-	Serve       serveCmd       `cmd:"" help:"Serve the web page and the HTTP API."`
-	Ingest      ingestCmd      `cmd:"" help:"Add files, folders or web addresses to a collection."`
-	Watch       watchCmd       `cmd:"" help:"Keep folders in step with a collection until stopped."`
-	Ask         askCmd         `cmd:"" help:"Answer a question from the documents, with citations."`
-	Generate    generateCmd    `cmd:"" help:"Let a model file write, without documents."`
-	Chat        chatCmd        `cmd:"" help:"Talk with a language model in the terminal, without documents."`
-	Perplexity  perplexityCmd  `cmd:"" help:"Measure how well a model file foretells a text."`
-	Search      searchCmd      `cmd:"" help:"List the passages that fit a question best."`
-	Agent       agentCmd       `cmd:"" help:"Work towards a goal in steps: search, calculate, answer. Needs a language model."`
-	Collections collectionsCmd `cmd:"" help:"List, create or remove collections."`
-	Documents   documentsCmd   `cmd:"" help:"List the documents of a collection."`
-	Rm          rmCmd          `cmd:"" help:"Remove documents from a collection."`
-	Extract     extractCmd     `cmd:"" help:"Print the text that a file yields."`
-	Chunk       chunkCmd       `cmd:"" help:"Print the chunks that a file is cut into."`
-	Embed       embedCmd       `cmd:"" help:"Turn the lines of the standard input into vectors."`
-	Eval        evalCmd        `cmd:"" help:"Measure retrieval on a folder in BEIR layout."`
-	Models      modelsCmd      `cmd:"" help:"List, fetch, check or remove models."`
-	Reindex     reindexCmd     `cmd:"" help:"Give collections the vectors of another encoder."`
-	Backup      backupCmd      `cmd:"" help:"Write everything to one file, also while a server is at work."`
-	Restore     restoreCmd     `cmd:"" help:"Make a data directory of a backup."`
-	Doctor      doctorCmd      `cmd:"" help:"Check what docent needs to run, and say what is missing."`
-	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Serve        serveCmd        `cmd:"" help:"Serve the web page and the HTTP API."`
+	Ingest       ingestCmd       `cmd:"" help:"Add files, folders or web addresses to a collection."`
+	Watch        watchCmd        `cmd:"" help:"Keep folders in step with a collection until stopped."`
+	Ask          askCmd          `cmd:"" help:"Answer a question from the documents, with citations."`
+	Generate     generateCmd     `cmd:"" help:"Let a model file write, without documents."`
+	Chat         chatCmd         `cmd:"" help:"Talk with a language model in the terminal, without documents."`
+	Perplexity   perplexityCmd   `cmd:"" help:"Measure how well a model file foretells a text."`
+	Search       searchCmd       `cmd:"" help:"List the passages that fit a question best."`
+	Agent        agentCmd        `cmd:"" help:"Work towards a goal in steps: search, calculate, answer. Needs a language model."`
+	Collections  collectionsCmd  `cmd:"" help:"List, create or remove collections."`
+	Documents    documentsCmd    `cmd:"" help:"List the documents of a collection."`
+	Rm           rmCmd           `cmd:"" help:"Remove documents from a collection."`
+	Extract      extractCmd      `cmd:"" help:"Print the text that a file yields."`
+	Chunk        chunkCmd        `cmd:"" help:"Print the chunks that a file is cut into."`
+	Embed        embedCmd        `cmd:"" help:"Turn the lines of the standard input into vectors."`
+	Eval         evalCmd         `cmd:"" help:"Measure retrieval on a folder in BEIR layout."`
+	Models       modelsCmd       `cmd:"" help:"List, fetch, check or remove models."`
+	Reindex      reindexCmd      `cmd:"" help:"Give collections the vectors of another encoder."`
+	Backup       backupCmd       `cmd:"" help:"Write everything to one file, also while a server is at work."`
+	Restore      restoreCmd      `cmd:"" help:"Make a data directory of a backup."`
+	MigrateStore migrateStoreCmd `cmd:"" help:"Copy everything to another kind of store."`
+	Doctor       doctorCmd       `cmd:"" help:"Check what docent needs to run, and say what is missing."`
+	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 
 // globals are the flags of every command.

@@ -39,6 +39,7 @@ var sqliteWords = []string{
 	"{text bytes}", "CAST(text AS BLOB)",
 	"{spare dim}", "length(s.vector) / 4",
 	"{now}", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)", // in microseconds; SQLite knows milliseconds
+	"{given ids}", "",
 	"{for share}", "", "{for update}", "", "{skip locked}", "", // the one connection that writes is lock enough
 }
 
@@ -50,6 +51,7 @@ var postgresWords = []string{
 	"{text bytes}", "convert_to(text, 'UTF8')",
 	"{spare dim}", "vector_dims(s.vector)",
 	"{now}", "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+	"{given ids}", "OVERRIDING SYSTEM VALUE", // rows come with their ids
 	"{for share}", "FOR SHARE", "{for update}", "FOR UPDATE", "{skip locked}", "FOR UPDATE SKIP LOCKED",
 }
 

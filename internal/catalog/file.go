@@ -66,6 +66,12 @@ func (d *DB) ReadFile(ctx context.Context, sha256 string, w io.Writer) error {
 	return nil
 }
 
+// HasFile says whether a file is stored.
+func (d *DB) HasFile(ctx context.Context, sha256 string) (has bool, err error) {
+	err = d.read.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM files WHERE sha256 = ?)`, sha256).Scan(&has)
+	return has, Explain(err)
+}
+
 // FileUsed says that a document has come for a file that was stored.
 func (d *DB) FileUsed(ctx context.Context, sha256 string) error {
 	_, err := d.write.exec(ctx, `UPDATE files SET uses = greatest(uses - 1, 0), kept_until = CASE WHEN uses <= 1 THEN 0 ELSE kept_until END WHERE sha256 = ?`, sha256)

@@ -36,6 +36,7 @@ func (d *DB) snapshot(ctx context.Context) (*transaction, error) {
 type copying struct {
 	from, to *transaction
 	moved    map[string]string // ids of documents that were taken, to their new ones
+	same     bool              // everything keeps its id, also collections and chunks
 }
 
 func copyCollection(ctx context.Context, from, to *transaction, source, name string) error {
@@ -63,7 +64,7 @@ func copyCollection(ctx context.Context, from, to *transaction, source, name str
 		{"signatures", "document_id, minhash", ours},
 		{"signature_bands", "collection_id, band, document_id", ` o WHERE o.collection_id = ?`},
 	} {
-		if err := c.rows(ctx, t.table, strings.Split(t.columns, ", "), t.of, old, id); err != nil {
+		if err := c.rows(ctx, t.table, strings.Split(t.columns, ", "), t.of, id, old); err != nil {
 			return fmt.Errorf("%s: %w", t.table, err)
 		}
 	}
@@ -94,9 +95,10 @@ func (c *copying) nameDocuments(ctx context.Context, collection int64) error {
 	return nil
 }
 
-// rows copies those rows of a table that belong to the collection old of the source to the collection to.
-func (c *copying) rows(ctx context.Context, table string, columns []string, of string, old, to int64) error {
-	rows, err := c.from.query(ctx, `SELECT o.`+strings.Join(columns, ", o.")+` FROM `+table+of, old)
+// rows copies those rows of a table that the condition of, on its alias o, picks in the source, to the
+// collection to.
+func (c *copying) rows(ctx context.Context, table string, columns []string, of string, to int64, args ...any) error {
+	rows, err := c.from.query(ctx, `SELECT o.`+strings.Join(columns, ", o.")+` FROM `+table+of, args...)
 	if err != nil {
 		return err
 	}
@@ -106,7 +108,7 @@ func (c *copying) rows(ctx context.Context, table string, columns []string, of s
 		if len(batch) == 0 {
 			return nil
 		}
-		_, err := c.to.exec(ctx, `INSERT INTO `+table+` (`+strings.Join(columns, ", ")+`) VALUES `+placeholders(len(batch)/len(columns), len(columns)), batch...)
+		_, err := c.to.exec(ctx, `INSERT INTO `+table+` (`+strings.Join(columns, ", ")+`) {given ids} VALUES `+placeholders(len(batch)/len(columns), len(columns)), batch...)
 		batch = batch[:0]
 		return err
 	}
@@ -140,10 +142,13 @@ func (c *copying) rows(ctx context.Context, table string, columns []string, of s
 func (c *copying) value(column string, v any, collection int64) (any, error) {
 	switch column {
 	case "collection_id":
-		return collection, nil
+		if !c.same {
+			return collection, nil
+		}
 	case "id", "document_id", "duplicate_of":
-		id, _ := v.(string)
-		return c.moved[id], nil // "" for a duplicate of what is not there
+		if id, ok := v.(string); ok && !c.same {
+			return c.moved[id], nil // "" for a duplicate of what is not there
+		}
 	case "report":
 		if b, ok := v.([]byte); ok {
 			return string(b), nil
