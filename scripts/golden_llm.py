@@ -4,12 +4,15 @@
     pip install gguf torch transformers
     python scripts/golden_llm.py quants   # internal/tensor/testdata/quants.bin
     python scripts/golden_llm.py rounded  # internal/tensor/testdata/rounded.bin; GGML=libggml-base.so names ggml's library
-    python scripts/golden_llm.py models   # internal/llm/engine/testdata/*.gguf and *.golden; MODELS="a b" only these
+    python scripts/golden_llm.py models   # internal/llm/engine/testdata/*.gguf and *.golden; MODELS="a b" only these;
+                                          # llama-k and llama-iq4_nl need GGML too
 
 Models are tiny and random. A .golden file holds, little-endian: the number of prompt tokens, of
 continuation tokens and of the vocabulary (uint32), the prompt, the greedy continuation (int32), and
 for each place of the prompt the logits (float32). The reference computes in float32 with the weights
-as the .gguf file has them. Seeds are tried until no step of the continuation is close.
+as the .gguf file has them. Seeds are tried until no step of the continuation is close. Programs that compute with
+weights round activations too, each in its own way, which moves the logits of a random model by more than its tokens
+are apart; the models in LEARNT have therefore learnt one text by heart, which they continue without a doubt.
 
 Models in f16 are also written as transformers keeps them, for docent's converter: CHECKPOINTS below.
 For two models there is also a LoRA adapter: NAME.lora.gguf with NAME.lora.golden, by peft (pip install peft).
@@ -55,24 +58,29 @@ def quants():
 
 def rounded():
     """1,024 values, float32, then the bytes that ggml makes of them in each type that docent writes."""
-    import ctypes
-
-    lib = ctypes.CDLL(os.environ["GGML"])
-    lib.ggml_quantize_chunk.restype = ctypes.c_size_t
-    lib.ggml_quantize_chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64,
-                                        ctypes.c_int64, ctypes.c_void_p]
     x = np.random.default_rng(7).standard_t(5, 1024).astype("<f4") * 0.02
     x[512:544] = 0
     path = os.path.join(ROOT, "internal/tensor/testdata/rounded.bin")
     with open(path, "wb") as out:
         out.write(x.tobytes())
         for kind in (T.F16, T.BF16, T.Q8_0, T.Q4_0, T.Q5_0, T.Q4_K, T.Q5_K, T.Q6_K):
-            values, size = gguf.GGML_QUANT_SIZES[kind]
-            raw = np.zeros(x.size // values * size, dtype=np.uint8)
-            n = lib.ggml_quantize_chunk(int(kind), x.ctypes.data, raw.ctypes.data, 0, 1, x.size, None)
-            assert n == raw.size, (kind, n, raw.size)
-            out.write(raw.tobytes())
+            out.write(by_ggml(x, kind).tobytes())
     print(path, os.path.getsize(path))
+
+
+def by_ggml(x, kind):
+    """The bytes that ggml makes of float32 values."""
+    import ctypes
+
+    lib = ctypes.CDLL(os.environ["GGML"])
+    lib.ggml_quantize_chunk.restype = ctypes.c_size_t
+    lib.ggml_quantize_chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64,
+                                        ctypes.c_int64, ctypes.c_void_p]
+    values, size = gguf.GGML_QUANT_SIZES[kind]
+    raw = np.zeros(x.size // values * size, dtype=np.uint8)
+    n = lib.ggml_quantize_chunk(int(kind), x.ctypes.data, raw.ctypes.data, 0, 1, x.size, None)
+    assert n == raw.size, (kind, n, raw.size)
+    return raw
 
 
 LAYERS, VOCAB, PROMPT, STEPS = 2, 96, 24, 64
@@ -128,10 +136,13 @@ MODELS = {
 }
 
 
-def convert(values, kind, rng):
+def convert(values, kind, rng, learnt=False):
     """Bytes of a type, and the values that they stand for."""
     if kind == T.F32:
         return values, values
+    if learnt and kind in (T.IQ4_NL, T.IQ4_XS, T.Q2_K, T.Q3_K, T.Q4_K, T.Q5_K, T.Q6_K):  # the package cannot write these
+        raw = by_ggml(np.ascontiguousarray(values), kind).reshape(values.shape[0], -1)
+        return raw, np.ascontiguousarray(gguf.quants.dequantize(raw, kind).reshape(values.shape), dtype=np.float32)
     try:
         raw = gguf.quants.quantize(values, kind)
     except NotImplementedError:
@@ -274,12 +285,13 @@ def model(name, seed):
     w.add_string("tokenizer.ggml.model", "none")
 
     names = gguf.get_tensor_name_map(arch_id, layers)
+    text = learn(net, names, kinds, rng) if name in LEARNT else None
     with torch.no_grad():
         for key, short, p in parameters(net, names):
             part = short.split(".")[-2]
             v = p.numpy()
             if v.ndim == 1 and part != "ffn_gate_inp_shexp" or part in ("attn_q_norm", "attn_k_norm"):
-                v = rng.standard_normal(v.shape) * 0.1
+                v = v - ("norm" in key) if text is not None else rng.standard_normal(v.shape) * 0.1
                 if "norm" in key or ".ln_" in key:
                     v += 0 if arch.startswith("GEMMA") or key.endswith(".bias") else 1
                 v = v.astype(np.float32)
@@ -291,17 +303,15 @@ def model(name, seed):
                 w.add_tensor(short, v)
                 continue
             embeds = part in ("token_embd", "position_embd")
-            v = (rng.standard_normal(v.shape) * (1.0 if embeds else 2.0 / np.sqrt(v.shape[0 if arch == "GPT2" else -1]))).astype(np.float32)
+            if text is None:
+                v = (rng.standard_normal(v.shape) * (1.0 if embeds else 2.0 / np.sqrt(v.shape[0 if arch == "GPT2" else -1]))).astype(np.float32)
             if embeds and arch.startswith("GEMMA"):
                 # With norms after the layers, larger ones make every answer repeat its token.
                 v *= (1 if arch == "GEMMA" else 0.4) / np.sqrt(config.hidden_size)
             linear = arch == "GPT2" and not embeds and "lm_head" not in key  # Conv1D: inputs first
             if linear:
                 v = np.ascontiguousarray(v.T)
-            kind = kinds if not isinstance(kinds, dict) else kinds[part]
-            if part.startswith("ffn_gate_inp"):
-                kind = T.F32
-            raw, back = convert(v, kind, rng)
+            raw, back = convert(v, kind := kind_of(part, kinds), rng, text is not None)
             if arch == "LLAMA" and part in ("attn_q", "attn_k"):
                 # Rows move whole, so their bytes do.
                 raw = pairwise(np.ascontiguousarray(raw), heads if part == "attn_q" else kv)
@@ -311,7 +321,7 @@ def model(name, seed):
         w.write_kv_data_to_file()
         w.write_tensors_to_file()
         w.close()
-    margin, distinct = golden(net, rng, out.removesuffix(".gguf") + ".golden")
+    margin, distinct = golden(net, rng, out.removesuffix(".gguf") + ".golden", text)
     if name in CHECKPOINTS:
         checkpoint(name, net)
     if name in ADAPTERS:
@@ -319,10 +329,55 @@ def model(name, seed):
     return margin, distinct, os.path.getsize(out)
 
 
-def golden(net, rng, path):
+def kind_of(part, kinds):
+    if part.startswith("ffn_gate_inp"):
+        return T.F32
+    return kinds[part] if isinstance(kinds, dict) else kinds
+
+
+# Models that have learnt a text.
+LEARNT = ["llama-yarn-f16", "phi3-long-f16", "llama-linear-bf16", "llama-q8_0", "llama-q4_0", "llama-q5_0", "llama-q5_1", "llama-iq4_nl", "llama-k", "mixtral-q8_0"]
+FAR_APART = 8  # logits, of each place's token from the next
+
+
+def learn(net, names, kinds, rng):
+    """Teaches the model a text of random tokens, whose first PROMPT are the prompt, and returns it. Weights are rounded
+    at each step as the file will have them, and the gradients go to the exact ones."""
     import torch
 
-    prompt = rng.integers(3, VOCAB, PROMPT)
+    text = torch.tensor(rng.integers(3, VOCAB, (1, PROMPT + STEPS)))
+    with torch.no_grad():
+        for p in net.parameters():
+            if p.ndim > 1:
+                p.normal_(0, 1 / np.sqrt(p.shape[-1]))
+    matrices = [(kind_of(short.split(".")[-2], kinds), p) for _, short, p in parameters(net, names) if p.numpy().ndim > 1]
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    for step in range(3000):
+        exact = [p.clone() for _, p in matrices]
+        for kind, p in matrices:
+            flat = p.numpy().reshape(-1, p.shape[-1])
+            p.copy_(torch.from_numpy(convert(flat, kind, rng, True)[1].reshape(p.shape)))
+        logits = net(text[:, :-1]).logits[0, PROMPT - 1:]
+        wanted = text[0, PROMPT:]
+        others = logits.scatter(1, wanted[:, None], -torch.inf).max(1).values
+        apart = logits.gather(1, wanted[:, None])[:, 0] - others
+        if apart.min() > FAR_APART:
+            for (_, p), w in zip(matrices, exact):
+                p.copy_(w)
+            return text[0].numpy()
+        loss = torch.nn.functional.softplus(1.5 * FAR_APART - apart).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        for (_, p), w in zip(matrices, exact):
+            p.copy_(w)
+        optimizer.step()
+    raise SystemExit(f"the text is not learnt: {apart.min():.1f} apart")
+
+
+def golden(net, rng, path, text=None):
+    import torch
+
+    prompt = rng.integers(3, VOCAB, PROMPT) if text is None else text[:PROMPT]
     ids = torch.tensor(prompt[None])
     with torch.no_grad():
         logits = net(ids).logits[0].numpy()

@@ -92,7 +92,7 @@ func TestGenerate(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--as-json"}, `^\{.*\}\n$`}, {[]string{"--schema", schema}, `^\{\s*"days":\s*\d{1,3}\s*\}\n$`}, {[]string{"--grammar", gbnf}, `^(yes|no)\.\n$`}, {[]string{"--regex", "[a-c]{5}"}, `^[a-c]{5}\n$`},
+		{[]string{"--as-json"}, `^\{.*\}\n$`}, {[]string{"--schema", schema}, `^\{\s*"days"\s*:\s*\d{1,3}\s*\}\n$`}, {[]string{"--grammar", gbnf}, `^(yes|no)\.\n$`}, {[]string{"--regex", "[a-c]{5}"}, `^[a-c]{5}\n$`},
 	} {
 		args := append([]string{"generate", "--model", "tiny", "--prompt", "Hello", "-n", "40", "--temperature", "1.5", "--stats"}, c.args...)
 		code, out, stderr := docent("", args...)
@@ -105,6 +105,15 @@ func TestGenerate(t *testing.T) {
 	}
 	if code, _, _ := docent("", "generate", "--model", "tiny", "--prompt", "Hello", "--schema", schema, "--regex", "a"); code != exitUsage {
 		t.Errorf("two forms: %d", code)
+	}
+	for _, args := range [][]string{{"--choices", "yes,no"}, {"--choices", "yes", "--choices", "no"}} {
+		code, out, stderr := docent("", append([]string{"generate", "--model", "tiny", "--prompt", "Is it?"}, args...)...)
+		if code != 0 || out != "yes\n" && out != "no\n" {
+			t.Errorf("%v: %d, %q, %s", args, code, out, stderr)
+		}
+	}
+	if code, _, stderr := docent("", "generate", "--model", "tiny", "--prompt", "Is it?", "--choices", "yes"); code != exitFailed || !strings.Contains(stderr, "want 2 to 64") {
+		t.Errorf("one choice: %d, %s", code, stderr)
 	}
 	_, out, _ = docent("", "--json", "generate", "--model", "tiny", "--prompt", "Hello", "-n", "3", "--logprobs", "2")
 	if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.LogProbs) != 3 || len(got.LogProbs[0].Top) != 2 || got.LogProbs[0].LogProb >= 0 {

@@ -133,6 +133,9 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 			if res.Completion >= limit {
 				return res, nil
 			}
+			if err := ctx.Err(); err != nil { // no guesses for who has left
+				return res, err
+			}
 			if more = right < guessed && r.tokens[r.sure] == id; more {
 				right++
 			} else {
