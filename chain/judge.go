@@ -30,11 +30,6 @@ type Judge struct {
 
 var _ retriever.Reranker = Judge{}
 
-// likelihoods is what a model has that can tell them: the logarithm of the probability of each token of each reply.
-type likelihoods interface {
-	Score(ctx context.Context, messages []llms.MessageContent, replies ...string) ([][]float64, error)
-}
-
 const (
 	judgeBytes    = 2400 // of a passage, as much as is read of it
 	judgeParallel = 8    // passages at once: a local model computes them together
@@ -49,7 +44,7 @@ func (j Judge) Score(ctx context.Context, query string, passages []string) ([]fl
 	if err != nil {
 		return nil, err
 	}
-	if m, ok := model.(likelihoods); ok {
+	if m, ok := model.(Scorer); ok {
 		return questionLikelihoods(ctx, m, query, passages)
 	}
 	return j.listwise(ctx, query, passages)
@@ -61,7 +56,7 @@ const (
 )
 
 // questionLikelihoods scores each passage by how likely it makes the question.
-func questionLikelihoods(ctx context.Context, model likelihoods, query string, passages []string) ([]float32, error) {
+func questionLikelihoods(ctx context.Context, model Scorer, query string, passages []string) ([]float32, error) {
 	scores := make([]float32, len(passages))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(judgeParallel)

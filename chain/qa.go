@@ -66,6 +66,12 @@ type Question struct {
 	Style   string                   // "plain", "examples", "reasoning", "examples+reasoning" or a user's own; "" means Config.Style
 	Where   retriever.Filter         // which documents are searched; zero means all
 	Search  []retriever.SearchOption // how else this question is searched; nil means as Config.Search does
+
+	// Choices are the only answers that are wanted, 2 to 64 of them; see Choose. The answer is one of them, without
+	// citations: Passages has what it was chosen from. They need a language model.
+	Choices []string
+
+	Adapter string // a LoRA adapter of the model, by its name, or "none"; "" means the model's first
 }
 
 var (
@@ -73,6 +79,8 @@ var (
 	ErrNoQuestion = errors.New("the question is empty")
 	// ErrUnknownStyle is wrapped when a question names a prompt style that is not there.
 	ErrUnknownStyle = errors.New("unknown prompt style")
+	// ErrUnknownAdapter is wrapped when a question names an adapter that the model does not have.
+	ErrUnknownAdapter = errors.New("unknown adapter")
 	// ErrNoAnswer is wrapped when the model ends without an answer, such as while still thinking.
 	ErrNoAnswer = errors.New("the model gave no answer")
 )
@@ -184,6 +192,22 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 	if !ok {
 		return q.unknown(question.Style)
 	}
+	if len(question.Choices) > 0 {
+		if err := CheckChoices(question.Choices); err != nil {
+			return err
+		}
+		if q.extractive != nil {
+			return fmt.Errorf("%w: there is no language model to choose", ErrChoices)
+		}
+	}
+	if question.Adapter != "" {
+		model, err := withAdapter(q.cfg.Model, question.Adapter)
+		if err != nil {
+			return err
+		}
+		adapted := *q
+		adapted.cfg.Model, q = model, &adapted
+	}
 	answer := Answer{Citations: []Citation{}, Passages: []Passage{}, Model: q.cfg.ModelName, Notice: q.cfg.Notice}
 	query := text
 	if len(question.History) > 0 {
@@ -236,10 +260,22 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 		}
 		return finish()
 	}
-	if err := q.generate(ctx, text, language, style, question.History, passages, options, &answer, emit); err != nil {
+	if err := q.generate(ctx, text, language, style, question, passages, options, &answer, emit); err != nil {
 		return err
 	}
 	return finish()
+}
+
+// withAdapter is a model with one of its adapters.
+func withAdapter(model llms.Model, name string) (llms.Model, error) {
+	if m, ok := model.(llm.Adaptable); ok {
+		adapted, err := m.WithAdapter(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnknownAdapter, err)
+		}
+		return adapted, nil
+	}
+	return nil, fmt.Errorf("%w %q: only a model file that is computed by docent has adapters", ErrUnknownAdapter, name)
 }
 
 // sources numbers the hits.
@@ -423,7 +459,11 @@ func plainLine(sentence string) string {
 }
 
 // generate answers with the model.
-func (q *QA) generate(ctx context.Context, question, language string, style *style, history []Turn, passages []source, options []llms.CallOption, answer *Answer, emit func(Event) error) error {
+func (q *QA) generate(ctx context.Context, text, language string, style *style, question Question, passages []source, options []llms.CallOption, answer *Answer, emit func(Event) error) error {
+	asked := text
+	if len(question.Choices) > 0 {
+		asked = withChoices(text, language, question.Choices)
+	}
 	reply := q.cfg.AnswerTokens
 	if reply <= 0 {
 		most := 1024
@@ -434,7 +474,7 @@ func (q *QA) generate(ctx context.Context, question, language string, style *sty
 	}
 	window := q.cfg.ContextTokens - reply
 	for attempt := 0; ; attempt++ {
-		p, err := style.fit(question, history, passages, window, q.cfg.CountTokens)
+		p, err := style.fit(asked, question.History, passages, window, q.cfg.CountTokens)
 		if err != nil {
 			return err
 		}
@@ -460,6 +500,18 @@ func (q *QA) generate(ctx context.Context, question, language string, style *sty
 		}
 		streamed, apart := false, strings.Builder{}
 		opts := append([]llms.CallOption{llms.WithMaxTokens(reply), llms.WithTemperature(q.cfg.Temperature)}, options...)
+		if len(question.Choices) > 0 {
+			answer.Choices, err = q.choose(ctx, p.messages, question.Choices, &answer.Usage, opts)
+			if err != nil && attempt < 3 && llm.IsContextOverflow(err) {
+				window = window * 6 / 10
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			answer.Text = answer.Choices[0].Text
+			return emit(Token{Text: answer.Text})
+		}
 		resp, err := q.call(ctx, p.messages, func(d delta) error {
 			if d.thought != "" {
 				apart.WriteString(d.thought)
@@ -508,9 +560,26 @@ func (q *QA) generate(ctx context.Context, question, language string, style *sty
 			text = attach(text, answer.Passages)
 		}
 		answer.Text = text
-		answer.Citations = cite(text, question, answer.Passages)
+		answer.Citations = cite(text, asked, answer.Passages)
 		return nil
 	}
+}
+
+// choose maps the model's answer to one of the choices.
+func (q *QA) choose(ctx context.Context, messages []llms.MessageContent, choices []string, usage *Usage, options []llms.CallOption) ([]Choice, error) {
+	if _, ok := q.cfg.Model.(Scorer); ok {
+		return Choose(ctx, q.cfg.Model, messages, choices)
+	}
+	resp, err := q.call(ctx, messages, nil, options...)
+	if err != nil {
+		return nil, err
+	}
+	usage.add(resp)
+	f := &filter{labels: true}
+	f.write(resp.Content)
+	f.close()
+	reply, _ := f.result()
+	return byReply(choices, reply)
 }
 
 // A delta is what a model streams at a time.

@@ -19,6 +19,7 @@ import (
 	"docent/chain"
 	"docent/ingest"
 	"docent/internal/catalog"
+	"docent/internal/llm"
 	"docent/retriever"
 )
 
@@ -39,6 +40,8 @@ type askBody struct {
 	Style          string           `json:"style"`
 	Agent          bool             `json:"agent"`
 	Where          retriever.Filter `json:"where"`
+	Choices        []string         `json:"choices"`
+	Adapter        string           `json:"adapter"`
 	Retrieval      json.RawMessage  `json:"retrieval"` // settings of retriever.Settings for this question
 	Stream         *bool            `json:"stream"`    // nil means true
 }
@@ -83,6 +86,21 @@ func (s *Server) ask(c *gin.Context) {
 	case in.Agent && !s.hasAgent():
 		s.fail(c, agent.ErrNoModel)
 		return
+	case in.Agent && (len(in.Choices) > 0 || in.Adapter != ""):
+		s.fail(c, badRequest("the agent takes no choices and no adapter; leave them out"))
+		return
+	case len(in.Choices) > 0 && s.cfg.Model.Provider == llm.ExtractiveAnswer:
+		s.fail(c, fmt.Errorf("%w: there is no language model to choose", chain.ErrChoices))
+		return
+	case in.Adapter != "" && in.Adapter != llm.NoAdapter && !slices.Contains(s.cfg.Model.Adapters, in.Adapter):
+		s.fail(c, fmt.Errorf("%w %s; there are: %s", chain.ErrUnknownAdapter, quoteShort(in.Adapter), strings.Join(append([]string{llm.NoAdapter}, s.cfg.Model.Adapters...), ", ")))
+		return
+	}
+	if len(in.Choices) > 0 {
+		if err := chain.CheckChoices(in.Choices); err != nil {
+			s.fail(c, err)
+			return
+		}
 	}
 	if _, err := in.Where.Matches(retriever.Document{}); err != nil {
 		s.fail(c, err)
@@ -140,7 +158,7 @@ func (s *Server) ask(c *gin.Context) {
 	ctx, cancel := context.WithCancel(c.Request.Context())
 	defer cancel()
 	var events iter.Seq2[chain.Event, error]
-	question := chain.Question{Text: in.Question, History: turns, Style: in.Style, Where: in.Where, Search: search}
+	question := chain.Question{Text: in.Question, History: turns, Style: in.Style, Where: in.Where, Search: search, Choices: in.Choices, Adapter: in.Adapter}
 	if in.Agent {
 		events = s.cfg.Agent(ctx, in.Collection, question)
 	} else {

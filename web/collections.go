@@ -19,6 +19,7 @@ import (
 func (s *Server) infoRoutes(r gin.IRoutes) {
 	r.GET("/health", s.health)
 	r.GET("/info", s.info)
+	r.GET("/status", s.status)
 }
 
 func (s *Server) health(c *gin.Context) {
@@ -34,6 +35,17 @@ func (s *Server) info(c *gin.Context) {
 		"version": s.cfg.Version, "encoder": s.cfg.Encoder, "model": s.cfg.Model, "styles": styles,
 		"agent": s.hasAgent(), "max_upload_bytes": s.cfg.MaxUploadBytes, "sample": s.cfg.Sample != nil,
 	})
+}
+
+// status says what the server is busy with. model is null where none runs in the server itself.
+func (s *Server) status(c *gin.Context) {
+	var model *llm.Status
+	if s.cfg.ModelStatus != nil {
+		if now, ok := s.cfg.ModelStatus(); ok {
+			model = &now
+		}
+	}
+	c.JSON(http.StatusOK, gin.H{"model": model})
 }
 
 // hasAgent tells whether there is an agent and a language model for it.

@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"docent/agent"
+	"docent/chain"
 	"docent/ingest"
 	"docent/internal/llm"
 	"docent/retriever"
@@ -73,6 +74,10 @@ func explain(err error) *apiError {
 		return public(http.StatusForbidden, codeForbidden)
 	case errors.Is(err, retriever.ErrStorageFull):
 		return &apiError{http.StatusInsufficientStorage, codeStorageFull, "the disk is full; nothing of this was kept. Make room and try again", err}
+	case errors.Is(err, chain.ErrChoices), errors.Is(err, chain.ErrUnknownAdapter):
+		return public(http.StatusBadRequest, codeBadRequest)
+	case errors.Is(err, chain.ErrNoChoice):
+		return public(http.StatusBadGateway, codeModel)
 	case errors.Is(err, agent.ErrNoModel):
 		return public(http.StatusServiceUnavailable, codeModel)
 	case errors.Is(err, llm.ErrUnreachable), errors.Is(err, llm.ErrTimeout), errors.Is(err, llm.ErrEmptyReply),

@@ -20,6 +20,7 @@ import (
 	"docent/chain"
 	"docent/ingest"
 	"docent/internal/catalog"
+	"docent/internal/llm"
 	"docent/retriever"
 )
 
@@ -64,6 +65,8 @@ type Model struct {
 	Provider string `json:"provider"` // openai, ollama or extractive
 	Name     string `json:"name"`
 	Notice   string `json:"notice,omitempty"` // one line for the reader when it is not what was asked for
+
+	Adapters []string `json:"adapters,omitempty"` // that a question may name
 }
 
 // Config builds a Server.
@@ -85,7 +88,11 @@ type Config struct {
 	Version string
 	Encoder *Encoder // nil: keyword search only
 	Model   Model
-	Styles  []string // prompt styles that a question may name; empty means that any is passed on
+
+	// ModelStatus says what a language model that runs in this process is doing; nil, or false, where there is none.
+	ModelStatus func() (llm.Status, bool)
+
+	Styles []string // prompt styles that a question may name; empty means that any is passed on
 
 	MaxUploadBytes int64 // of one file; 0 means 512 MiB
 

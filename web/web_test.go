@@ -338,6 +338,7 @@ func TestResources(t *testing.T) {
 	h.run(t, []scenario{
 		{"health", "GET", "/api/health", nil, nil, 200, []string{`"status":"ok"`, `"version":"test"`}, nil},
 		{"info", "GET", "/api/info", nil, nil, 200, []string{`"encoder":null`, `"provider":"extractive"`, `"max_upload_bytes":1048576`, `"sample":true`, `"styles":["plain","reasoning"]`, `"agent":false`}, nil},
+		{"status", "GET", "/api/status", nil, nil, 200, []string{`{"model":null}`}, nil},
 		{"collections", "GET", "/api/collections", nil, nil, 200, []string{`"name":"docs"`, `"documents":1`, `"created_at":"`}, []string{"indexing"}},
 		{"create", "POST", "/api/collections", `{"name":" 手册 "}`, nil, 201, []string{`"name":"手册"`}, nil},
 		{"settings", "GET", "/api/collections/docs/settings", nil, nil, 200, []string{`"ocr":"auto"`, `"private":{"email":"leave"`, `"key":"private.email"`, `"values":["leave","mask","refuse"]`}, nil},
@@ -781,6 +782,8 @@ func TestAskBadInput(t *testing.T) {
 		{"unknown collection", "POST", "/api/ask", `{"collection":"nope","question":"x"}`, nil, 404, []string{"nope"}, nil},
 		{"unknown conversation", "POST", "/api/ask", `{"collection":"docs","question":"x","conversation_id":"nope"}`, nil, 404, nil, nil},
 		{"conversation of another collection", "POST", "/api/ask", map[string]any{"collection": "other", "question": "x", "conversation_id": conv.ID}, nil, 400, []string{"docs"}, nil},
+		{"choices without a model", "POST", "/api/ask", `{"collection":"docs","question":"x","choices":["a","b"]}`, nil, 400, []string{"no language model"}, nil},
+		{"unknown adapter", "POST", "/api/ask", `{"collection":"docs","question":"x","adapter":"legal"}`, nil, 400, []string{"legal", "there are: none"}, nil},
 		{"unknown style", "POST", "/api/ask", `{"collection":"docs","question":"x","style":"haiku"}`, nil, 400, []string{"haiku", "plain, reasoning"}, nil},
 		{"agent without a model", "POST", "/api/ask", `{"collection":"docs","question":"x","agent":true}`, nil, 503, []string{`"model_unavailable"`, "language model"}, nil},
 		{"wrong method", "GET", "/api/ask", nil, nil, 405, nil, nil},
@@ -1000,7 +1003,8 @@ func TestHistoryReachesTheChain(t *testing.T) {
 
 func TestAgent(t *testing.T) {
 	h := filled(t, func(c *web.Config) {
-		c.Model.Provider = llm.OpenAI
+		c.Model.Provider, c.Model.Adapters = llm.OpenAI, []string{"legal"}
+		c.ModelStatus = func() (llm.Status, bool) { return llm.Status{Context: 64, Adapters: c.Model.Adapters}, true }
 		c.Agent = func(_ context.Context, collection string, goal chain.Question) iter.Seq2[chain.Event, error] {
 			return func(yield func(chain.Event, error) bool) {
 				if goal.Text == "none" {
@@ -1017,7 +1021,10 @@ func TestAgent(t *testing.T) {
 		{"bad setting", "POST", "/api/ask", `{"collection":"docs","question":"go","retrieval":{"hops":"many"}}`, nil, 400, []string{"hops"}, nil},
 		{"unknown setting", "POST", "/api/ask", `{"collection":"docs","question":"go","retrieval":{"colour":1}}`, nil, 400, []string{"colour"}, nil},
 		{"no model", "POST", "/api/ask", `{"collection":"docs","question":"none","agent":true,"stream":false}`, nil, 503, []string{`"model_unavailable"`}, nil},
-		{"info", "GET", "/api/info", nil, nil, 200, []string{`"agent":true`}, nil},
+		{"info", "GET", "/api/info", nil, nil, 200, []string{`"agent":true`, `"adapters":["legal"]`}, nil},
+		{"status", "GET", "/api/status", nil, nil, 200, []string{`"context":64`, `"waiting":0`, `"cache":0`}, nil},
+		{"choices for the agent", "POST", "/api/ask", `{"collection":"docs","question":"go","agent":true,"choices":["a","b"]}`, nil, 400, []string{"agent"}, nil},
+		{"one choice", "POST", "/api/ask", `{"collection":"docs","question":"go","choices":["a"]}`, nil, 400, []string{"want 2 to 64"}, nil},
 	})
 }
 

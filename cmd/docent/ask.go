@@ -16,9 +16,11 @@ import (
 )
 
 type askCmd struct {
-	Collection string `short:"c" xor:"from" placeholder:"NAME" help:"The collection; 'default' unless --docs is given."`
-	Docs       string `xor:"from" type:"path" placeholder:"DIR" help:"Answer from this folder or file, which is ingested first and kept up to date."`
-	Style      string `placeholder:"NAME" config:"style" help:"Prompt style: plain, examples, reasoning or examples+reasoning."`
+	Collection string   `short:"c" xor:"from" placeholder:"NAME" help:"The collection; 'default' unless --docs is given."`
+	Docs       string   `xor:"from" type:"path" placeholder:"DIR" help:"Answer from this folder or file, which is ingested first and kept up to date."`
+	Choices    []string `placeholder:"A,B,C" help:"Answer with one of these, by how likely the language model finds each."`
+	Adapter    string   `placeholder:"NAME" help:"Which of several --lora adapters answers, by its file's name without .gguf, or 'none'."`
+	Style      string   `placeholder:"NAME" config:"style" help:"Prompt style: plain, examples, reasoning or examples+reasoning."`
 	retrievalFlags
 	modelFlags
 	Question []string `arg:"" help:"The question."`
@@ -51,7 +53,7 @@ func (c *askCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.answer(qa.Stream(ctx, chain.Question{Text: question})); err != nil {
+	if err := a.answer(qa.Stream(ctx, chain.Question{Text: question, Choices: c.Choices, Adapter: c.Adapter})); err != nil {
 		return err
 	}
 	if incomplete {
@@ -186,6 +188,9 @@ func (a *app) printAnswer(ans chain.Answer, streamed string) error {
 		fmt.Fprintln(a.stdout, text)
 	case strings.TrimSpace(streamed) != text:
 		fmt.Fprintf(a.stdout, "\nChecked answer:\n%s\n", text)
+	}
+	for _, c := range ans.Choices {
+		a.notice("%5.1f %%  %s", 100*c.Probability, c.Text)
 	}
 	if len(ans.Citations) > 0 {
 		fmt.Fprintln(a.stdout)

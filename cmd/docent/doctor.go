@@ -70,6 +70,12 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 		}
 	case err == nil:
 		detail = fmt.Sprintf("%s at %s (%s)", sel.Name, sel.URL, sel.Provider)
+		if local, ok := sel.Model.(*llm.LocalModel); ok {
+			s := local.Status()
+			detail += fmt.Sprintf(", a context of %d tokens, needs up to %d MiB: weights %d, cache %d, buffers %d, adapters %d", s.Context,
+				s.Memory.Total()>>20, s.Memory.Weights>>20, s.Memory.Cache>>20, s.Memory.Buffers>>20, s.Memory.Adapters>>20)
+			err = local.Close()
+		}
 	}
 	add("language model", detail, err)
 

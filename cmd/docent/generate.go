@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tmc/langchaingo/llms"
+
+	"docent/chain"
 	"docent/internal/llm"
 	"docent/internal/llm/engine"
 	"docent/internal/llm/grammar"
@@ -22,6 +25,7 @@ type generateCmd struct {
 	System  string   `placeholder:"TEXT" help:"What comes before it as the system's turn."`
 	Raw     bool     `help:"Continue the text as it is, without the model's chat template."`
 	N       int      `short:"n" default:"256" placeholder:"TOKENS" help:"The most tokens of the answer; 0 means until the context window is full."`
+	Choices []string `xor:"form" placeholder:"A,B,C" help:"Answer with one of these, by how likely the model finds each as its reply; say in the prompt what there is to choose."`
 	Stop    []string `placeholder:"TEXT" sep:"none" help:"End before this text; may be given several times."`
 	Lora    []string `placeholder:"FILE[=SCALE]" sep:"none" help:"A LoRA adapter for the model; of several the first is used."`
 	Context int      `placeholder:"TOKENS" help:"The context window; 0 means 8192, or what the model was trained for where that is less."`
@@ -89,6 +93,26 @@ func (f formFlags) grammar() (g *grammar.Grammar, err error) {
 	return g, nil
 }
 
+// choose prints the likeliest choice, and with --json how likely each is.
+func (c *generateCmd) choose(ctx context.Context, a *app, m llms.Model, prompt string) error {
+	if c.Raw {
+		return errors.New("--choices are replies to a message: leave --raw out")
+	}
+	var messages []llms.MessageContent
+	if c.System != "" {
+		messages = append(messages, llms.TextParts(llms.ChatMessageTypeSystem, c.System))
+	}
+	choices, err := chain.Choose(ctx, m, append(messages, llms.TextParts(llms.ChatMessageTypeHuman, prompt)), c.Choices)
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.printJSON(map[string]any{"text": choices[0].Text, "choices": choices})
+	}
+	_, err = fmt.Fprintln(a.stdout, choices[0].Text)
+	return err
+}
+
 // generationJSON is what --json prints.
 type generationJSON struct {
 	Model            string          `json:"model"`
@@ -138,6 +162,9 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 
 	m := local.Engine()
 	var ids []int32
+	if len(c.Choices) > 0 {
+		return c.choose(ctx, a, local, prompt)
+	}
 	if c.Raw {
 		ids, err = m.Encode(c.System + prompt)
 	} else {

@@ -166,6 +166,15 @@ func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveMod
 		UI:    ui.FS(), Sample: examples.FS(), SampleQuestions: sampleQuestions(),
 		Version: buildInfo().Version, Styles: first.Styles(), Hosts: c.Host, MaxUploadBytes: int64(a.MaxFile) << 20, Logger: a.log,
 		Model: web.Model{Provider: sel.Provider, Name: sel.Name, Notice: sel.Notice},
+		ModelStatus: func() (llm.Status, bool) {
+			if local, ok := model.now().Model.(*llm.LocalModel); ok {
+				return local.Status(), true
+			}
+			return llm.Status{}, false
+		},
+	}
+	if m, ok := sel.Model.(llm.Adaptable); ok {
+		cfg.Model.Adapters = m.Adapters()
 	}
 	if l.encoder != nil {
 		cfg.Encoder = &web.Encoder{Name: l.encoder.Name(), Dim: l.encoder.Dim(), MaxTokens: l.encoder.MaxTokens()}
@@ -186,6 +195,13 @@ type liveModel struct {
 
 // lookAgain is the time between two looks for a model.
 const lookAgain = 15 * time.Second
+
+// now is the model without another look.
+func (m *liveModel) now() llm.Selected {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sel
+}
 
 func (m *liveModel) get(ctx context.Context) llm.Selected {
 	m.mu.Lock()

@@ -1,10 +1,13 @@
 package llm
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/tmc/langchaingo/llms"
 
 	"docent/internal/llm/engine"
 )
@@ -43,20 +46,50 @@ func (l *LocalModel) loadAdapters(list []string) error {
 	return nil
 }
 
-// Adapter finds one of [Config].Adapters by its name; empty means the first, nil where there are none.
+// Adaptable is a model with LoRA adapters that a request can choose among. *LocalModel is one.
+type Adaptable interface {
+	llms.Model
+
+	// Adapters are the names that WithAdapter takes besides [NoAdapter]; the first is used by default.
+	Adapters() []string
+	// WithAdapter is the same model, sharing everything, whose calls use an adapter.
+	WithAdapter(name string) (llms.Model, error)
+}
+
+var _ Adaptable = (*LocalModel)(nil)
+
+// Adapters implements [Adaptable].
+func (l *LocalModel) Adapters() []string {
+	names := []string{}
+	for _, a := range l.adapters {
+		names = append(names, a.name)
+	}
+	return names
+}
+
+// WithAdapter implements [Adaptable]. The model that it returns ends with l and need not be closed.
+func (l *LocalModel) WithAdapter(name string) (llms.Model, error) {
+	if _, err := l.Adapter(name); err != nil {
+		return nil, err
+	}
+	adapted := *l
+	adapted.adapter = name
+	return &adapted, nil
+}
+
+// Adapter finds one of [Config].Adapters by its name; empty means the one of [LocalModel.WithAdapter] or else the
+// first, nil where there are none.
 func (l *LocalModel) Adapter(name string) (*engine.Adapter, error) {
-	switch {
+	switch name = cmp.Or(name, l.adapter); {
 	case name == NoAdapter, name == "" && len(l.adapters) == 0:
 		return nil, nil
 	case name == "":
 		return l.adapters[0].Adapter, nil
 	}
-	var names []string
 	for _, a := range l.adapters {
 		if a.name == name {
 			return a.Adapter, nil
 		}
-		names = append(names, a.name)
 	}
-	return nil, fmt.Errorf("there is no adapter %q (loaded are: %s, or %s for none)", name, strings.Join(names, ", "), NoAdapter)
+	return nil, fmt.Errorf("there is no adapter %q (loaded are: %s, or %s for none)", name, strings.Join(l.Adapters(), ", "), NoAdapter)
 }

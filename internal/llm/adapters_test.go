@@ -3,6 +3,7 @@ package llm_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +33,39 @@ func TestAdapters(t *testing.T) {
 	}
 	if _, err := m.Adapter("other"); err == nil || !strings.Contains(err.Error(), "llama-f32.lora") {
 		t.Error("an adapter that is not there:", err)
+	}
+	if names := m.Adapters(); !slices.Equal(names, []string{"llama-f32.lora"}) {
+		t.Error(names)
+	}
+	plain, err := m.WithAdapter(llm.NoAdapter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := plain.(*llm.LocalModel).Adapter(""); a != nil || err != nil {
+		t.Error("the model without its adapter has one:", a, err)
+	}
+	if _, err := m.WithAdapter("other"); err == nil {
+		t.Error("a model with an adapter that is not there")
+	}
+	// Adapters count among what a model needs.
+	need := m.Status().Memory
+	if need.Adapters == 0 || need.Adapters != first.Bytes() {
+		t.Errorf("%+v, the adapter has %d bytes", need, first.Bytes())
+	}
+	tight := llm.Config{Adapters: []string{dir + "llama-f32.lora.gguf"}, CacheTokens: 128, ContextTokens: 128, Parallel: 1, Threads: 1}
+	one, err := llm.OpenFile(dir+"llama-f32.gguf", tight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tight.MemoryLimit = one.Status().Memory.Total()
+	one.Close()
+	if one, err = llm.OpenFile(dir+"llama-f32.gguf", tight); err != nil {
+		t.Fatal("a limit that is just enough:", err)
+	}
+	one.Close()
+	tight.MemoryLimit--
+	if m, err := llm.OpenFile(dir+"llama-f32.gguf", tight); !errors.Is(err, engine.ErrMemory) || !strings.Contains(err.Error(), "adapter") {
+		t.Errorf("a limit below: %v, %v", m, err)
 	}
 	for _, list := range [][]string{{dir + "phi3-f16.lora.gguf"}, {dir + "llama-f32.lora.gguf=1e9"}} {
 		if m, err := llm.OpenFile(dir+"llama-f32.gguf", llm.Config{Adapters: list}); !errors.Is(err, engine.ErrAdapter) {

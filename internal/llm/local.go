@@ -20,14 +20,19 @@ import (
 
 // LocalModel is a GGUF file that is computed in this process. It is safe for concurrent use.
 type LocalModel struct {
-	engine *engine.Model
-	path   string
-	log    *slog.Logger
-
-	mu       sync.Mutex
-	grammars map[string]*grammar.Grammar // by what they were made of, so that their masks are kept
+	engine   *engine.Model
+	path     string
+	log      *slog.Logger
+	grammars *grammars
 
 	adapters []namedAdapter
+	adapter  string // of a call that names none; "" means the first
+}
+
+// grammars are those of the last calls, by what they were made of, so that their masks are kept.
+type grammars struct {
+	mu    sync.Mutex
+	known map[string]*grammar.Grammar
 }
 
 var _ llms.ReasoningModel = (*LocalModel)(nil)
@@ -52,7 +57,7 @@ func OpenFile(path string, cfg Config) (*LocalModel, error) {
 	}
 	info := m.Info()
 	log.Info("model opened", "file", path, "architecture", info.Architecture, "parameters", info.Parameters, "context", m.Context(), "memory", m.Memory().Total())
-	l := &LocalModel{engine: m, path: path, log: log, grammars: map[string]*grammar.Grammar{}}
+	l := &LocalModel{engine: m, path: path, log: log, grammars: &grammars{known: map[string]*grammar.Grammar{}}}
 	if err := l.loadAdapters(cfg.Adapters); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -61,6 +66,19 @@ func OpenFile(path string, cfg Config) (*LocalModel, error) {
 
 // Close waits for the replies in progress and lets go of the file.
 func (l *LocalModel) Close() error { return l.engine.Close() }
+
+// Status is what a local model is doing and the memory that it needs.
+type Status struct {
+	Context  int           `json:"context"` // tokens of the longest prompt and answer together
+	Adapters []string      `json:"adapters"`
+	Memory   engine.Memory `json:"memory"` // bytes
+	Requests engine.Stats  `json:"requests"`
+}
+
+// Status says what the model is doing.
+func (l *LocalModel) Status() Status {
+	return Status{l.engine.Context(), l.Adapters(), l.engine.Memory(), l.engine.Stats()}
+}
 
 // Engine is what computes the model.
 func (l *LocalModel) Engine() *engine.Model { return l.engine }
@@ -370,9 +388,9 @@ func (l *LocalModel) formOf(opts *llms.CallOptions, local LocalOptions, calls *t
 	if len(of) == 0 {
 		return nil, nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if g, ok := l.grammars[of[0].key]; ok {
+	l.grammars.mu.Lock()
+	defer l.grammars.mu.Unlock()
+	if g, ok := l.grammars.known[of[0].key]; ok {
 		return g, nil
 	}
 	g, err := of[0].parse()
@@ -380,10 +398,10 @@ func (l *LocalModel) formOf(opts *llms.CallOptions, local LocalOptions, calls *t
 		kind, _, _ := strings.Cut(of[0].key, " ")
 		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
-	if len(l.grammars) >= 16 {
-		clear(l.grammars)
+	if len(l.grammars.known) >= 16 {
+		clear(l.grammars.known)
 	}
-	l.grammars[of[0].key] = g
+	l.grammars.known[of[0].key] = g
 	return g, nil
 }
 

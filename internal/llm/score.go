@@ -20,7 +20,7 @@ type Scorer interface {
 
 var _ Scorer = (*LocalModel)(nil)
 
-// Score implements [Scorer], with the first of the model's adapters: to choose among given answers, or to rank
+// Score implements [Scorer], with the adapter of [LocalModel.WithAdapter], else the first: to choose among given answers, or to rank
 // passages by how well they explain a question. The messages are computed once. A reply without text is an error.
 func (l *LocalModel) Score(ctx context.Context, messages []llms.MessageContent, replies ...string) ([][]float64, error) {
 	turns, err := turnsOf(messages)

@@ -58,6 +58,12 @@ func (m *Model) LoadAdapter(path string, scale float32) (*Adapter, error) {
 		return nil, fmt.Errorf("open adapter %s: %w", path, err)
 	}
 	a.name = path
+	need := m.Memory()
+	if limit := m.cfg.Memory; limit > 0 && need.Total()+a.bytes > limit {
+		return nil, fmt.Errorf("open adapter %s: %w: it needs %s, with the model and %s of other adapters that is %s, the limit is %s; load fewer, or choose a smaller context or a cache in q8_0",
+			path, ErrMemory, mib(a.bytes), mib(need.Adapters), mib(need.Total()+a.bytes), mib(limit))
+	}
+	m.adapters.Add(a.bytes)
 	return a, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"docent/internal/llm/gguf"
 	"docent/internal/tensor"
@@ -79,6 +80,8 @@ type Model struct {
 	sched  *scheduler
 	rows   rowPool
 	closed sync.Once
+
+	adapters atomic.Int64 // bytes of those that were loaded
 }
 
 // Open opens a model file; of a split model, any part.
@@ -183,13 +186,14 @@ func (m *Model) Close() (err error) {
 
 // Memory is what a model needs, in bytes.
 type Memory struct {
-	Weights int64 // the file; it is mapped, so the system may drop and read again parts of it
-	Cache   int64 // keys and values, when all of the cache is in use
-	Buffers int64
+	Weights  int64 `json:"weights"` // the file; it is mapped, so the system may drop and read again parts of it
+	Cache    int64 `json:"cache"`   // keys and values, when all of the cache is in use
+	Buffers  int64 `json:"buffers"`
+	Adapters int64 `json:"adapters"` // that have been loaded
 }
 
 // Total is the sum.
-func (n Memory) Total() int64 { return n.Weights + n.Cache + n.Buffers }
+func (n Memory) Total() int64 { return n.Weights + n.Cache + n.Buffers + n.Adapters }
 
 // Memory estimates the most that the model needs.
 func (m *Model) Memory() Memory {
@@ -203,8 +207,9 @@ func (m *Model) Memory() Memory {
 	worker := 2 * tensor.PanelWidth() * max(p.dim, ff, p.heads*p.headDim)
 	worker += max(tileRows, p.heads/p.kvHeads)*(2*m.layout.padded()+p.headDim+spanTokens) + (blockTokens+spanTokens)*m.layout.padded()
 	logits := (logitRows + stepGuess + m.cfg.Parallel) * p.vocab
-	values := int64(batch)*int64(width) + int64(m.cfg.Threads)*int64(worker) + int64(logits)
-	return Memory{Weights: m.file.Bytes(), Cache: int64(m.blocks) * m.layout.bytes(), Buffers: 4 * values}
+	segments := split(split(m.cfg.Context, blockTokens), segmentBlocks) * p.kvHeads * segmentRows * m.layout.padded()
+	values := int64(batch)*int64(width) + int64(m.cfg.Threads)*int64(worker) + int64(logits) + int64(m.cfg.Parallel)*int64(segments)
+	return Memory{Weights: m.file.Bytes(), Cache: int64(m.blocks) * m.layout.bytes(), Buffers: 4 * values, Adapters: m.adapters.Load()}
 }
 
 // CacheSize is what the keys and values of so many tokens take, in bytes.

@@ -95,15 +95,15 @@ const (
 
 // Stats says what a model's scheduler is doing and has done.
 type Stats struct {
-	Waiting   int // requests
-	Running   int
-	Blocks    int // of the cache, of 32 tokens each
-	Held      int // blocks that requests hold
-	Kept      int // blocks that nobody holds, kept for those who begin alike
-	Steps     int64
-	Computed  int64 // tokens of all steps
-	Reused    int64 // tokens that did not have to be computed
-	Preempted int64 // times that a request gave up its memory to an earlier one
+	Waiting   int   `json:"waiting"` // requests
+	Running   int   `json:"running"`
+	Blocks    int   `json:"blocks"` // of the cache, of 32 tokens each
+	Held      int   `json:"held"`   // blocks that requests hold
+	Kept      int   `json:"kept"`   // blocks that nobody holds, kept for those who begin alike
+	Steps     int64 `json:"steps"`
+	Computed  int64 `json:"computed"`  // tokens of all steps
+	Reused    int64 `json:"reused"`    // tokens that did not have to be computed
+	Preempted int64 `json:"preempted"` // times that a request gave up its memory to an earlier one
 }
 
 func (m *Model) newScheduler() *scheduler {

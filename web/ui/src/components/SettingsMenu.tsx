@@ -1,9 +1,11 @@
 import { Check, Monitor, Moon, Settings, Sun } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { languages, setLanguage } from "../i18n";
+import { formatBytes } from "../lib/format";
 import { type Theme, usePreferences } from "../state/preferences";
-import { useInfo } from "../state/queries";
+import { useInfo, useStatus } from "../state/queries";
 
 const themes: { value: Theme; icon: typeof Sun }[] = [
   { value: "light", icon: Sun },
@@ -16,8 +18,12 @@ export function SettingsMenu() {
   const theme = usePreferences((state) => state.theme);
   const setTheme = usePreferences((state) => state.setTheme);
   const { data: info } = useInfo();
+  const [open, setOpen] = useState(false);
+  const { data: status } = useStatus(open);
+  const model = status?.model;
+  const memory = model ? Object.values(model.memory).reduce((sum, bytes) => sum + bytes, 0) : 0;
   return (
-    <DropdownMenu.Root>
+    <DropdownMenu.Root open={open} onOpenChange={setOpen}>
       <DropdownMenu.Trigger className="icon-button" aria-label={t("app.settings")}>
         <Settings size={18} aria-hidden="true" />
       </DropdownMenu.Trigger>
@@ -62,6 +68,21 @@ export function SettingsMenu() {
               <dl className="grid grid-cols-[auto_1fr] gap-x-3 px-2.5 py-1 text-xs text-ink-3">
                 <dt>{t("settings.model")}</dt>
                 <dd className="text-ink-2">{info.model.name || info.model.provider}</dd>
+                {model && (
+                  <>
+                    <dt>{t("settings.memory")}</dt>
+                    <dd className="text-ink-2">
+                      {t("settings.memoryNeed", { size: formatBytes(memory, i18n.language) })}
+                    </dd>
+                    <dt>{t("settings.atWork")}</dt>
+                    <dd className="text-ink-2">
+                      {t("settings.requests", {
+                        running: model.requests.running,
+                        waiting: model.requests.waiting,
+                      })}
+                    </dd>
+                  </>
+                )}
                 <dt>{t("settings.encoder")}</dt>
                 <dd className="text-ink-2">{info.encoder?.name ?? t("settings.keywordOnly")}</dd>
                 <dd className="col-span-2 mt-1">

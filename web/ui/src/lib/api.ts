@@ -11,6 +11,7 @@ import type {
   Report,
   Setting,
   Site,
+  Status,
   Uploaded,
   Watching,
 } from "../types/api";
@@ -88,6 +89,7 @@ const part = encodeURIComponent;
 export const api = {
   health: () => get<{ status: string }>("/api/health"),
   info: () => get<Info>("/api/info"),
+  status: () => get<Status>("/api/status"),
   collections: async () =>
     (await get<{ collections: Collection[] | null }>("/api/collections")).collections ?? [],
   createCollection: (name: string) => post<Collection>("/api/collections", { name }),

@@ -30,6 +30,10 @@ export const en = {
     model: "Model",
     encoder: "Encoder",
     keywordOnly: "none: search by keywords only",
+    memory: "Memory",
+    memoryNeed: "up to {{size}}",
+    atWork: "At work",
+    requests: "{{running}} answered, {{waiting}} waiting",
     version: "Version {{version}}",
   },
   connection: {

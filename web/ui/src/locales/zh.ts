@@ -31,6 +31,10 @@ export const zh: Messages = {
     model: "模型",
     encoder: "编码器",
     keywordOnly: "无，仅关键词检索",
+    memory: "内存",
+    memoryNeed: "最多 {{size}}",
+    atWork: "运行中",
+    requests: "回答 {{running}} 个，等待 {{waiting}} 个",
     version: "版本 {{version}}",
   },
   connection: {

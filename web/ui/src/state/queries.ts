@@ -27,6 +27,7 @@ export const queryClient = new QueryClient({
 
 export const keys = {
   info: ["info"],
+  status: ["status"],
   collections: ["collections"],
   documents: (collection: string) => ["documents", collection],
   jobs: (collection: string) => ["jobs", collection],
@@ -41,6 +42,15 @@ export const keys = {
 
 export const useInfo = () =>
   useQuery({ queryKey: keys.info, queryFn: api.info, staleTime: 60_000 });
+
+export const useStatus = (shown: boolean) =>
+  useQuery({
+    queryKey: keys.status,
+    queryFn: api.status,
+    enabled: shown,
+    refetchInterval: 2_000,
+    staleTime: 0,
+  });
 
 export const useCollections = () =>
   useQuery({ queryKey: keys.collections, queryFn: api.collections });

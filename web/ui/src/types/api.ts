@@ -4,12 +4,21 @@ import type { Answer, Failure } from "./events";
 export interface Info {
   version: string;
   encoder: { name: string; dim: number; max_tokens: number } | null;
-  model: { provider: string; name: string; notice?: string };
+  model: { provider: string; name: string; notice?: string; adapters?: string[] };
   styles: string[];
   /** False without a language model, which an agent cannot do without. */
   agent?: boolean;
   max_upload_bytes?: number;
   sample?: boolean;
+}
+
+/** What a model file is busy with; null where a server or nothing answers. Memory is in bytes. */
+export interface Status {
+  model: {
+    context: number;
+    memory: { weights: number; cache: number; buffers: number; adapters: number };
+    requests: { waiting: number; running: number };
+  } | null;
 }
 
 /** The reply to an upload: files refused beside others are listed, and the others are queued. */

@@ -50,6 +50,7 @@ export interface Answer {
   citations: Citation[];
   passages: Passage[];
   reasoning?: string;
+  choices?: { text: string; probability: number }[];
   declined?: boolean;
   notice?: string;
   query?: string;
