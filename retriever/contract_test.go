@@ -15,12 +15,13 @@ import (
 type place struct {
 	dir     string
 	address string // as Config.Store
+	dense   *retriever.DensePart
 }
 
 // open opens the store of the place.
 func (p place) open(t testing.TB, e retriever.Encoder, earlier ...retriever.Encoder) *retriever.Store {
 	t.Helper()
-	s, err := retriever.Open(context.Background(), retriever.Config{Dir: p.dir, Store: p.address, Encoder: e, Earlier: earlier, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	s, err := retriever.Open(context.Background(), retriever.Config{Dir: p.dir, Store: p.address, Dense: p.dense, Encoder: e, Earlier: earlier, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -255,7 +255,7 @@ func (s *Store) Put(ctx context.Context, collection string, doc Document, conten
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
 	}
 	defer change.Rollback()
-	if err := s.engine.apply(ctx, collection, edit{change, words, vectors}); err != nil {
+	if err := s.engine.apply(ctx, collection, edit{change, chunks, words, vectors}); err != nil {
 		return Document{}, fmt.Errorf("store %q: %w", doc.Path, err)
 	}
 	if doc.SHA256 != "" {

@@ -20,6 +20,8 @@ type embedded struct {
 	db  *catalog.DB
 	log *slog.Logger
 
+	wordsOnly bool // vectors are searched elsewhere
+
 	mu      sync.Mutex
 	closed  bool
 	indexes map[string]*index // by collection; filled at first use
@@ -139,15 +141,16 @@ func (e *embedded) view(ctx context.Context, collection string, f Filter) (view,
 		x.mu.RUnlock()
 		return nil, err
 	}
-	return indexView{x, allow, e.db.Reader}, nil
+	return indexView{x, allow, f.Op != "", e.db.Reader}, nil
 }
 
 // An indexView holds an index for reading. Within it chunks go by their numbers, and what the filter lets
 // through is a set of bits that is tested before scoring, so that a filter makes a search faster.
 type indexView struct {
-	x      *index
-	allow  bitset.Set
-	reader catalog.Reader // nothing changes while the index is held
+	x        *index
+	allow    bitset.Set
+	filtered bool           // allow is not all that is live
+	reader   catalog.Reader // nothing changes while the index is held
 }
 
 func (v indexView) close()                 { v.x.mu.RUnlock() }
@@ -236,7 +239,7 @@ func (x *index) disagrees(ctx context.Context, k catalog.Chunk) string {
 		}
 		at -= uint32(p.len())
 	}
-	if x.dim > 0 && len(k.Vector) == x.dim {
+	if x.held > 0 && len(k.Vector) == x.held {
 		if sim, err := x.vectors().Similarity(ctx, number, k.Vector); err != nil || math.Abs(sim-1) > sameVector {
 			return fmt.Sprintf("the vector index has another vector for it (similarity %.4g, %v)", sim, err)
 		}

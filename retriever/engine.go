@@ -3,6 +3,7 @@ package retriever
 import (
 	"context"
 
+	"docent/chunker"
 	"docent/internal/catalog"
 	"docent/internal/keyword"
 )
@@ -63,6 +64,7 @@ type question struct {
 // An edit is a change of one document, not yet committed, with what is searched of the chunks in its Added.
 type edit struct {
 	*catalog.Change
+	chunks  []chunker.Chunk
 	words   []keyword.Terms
 	vectors [][]float32 // nil without an encoder
 }

@@ -28,7 +28,8 @@ type index struct {
 	mu         sync.RWMutex
 	identified bool // encoder and dim are known
 	encoder    string
-	dim        int
+	dim        int // of the collection's vectors
+	held       int // of the vectors in parts: dim, or 0 without them
 	loaded     bool
 	gone       bool // out of use: there is no such collection, or there was none
 
@@ -100,7 +101,10 @@ func (e *embedded) identify(ctx context.Context, x *index) error {
 	if err != nil {
 		return err
 	}
-	x.identified, x.encoder, x.dim = true, c.Encoder, c.Dim
+	x.identified, x.encoder, x.dim, x.held = true, c.Encoder, c.Dim, c.Dim
+	if e.wordsOnly {
+		x.held = 0
+	}
 	return nil
 }
 
@@ -214,8 +218,8 @@ func (x *index) read(ctx context.Context, db *catalog.DB, last int64) error {
 				return ctx.Err()
 			}
 			for _, it := range b.items {
-				if x.dim > 0 {
-					if err := checkVector(it.chunk.Vector, x.dim); err != nil {
+				if x.held > 0 {
+					if err := checkVector(it.chunk.Vector, x.held); err != nil {
 						return fmt.Errorf("document %s, chunk %d: %w: %w", it.chunk.DocumentID, it.chunk.ID, ErrCorrupt, err)
 					}
 				}
@@ -244,7 +248,7 @@ func (x *index) unload() {
 
 // appendPart begins a part that is to be filled.
 func (x *index) appendPart() error {
-	p, err := newPart(x.dim)
+	p, err := newPart(x.held)
 	if err == nil {
 		x.parts = append(x.parts, p)
 	}
@@ -337,7 +341,7 @@ func (x *index) words() keyword.Index {
 
 // vectors is nil when the collection is keyword-only.
 func (x *index) vectors() dense.Index {
-	if x.dim == 0 {
+	if x.held == 0 {
 		return nil
 	}
 	vectors := make(dense.Index, len(x.parts))

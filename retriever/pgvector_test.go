@@ -83,7 +83,7 @@ func TestSameScores(t *testing.T) {
 func TestPostgresShared(t *testing.T) {
 	address := pgtest.Database(t)
 	ctx := t.Context()
-	one, two := place{t.TempDir(), address}.open(t, words), place{t.TempDir(), address}.open(t, words)
+	one, two := place{dir: t.TempDir(), address: address}.open(t, words), place{dir: t.TempDir(), address: address}.open(t, words)
 	create(t, one, "c")
 	check := func(s *retriever.Store, want ...string) {
 		t.Helper()
@@ -135,7 +135,7 @@ func TestPostgresShared(t *testing.T) {
 	agrees(t, one, "busy", 60)
 
 	// A third process makes the collection one of another encoder.
-	three := place{t.TempDir(), address}.open(t, others)
+	three := place{dir: t.TempDir(), address: address}.open(t, others)
 	if _, err := three.Reindex(ctx, "busy", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -200,9 +200,9 @@ func testHeirIsFound(t *testing.T, at place) {
 func TestPostgresIndex(t *testing.T) {
 	defer retriever.ExactBelow(20)()
 	ctx := t.Context()
-	s := place{t.TempDir(), pgtest.Database(t)}.open(t, wordEncoder{name: "half@1", dim: 2001}) // indexed at half precision
+	s := place{dir: t.TempDir(), address: pgtest.Database(t)}.open(t, wordEncoder{name: "half@1", dim: 2001}) // indexed at half precision
 	checkIndex(t, ctx, s, 60)
-	s = place{t.TempDir(), pgtest.Database(t)}.open(t, words)
+	s = place{dir: t.TempDir(), address: pgtest.Database(t)}.open(t, words)
 	checkIndex(t, ctx, s, 500)
 }
 
@@ -244,7 +244,7 @@ func checkIndex(t *testing.T, ctx context.Context, s *retriever.Store, chunks in
 // What is searched in Postgres can be spoilt by others; Verify tells, and it is made anew.
 func TestPostgresVerify(t *testing.T) {
 	address := pgtest.Database(t)
-	s := place{t.TempDir(), address}.open(t, words)
+	s := place{dir: t.TempDir(), address: address}.open(t, words)
 	create(t, s, "c")
 	mustPut(t, s, "c", "a", "leave one\nleave two\nleave three\n")
 	search(t, s, "c", "leave")

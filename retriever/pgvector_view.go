@@ -16,8 +16,8 @@ import (
 )
 
 // exactBelow is how many chunks a search by meaning compares one by one rather than follow the index: it is
-// exact, and as fast or faster where a filter leaves few of many. Tests lower it.
-var exactBelow = 10_000
+// exact, and as fast or faster where a filter leaves few of many. Tests change it.
+var exactBelow = 2000
 
 // maxTerms is how many terms of a question are looked for, those that say most.
 const maxTerms = 128
@@ -124,9 +124,10 @@ func (v *pgView) nearest(ctx context.Context, q question, n int) ([]candidate, e
 	where := v.filter.where(3)
 	column, _ := v.indexed()
 	if v.filter.chunks(v.chunks) <= exactBelow || column == "" {
-		// Of an expression there is no index.
-		return v.candidates(ctx, set, `SELECT chunk, document, -(embedding <#> $1::real[]::vector) FROM {vectors} t `+where+`
-			ORDER BY (embedding <#> $1::real[]::vector) + 0, chunk LIMIT $2`, args...)
+		// OFFSET keeps the subquery apart: each vector is compared once, and the index is not used.
+		return v.candidates(ctx, set, `SELECT chunk, document, -distance
+			FROM (SELECT chunk, document, embedding <#> $1::real[]::vector AS distance FROM {vectors} t `+where+` OFFSET 0) c
+			ORDER BY distance, chunk LIMIT $2`, args...)
 	}
 	// The index goes on until it has n that the filter lets through, however few those are. What it names is
 	// put in its exact order.

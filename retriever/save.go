@@ -32,7 +32,7 @@ var saveFrom = 16_384
 var mergeFrom = 4096
 
 func (x *index) about() about {
-	return about{Format: partFormat, Analysis: keyword.Version, Collection: x.name, Encoder: x.encoder, Dim: x.dim}
+	return about{Format: partFormat, Analysis: keyword.Version, Collection: x.name, Encoder: x.encoder, Dim: x.held}
 }
 
 // savedPath is where the merged part of a collection lies.

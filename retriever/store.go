@@ -37,6 +37,7 @@ type Config struct {
 	Encoder Encoder      // of new vectors and of questions; nil means keyword search only
 	Earlier []Encoder    // of collections that are still to be reindexed; they only embed questions
 	Logger  *slog.Logger // nil discards
+	Dense   *DensePart   // searches by meaning in place of the vectors in Dir; nil: those. Not with a Store
 }
 
 // A Store is open documents, in a data directory or in Postgres. It is safe for concurrent use.
@@ -73,6 +74,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", catalog.Explain(err))
 	}
+	if cfg.Dense != nil && cfg.Store != "" {
+		return nil, fmt.Errorf("open store %s: a dense part of its own goes with a data directory only", catalog.Redacted(cfg.Store))
+	}
 	s := &Store{dir: cfg.Dir, encoder: cfg.Encoder, log: log, asking: make(map[string]Encoder), reindexing: make(map[string]bool)}
 	for _, e := range append(slices.Clone(cfg.Earlier), cfg.Encoder) {
 		if e != nil {
@@ -97,7 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		err = fmt.Errorf("open store %s: %w: want postgres://…, weaviate://… or none", catalog.Redacted(cfg.Store), ErrUnknownStore)
 	}
 	if err == nil {
-		err = s.openEngine(ctx, cluster)
+		err = s.openEngine(ctx, cluster, cfg.Dense)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.release())
@@ -107,7 +111,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 // openEngine opens what searches: the cluster, or what goes with the record.
-func (s *Store) openEngine(ctx context.Context, cluster *weaviateSettings) (err error) {
+func (s *Store) openEngine(ctx context.Context, cluster *weaviateSettings, dense *DensePart) (err error) {
 	if cluster != nil {
 		s.engine, err = openWeaviate(ctx, *cluster, s.db, s.log)
 		return err
@@ -116,12 +120,16 @@ func (s *Store) openEngine(ctx context.Context, cluster *weaviateSettings) (err 
 	if err := s.db.GiveUpSearchClass(ctx, ""); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
-	if s.db.Postgres() == nil {
-		s.engine = newEmbedded(ctx, filepath.Join(s.dir, indexDir), s.db, s.log)
+	if s.db.Postgres() != nil {
+		if s.engine, err = openPGEngine(ctx, s.db, s.log); err != nil {
+			return fmt.Errorf("open store: %w", err)
+		}
 		return nil
 	}
-	if s.engine, err = openPGEngine(ctx, s.db, s.log); err != nil {
-		return fmt.Errorf("open store: %w", err)
+	e := newEmbedded(ctx, filepath.Join(s.dir, indexDir), s.db, s.log)
+	s.engine = e
+	if dense != nil {
+		s.engine = newDenseEngine(e, *dense)
 	}
 	return nil
 }
