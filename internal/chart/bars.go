@@ -177,8 +177,8 @@ func (d *drawing) style() {
 		fmt.Fprintf(&light, ".s%d{fill:%s}", i, palette[i][0])
 		fmt.Fprintf(&dark, ".s%d{fill:%s}", i, palette[i][1])
 	}
-	d.printf("<style>.paper{fill:#fff}.ink{fill:#1d2329}.soft{fill:#59636e}.grid{stroke:#e3e7eb}.zero{stroke:#59636e}.interval{stroke:#1d2329;fill:none}%s\n", light.String())
-	d.printf("@media (prefers-color-scheme:dark){.paper{fill:#14181d}.ink{fill:#e6eaee}.soft{fill:#9aa5b1}.grid{stroke:#2a3138}.zero{stroke:#9aa5b1}.interval{stroke:#e6eaee}%s}</style>\n", dark.String())
+	d.printf("<style>.paper{fill:#fff}.ink{fill:#1d2329}.soft{fill:#59636e}.grid{stroke:#e3e7eb}.zero{stroke:#59636e}.interval{stroke:#1d2329;fill:none}.halo{stroke:#fff;stroke-width:3;stroke-opacity:.7;fill:none}%s\n", light.String())
+	d.printf("@media (prefers-color-scheme:dark){.paper{fill:#14181d}.ink{fill:#e6eaee}.soft{fill:#9aa5b1}.grid{stroke:#2a3138}.zero{stroke:#9aa5b1}.interval{stroke:#e6eaee}.halo{stroke:#14181d}%s}</style>\n", dark.String())
 }
 
 func (d *drawing) bar(series, group int, b Bar) {
@@ -192,8 +192,9 @@ func (d *drawing) bar(series, group int, b Bar) {
 	if finite(b.Low) && finite(b.High) {
 		tip += fmt.Sprintf(" (%.4f to %.4f)", b.Low, b.High)
 		middle := x + barWidth/2
-		interval = fmt.Sprintf(`<path class="interval" d="M%.1f %.1fV%.1fM%.1f %.1fH%.1fM%.1f %.1fH%.1f"/>`,
+		path := fmt.Sprintf("M%.1f %.1fV%.1fM%.1f %.1fH%.1fM%.1f %.1fH%.1f",
 			middle, d.y(b.Low), d.y(b.High), middle-whisker, d.y(b.Low), middle+whisker, middle-whisker, d.y(b.High), middle+whisker)
+		interval = fmt.Sprintf(`<path class="halo" d="%s"/><path class="interval" d="%s"/>`, path, path) // seen on the bar too
 	}
 	d.printf(`<g><title>%s</title><rect class="s%d" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>%s</g>`+"\n",
 		escape(tip), series%len(palette), x+1, top, barWidth-2, bottom-top, interval)
