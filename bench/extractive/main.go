@@ -35,20 +35,11 @@ import (
 	"docent/embed"
 	"docent/examples"
 	"docent/ingest"
+	"docent/internal/beir"
 	"docent/internal/llm"
 	"docent/internal/prose"
 	"docent/retriever"
 )
-
-// An entry is a line of a collection's files: a document, a question or its answers.
-type entry struct {
-	ID      string   `json:"_id"`
-	Title   string   `json:"title"`
-	Text    string   `json:"text"`
-	Answers []string `json:"answers"`
-
-	Unanswerable bool `json:"unanswerable"`
-}
 
 // elsewhere is the collection, by language, that knows nothing of the questions of the others.
 var elsewhere = map[string]string{"en": "rgb-en-fact", "zh": "rgb-zh-fact"}
@@ -287,26 +278,19 @@ func (b *bench) questions(name string) ([]question, error) {
 		}
 		return out, nil
 	}
-	dir := filepath.Join(b.data, name)
-	queries, err := load(dir, "queries.jsonl")
+	set, err := beir.Load(filepath.Join(b.data, name))
 	if err != nil {
 		return nil, err
 	}
-	answers, err := load(dir, "answers.jsonl")
-	if err != nil {
-		return nil, err
-	}
-	right, err := qrels(dir)
-	if err != nil {
-		return nil, err
-	}
-	byID := map[string]entry{}
-	for _, a := range answers {
-		byID[a.ID] = a
-	}
-	for _, q := range queries {
-		a := byID[q.ID]
-		out = append(out, question{id: q.ID, text: q.Text, documents: right[q.ID], answers: a.Answers, unanswerable: a.Unanswerable})
+	for _, q := range set.Queries {
+		if q.Expected == nil {
+			continue
+		}
+		right := map[string]bool{}
+		for id := range q.Relevant {
+			right[id] = true
+		}
+		out = append(out, question{id: q.ID, text: q.Text, documents: right, answers: q.Expected.Answers, unanswerable: q.Expected.Unanswerable})
 	}
 	return out, nil
 }
@@ -322,29 +306,11 @@ func (b *bench) fill(ctx context.Context, name string) error {
 	if name == "sample" {
 		return b.ingest(ctx, name)
 	}
-	corpus, err := load(filepath.Join(b.data, name), "corpus.jsonl")
+	set, err := beir.Load(filepath.Join(b.data, name))
 	if err != nil {
 		return err
 	}
-	for _, e := range corpus {
-		doc := chunker.Document{Title: e.Title, Text: e.Text}
-		if strings.TrimSpace(e.Text) == "" {
-			continue
-		}
-		doc.Blocks = []chunker.Block{{Kind: chunker.Paragraph, End: len(e.Text)}}
-		chunks, err := b.split.Split(context.Background(), doc)
-		if err != nil {
-			return err
-		}
-		vectors, err := b.store.Vectors(ctx, name, chunks, nil)
-		if err != nil {
-			return err
-		}
-		if _, err := b.store.Put(ctx, name, retriever.Document{Path: e.ID, Title: e.Title}, doc, chunks, vectors); err != nil {
-			return err
-		}
-	}
-	return nil
+	return set.Index(ctx, b.store, name, b.split, nil)
 }
 
 // ingest reads the sample corpus as a user's folder is read.
@@ -373,40 +339,4 @@ func (b *bench) ingest(ctx context.Context, name string) error {
 		}
 	}
 	return nil
-}
-
-func load(dir, name string) ([]entry, error) {
-	f, err := os.Open(filepath.Join(dir, name))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var out []entry
-	d := json.NewDecoder(f)
-	for d.More() {
-		var e entry
-		if err := d.Decode(&e); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		out = append(out, e)
-	}
-	return out, nil
-}
-
-func qrels(dir string) (map[string]map[string]bool, error) {
-	b, err := os.ReadFile(filepath.Join(dir, "qrels", "test.tsv"))
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]map[string]bool{}
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) == 3 && f[2] != "0" && f[2] != "score" {
-			if out[f[0]] == nil {
-				out[f[0]] = map[string]bool{}
-			}
-			out[f[0]][f[1]] = true
-		}
-	}
-	return out, nil
 }

@@ -72,6 +72,10 @@ func (r *evalRun) measure(ctx context.Context, set *beir.Dataset, config evalCon
 	if err != nil {
 		return beir.Report{}, err
 	}
+	indexed, err := r.library.store.Collection(ctx, collection)
+	if err != nil {
+		return beir.Report{}, err
+	}
 	r.library.reranker = r.rerankers[config.reranker]
 	search, err := config.settings.Retrieval.Options(r.library.parts(func(ctx context.Context) (llm.Selected, error) { return r.languageModel(ctx, config) }))
 	if err != nil {
@@ -91,10 +95,7 @@ func (r *evalRun) measure(ctx context.Context, set *beir.Dataset, config evalCon
 	if err != nil {
 		err = cmp.Or(context.Cause(ctx), err)
 	}
-	report.Configuration, report.Encoder = config.Name, encoderName(r.library.encoder)
-	if indexed, missing := r.library.store.Collection(ctx, collection); missing == nil {
-		report.Chunks = indexed.Chunks
-	}
+	report.Configuration, report.Encoder, report.Chunks = config.Name, encoderName(r.library.encoder), indexed.Chunks
 	return report, err
 }
 

@@ -1,13 +1,19 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // evalReport is what a program reads of eval --json.
@@ -127,6 +133,61 @@ func TestEvalCompares(t *testing.T) {
 	}
 	if n := strings.Count(string(svg), "<g><title>"); n != 6 {
 		t.Errorf("%d bars", n)
+	}
+}
+
+// TestEvalUntilStopped interrupts a run in its second set: what is done by then is printed.
+func TestEvalUntilStopped(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no interrupt that one process could send another")
+	}
+	h := newHome(t)
+	evalSet(h, "one")
+	evalSet(h, "two")
+	asked, stuck := 0, make(chan struct{})
+	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/models") {
+			fmt.Fprint(w, `{"object":"list","data":[{"id":"tiny","object":"model"}]}`)
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // else the server does not see that its client has gone
+		if asked++; asked == 5 {           // the second question of the second set
+			close(stuck)
+			<-r.Context().Done()
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"25 days [1].\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
+	}))
+	defer model.Close()
+	cmd := h.command("eval", "--json", "--answers", "--model-url", model.URL+"/v1", "--set", "mode=keyword", "--set", "encoder=none", "--plot", "plot.svg", "one", "two")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-stuck:
+	case <-time.After(time.Minute):
+		t.Error("the model is not asked a fifth time")
+	}
+	_ = cmd.Process.Signal(os.Interrupt)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(errs.String(), "stopped") {
+		t.Errorf("exit %d: %s", code, errs.String())
+	}
+	got := decode[evalReport](t, out.String())
+	if !got.Interrupted || len(got.Reports) != 2 {
+		t.Fatalf("interrupted %v, %d reports", got.Interrupted, len(got.Reports))
+	}
+	if one := got.Reports[0]; one.Judged != 3 || one.Answered != 3 || one.Metrics["refusal_recall"] != 0 {
+		t.Errorf("the first set: %+v", one)
+	}
+	if two := got.Reports[1]; two.Judged != 1 || two.Answered != 1 || len(two.Results) != 1 || two.Chunks != 3 || two.Metrics["exact"] != 1 {
+		t.Errorf("the second set: %+v", two)
+	}
+	if _, err := os.Stat(filepath.Join(h.work, "plot.svg")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -147,7 +147,6 @@ func (d *Dataset) Evaluate(ctx context.Context, store *retriever.Store, collecti
 			o.Progress(i+1, len(queries))
 		}
 	}
-	r.Judged, r.Answered = len(searches), len(answers)
 	r.summarise()
 	if len(searches) > 0 {
 		var all time.Duration
@@ -166,9 +165,17 @@ func (d *Dataset) Evaluate(ctx context.Context, store *retriever.Store, collecti
 	return r, err
 }
 
-// summarise sets the metrics to the means of those of the results.
+// summarise counts the results and sets the metrics to the means of theirs.
 func (r *Report) summarise() {
 	r.Metrics = make(map[Metric]float64)
+	for _, q := range r.Results {
+		if len(q.Relevant) > 0 {
+			r.Judged++
+		}
+		if q.Answer != nil {
+			r.Answered++
+		}
+	}
 	for _, m := range slices.Concat(RetrievalMetrics, AnswerMetrics) {
 		if values := r.values(m); len(values) > 0 {
 			r.Metrics[m] = mean(values)
