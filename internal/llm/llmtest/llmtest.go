@@ -3,6 +3,11 @@ package llmtest
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -31,6 +36,11 @@ func Letters(t testing.TB, path, model string, more ...gguf.KeyValue) string {
 			meta = append(meta, gguf.KeyValue{Key: k, Value: v})
 		}
 	}
+	return write(t, path, append(meta, letters()...), more, f.Tensors, nil)
+}
+
+// letters is the metadata of the vocabulary.
+func letters() []gguf.KeyValue {
 	tokens := []string{"<|bos|>", "<|im_start|>", "<|im_end|>", "Ġ", "Ċ"}
 	types := []int32{3, 3, 3, 1, 1}
 	for c := '!'; c <= '~'; c++ {
@@ -38,18 +48,64 @@ func Letters(t testing.TB, path, model string, more ...gguf.KeyValue) string {
 			tokens, types = append(tokens, string(c)), append(types, 1)
 		}
 	}
-	meta = append(meta, gguf.KeyValue{Key: "tokenizer.ggml.model", Value: "gpt2"}, gguf.KeyValue{Key: "tokenizer.ggml.tokens", Value: tokens},
-		gguf.KeyValue{Key: "tokenizer.ggml.token_type", Value: types}, gguf.KeyValue{Key: "tokenizer.ggml.merges", Value: []string{}},
-		gguf.KeyValue{Key: "tokenizer.ggml.eos_token_id", Value: uint32(2)})
-	meta = append(meta, more...)
+	return []gguf.KeyValue{
+		{Key: "tokenizer.ggml.model", Value: "gpt2"}, {Key: "tokenizer.ggml.tokens", Value: tokens},
+		{Key: "tokenizer.ggml.token_type", Value: types}, {Key: "tokenizer.ggml.merges", Value: []string{}},
+		{Key: "tokenizer.ggml.eos_token_id", Value: uint32(2)},
+	}
+}
+
+func write(t testing.TB, path string, meta, more []gguf.KeyValue, tensors []gguf.Tensor, data func(io.Writer, gguf.Tensor) error) string {
+	t.Helper()
 	var b bytes.Buffer
-	if err := gguf.Write(&b, meta, f.Tensors, nil); err != nil {
+	if err := gguf.Write(&b, append(meta, more...), tensors, data); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// Random writes a random model of the same vocabulary that takes some milliseconds for a token: three million
+// weights in float32. It reads 4,096 tokens.
+func Random(t testing.TB, path string, more ...gguf.KeyValue) string {
+	t.Helper()
+	const dim, ff, layers, vocab = 256, 768, 4, 96
+	meta := []gguf.KeyValue{
+		{Key: "general.architecture", Value: "llama"}, {Key: "llama.block_count", Value: uint32(layers)}, {Key: "llama.context_length", Value: uint32(4096)},
+		{Key: "llama.embedding_length", Value: uint32(dim)}, {Key: "llama.feed_forward_length", Value: uint32(ff)},
+		{Key: "llama.attention.head_count", Value: uint32(4)}, {Key: "llama.attention.head_count_kv", Value: uint32(2)},
+		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
+	}
+	var tensors []gguf.Tensor
+	add := func(name string, shape ...int) {
+		tensors = append(tensors, gguf.Tensor{Name: name + ".weight", Type: gguf.F32, Shape: shape})
+	}
+	add("token_embd", dim, vocab)
+	add("output_norm", dim)
+	for i := range layers {
+		b := fmt.Sprintf("blk.%d.", i)
+		add(b+"attn_norm", dim)
+		add(b+"attn_q", dim, dim)
+		add(b+"attn_k", dim, dim/2)
+		add(b+"attn_v", dim, dim/2)
+		add(b+"attn_output", dim, dim)
+		add(b+"ffn_norm", dim)
+		add(b+"ffn_gate", dim, ff)
+		add(b+"ffn_up", dim, ff)
+		add(b+"ffn_down", ff, dim)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	return write(t, path, append(meta, letters()...), more, tensors, func(w io.Writer, t gguf.Tensor) error {
+		values := make([]float32, t.Values())
+		for i := range values {
+			if values[i] = 1; len(t.Shape) > 1 {
+				values[i] = float32(r.NormFloat64()) * 2 / float32(math.Sqrt(float64(t.Shape[0])))
+			}
+		}
+		return binary.Write(w, binary.LittleEndian, values)
+	})
 }
 
 // ContextLength says in a model's metadata that it reads so many tokens; the tiny ones otherwise say 128.
