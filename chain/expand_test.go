@@ -63,6 +63,25 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
+// FuzzQuestions reads whatever a model writes for a list.
+func FuzzQuestions(f *testing.F) {
+	for _, reply := range []string{"", "1. a\n2. b\n", "- a\n- a\n* \"b\"", "<think>x", "①问题", "12) \x00\xff\n", "Queries:\n\nWho signs?"} {
+		f.Add(reply)
+	}
+	f.Fuzz(func(t *testing.T, reply string) {
+		_, model := says(reply)
+		got, err := chain.Questions(model, 3)(t.Context(), "Who signs?")
+		if (err == nil) != (len(got) > 0) || len(got) > 3 {
+			t.Fatalf("%q, %v", got, err)
+		}
+		for i, q := range got {
+			if strings.TrimSpace(q) == "" || strings.Contains(q, "\n") || strings.EqualFold(q, "Who signs?") || slices.Contains(got[:i], q) {
+				t.Fatalf("%q", got)
+			}
+		}
+	})
+}
+
 // letters opens a tiny model that is computed here.
 func letters(t *testing.T) *llm.LocalModel {
 	t.Helper()
@@ -119,6 +138,22 @@ func TestPartsOfALocalModel(t *testing.T) {
 		t.Errorf("hypothesis %q, %v", made, err)
 	}
 	m.Close()
+	settings, err := retriever.Settings{Rerank: "model"}.Options(parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	qa, err := chain.NewQA(chain.Config{Search: func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
+		return store.Search(ctx, "c", query, append(settings, opts...)...)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for question, want := range map[string]string{"When is the pump oiled?": "searched without rerank: ", "pump 何时上油？": "检索时没有使用“重新排序”："} {
+		a, err := qa.Ask(t.Context(), chain.Question{Text: question})
+		if err != nil || !strings.Contains(a.Notice, want) || len(a.Passages) == 0 {
+			t.Errorf("%s: %+v, %v", question, a, err)
+		}
+	}
 	hits, notes = search(retriever.Settings{Queries: 2, Rerank: "model"})
 	if len(hits) != 2 || len(notes) != 2 {
 		t.Errorf("with a model that is closed: %d hits, notes %q", len(hits), notes)

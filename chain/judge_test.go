@@ -133,6 +133,26 @@ func TestJudgeByList(t *testing.T) {
 	}
 }
 
+// FuzzRanking reads whatever a model writes for an order: each passage has a rank of its own.
+func FuzzRanking(f *testing.F) {
+	for _, reply := range []string{"[2] > [1] > [3]", "2,1", "", "3 3 3", "[99] [0] [-1]", "<think>1</think>[3]", "\xff2"} {
+		f.Add(reply)
+	}
+	f.Fuzz(func(t *testing.T, reply string) {
+		model := &ranker{write: func([]string) string { return reply }}
+		scores, err := chain.Judge{Model: func(context.Context) (llms.Model, error) { return model, nil }}.Score(t.Context(), "q", []string{"a", "b", "c"})
+		if err != nil {
+			return
+		}
+		slices.Sort(scores)
+		for i, s := range scores {
+			if math.Abs(float64(s)-float64(i+1)/3) > 1e-6 {
+				t.Fatalf("scores %v", scores)
+			}
+		}
+	})
+}
+
 // numbers are 10 to 9+n, the best at the end.
 func numbers(n int) []int {
 	all := make([]int, n)

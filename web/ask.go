@@ -354,7 +354,7 @@ func (a *asked) end(ctx context.Context) {
 func (s *Server) save(c *gin.Context, a *asked) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), saveTimeout)
 	defer cancel()
-	data := messageData{Steps: a.steps, Style: a.in.Style, Agent: a.in.Agent}
+	data := messageData{Steps: a.steps, Style: a.in.Style, Agent: a.in.Agent, Where: a.in.Where}
 	content := strings.TrimSpace(a.text.String())
 	if a.answer != nil {
 		content, data.Answer = a.answer.Text, a.answer

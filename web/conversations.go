@@ -12,6 +12,7 @@ import (
 
 	"docent/chain"
 	"docent/internal/catalog"
+	"docent/retriever"
 )
 
 func (s *Server) conversationRoutes(r gin.IRoutes) {
@@ -23,11 +24,12 @@ func (s *Server) conversationRoutes(r gin.IRoutes) {
 
 // messageData is what a message holds besides its text, as stored in catalog.Message.Data.
 type messageData struct {
-	Answer *chain.Answer `json:"answer,omitempty"`
-	Steps  []step        `json:"steps,omitempty"`
-	Error  *failureBody  `json:"error,omitempty"`
-	Style  string        `json:"style,omitempty"`
-	Agent  bool          `json:"agent,omitempty"`
+	Answer *chain.Answer    `json:"answer,omitempty"`
+	Steps  []step           `json:"steps,omitempty"`
+	Error  *failureBody     `json:"error,omitempty"`
+	Style  string           `json:"style,omitempty"`
+	Agent  bool             `json:"agent,omitempty"`
+	Where  retriever.Filter `json:"where,omitzero"` // of the question
 }
 
 // A step is one event on the way to an answer that is kept with it.

@@ -100,6 +100,8 @@ describe("filter", () => {
     await page.getByRole("button", { name: "Documents chosen by 1 condition" }).waitFor();
     const text = await (await ask("When does the office open?")).textContent();
     expect(text).toContain("nine");
+    await page.reload();
+    await page.getByTestId("narrowed").waitFor();
     expect(text).not.toContain("north office");
   });
 

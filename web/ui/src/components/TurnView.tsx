@@ -1,4 +1,4 @@
-import { Check, ChevronRight, Copy, Info, RotateCcw, SearchX } from "lucide-react";
+import { Check, ChevronRight, Copy, Info, ListFilter, RotateCcw, SearchX } from "lucide-react";
 import { lazy, memo, type ReactNode, Suspense, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { joinLooseRows } from "../lib/looseRows";
@@ -46,6 +46,12 @@ export const TurnView = memo(function TurnView({ turn, last, answering, onAgain 
         >
           {turn.question}
         </h2>
+      )}
+      {turn.where && (
+        <p className="mb-3 flex items-center gap-1.5 text-xs text-ink-3" data-testid="narrowed">
+          <ListFilter size={14} aria-hidden="true" />
+          {t("filter.narrowed")}
+        </p>
       )}
       <div className="min-h-8 space-y-4">
         {tools.length > 0 ? (

@@ -132,6 +132,7 @@ export function turnsFromMessages(messages: readonly Message[]): Turn[] {
       else turn.steps = addThought(turn.steps, step.data.text);
     }
     turn.text = message.answer?.answer ?? message.content;
+    turn.where = message.where;
     if (message.answer) {
       turn.answer = message.answer;
       turn.passages = message.answer.passages ?? [];

@@ -303,6 +303,7 @@ export const en = {
     hint: "Questions of this page are answered from these documents alone.",
     active_one: "Documents chosen by {{count}} condition",
     active_other: "Documents chosen by {{count}} conditions",
+    narrowed: "Asked of chosen documents alone",
     documents: "Documents",
     find: "Find a document",
     none: "No such document.",

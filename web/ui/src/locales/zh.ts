@@ -302,6 +302,7 @@ export const zh: Messages = {
     hint: "本页的问题只根据这些文档回答。",
     active_one: "按 {{count}} 个条件选择文档",
     active_other: "按 {{count}} 个条件选择文档",
+    narrowed: "只询问了所选的文档",
     documents: "文档",
     find: "查找文档",
     none: "没有这样的文档。",

@@ -1,4 +1,4 @@
-// What questions are asked of, by collection, while the page is open.
+// What questions are asked of, by collection, until the tab is closed.
 import { create } from "zustand";
 import { type Choice, everything } from "../lib/filter";
 
@@ -7,10 +7,28 @@ interface Filters {
   setChoice: (collection: string, choice: Choice) => void;
 }
 
+const key = "docent.filters";
+
+function stored(): Record<string, Choice> {
+  try {
+    return JSON.parse(sessionStorage.getItem(key) ?? "{}");
+  } catch {
+    return {}; // forbidden: then a choice lasts until the page is read anew
+  }
+}
+
 export const useFilters = create<Filters>((set) => ({
-  choices: {},
+  choices: stored(),
   setChoice(collection, choice) {
-    set((state) => ({ choices: { ...state.choices, [collection]: choice } }));
+    set((state) => {
+      const choices = { ...state.choices, [collection]: choice };
+      try {
+        sessionStorage.setItem(key, JSON.stringify(choices));
+      } catch {
+        // as above
+      }
+      return { choices };
+    });
   },
 }));
 

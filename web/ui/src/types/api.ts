@@ -1,4 +1,5 @@
 // The shapes of the HTTP API, as docs/api.md gives them.
+import type { Filter } from "../lib/filter";
 import type { Answer, Failure } from "./events";
 
 export interface Info {
@@ -224,6 +225,8 @@ export interface Message {
   answer?: Answer;
   steps?: MessageStep[] | null;
   error?: string | Failure;
+  /** With an answer: which documents were asked. */
+  where?: Filter;
   created_at: string;
 }
 
