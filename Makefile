@@ -29,9 +29,10 @@ $(UI)/dist/index.html: $(UI)/node_modules/.package-lock.json $(UI_SOURCES)
 
 test: test-go test-ui test-browser ## everything; gets Postgres, Weaviate and Chromium where it can (see scripts/)
 
-# The first run on a machine builds Weaviate's server, which takes 4 to 10 minutes on 2 cores.
+# The first run on a machine builds Weaviate's server, which takes 4 to 10 minutes on 2 cores. The folder is
+# open to the user that Postgres runs as.
 test-go: ui
-	@dir=$$(mktemp -d) && \
+	@dir=$$(mktemp -d) && chmod 711 "$$dir" && \
 	trap 'scripts/postgres.sh stop "$$dir/postgres"; scripts/weaviate.sh stop "$$dir/weaviate"; rm -rf "$$dir"' EXIT INT TERM && \
 	{ DOCENT_TEST_POSTGRES=$$(scripts/postgres.sh start "$$dir/postgres") || echo "the tests that need Postgres are skipped"; } && \
 	{ DOCENT_TEST_WEAVIATE=$$(scripts/weaviate.sh start "$$dir/weaviate") || echo "the tests that need Weaviate are skipped"; } && \
@@ -76,8 +77,10 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 			echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 		done; done
 
-crash: ## kill the process 100 times while it takes in 500 files
-	DOCENT_TEST_KILLS=100 $(GO) test -run '^TestQueueKill$$' -count=1 -v -timeout 20m ./ingest
+crash: ## kill processes 100 times while they take in 500 files, one alone and three that share a Postgres
+	@dir=$$(mktemp -d) && trap 'scripts/postgres.sh stop "$$dir"' EXIT INT TERM && \
+	{ DOCENT_TEST_POSTGRES=$$(scripts/postgres.sh start "$$dir") || echo "the one that needs Postgres is skipped"; } && \
+	export DOCENT_TEST_POSTGRES && DOCENT_TEST_KILLS=100 $(GO) test -run '^Test(Shared)?QueueKill$$' -count=1 -v -timeout 20m ./ingest
 
 simulation: ## 10,000 random operations, crashes and kills against a plain model
 	DOCENT_SIMULATION_STEPS=10000 $(GO) test -run '^TestSimulation$$' -count=1 -v -timeout 30m ./retriever

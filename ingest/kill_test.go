@@ -11,25 +11,30 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"docent/chunker"
 	"docent/ingest"
 	"docent/internal/catalog"
+	"docent/internal/pgtest"
 	"docent/retriever"
 )
 
 const (
-	killDirVar = "DOCENT_TEST_QUEUE" // the folder that the child of TestQueueKill works in
-	killsVar   = "DOCENT_TEST_KILLS" // how often TestQueueKill kills; make crash asks for 100
-	seedVar    = "DOCENT_TEST_SEED"
+	killDirVar   = "DOCENT_TEST_QUEUE" // the folder that the child of a kill test works in
+	killStoreVar = "DOCENT_TEST_STORE" // the store, where it is not in the folder
+	killPartVar  = "DOCENT_TEST_PART"  // "I/N": the child takes in every Nth file from the Ith on
+	killsVar     = "DOCENT_TEST_KILLS" // how often the tests kill; make crash asks for 100
+	seedVar      = "DOCENT_TEST_SEED"
 )
 
-// openEncoded opens a data directory with the counting encoder, so that there are vectors to lose.
-func openEncoded(t testing.TB, dir string) *retriever.Store {
+// openEncoded opens a store with the counting encoder, so that there are vectors to lose.
+func openEncoded(t testing.TB, dir, address string) *retriever.Store {
 	t.Helper()
-	s, err := retriever.Open(context.Background(), retriever.Config{Dir: dir, Encoder: &countingEncoder{}})
+	s, err := retriever.Open(context.Background(), retriever.Config{Dir: dir, Store: address, Encoder: &countingEncoder{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,15 +42,26 @@ func openEncoded(t testing.TB, dir string) *retriever.Store {
 	return s
 }
 
-// TestQueueChild is the process that TestQueueKill kills: it takes in a folder through the queue, a few
-// files at a time, and says which of them it has acknowledged.
+// TestQueueChild is the process that the kill tests kill: it takes in a folder, or a part of it, through the
+// queue, a few files at a time, and says which of them it has acknowledged.
 func TestQueueChild(t *testing.T) {
-	dir := os.Getenv(killDirVar)
+	dir, address := os.Getenv(killDirVar), os.Getenv(killStoreVar)
 	if dir == "" {
-		t.Skip("run by TestQueueKill")
+		t.Skip("run by TestQueueKill and TestSharedQueueKill")
 	}
-	store := openEncoded(t, filepath.Join(dir, "data"))
-	pipe := newPipeline(t, store, chunker.RecursiveConfig{MaxTokens: 64}, ingest.PipelineConfig{})
+	part, parts := 0, 1
+	if s := os.Getenv(killPartVar); s != "" {
+		if _, err := fmt.Sscanf(s, "%d/%d", &part, &parts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := openEncoded(t, filepath.Join(dir, "data"), address)
+	cfg := ingest.PipelineConfig{}
+	if address != "" {
+		// Jobs pass on quickly, and none is given up: with three processes a file may be hit often.
+		cfg.Heartbeat, cfg.MaxAttempts = 200*time.Millisecond, 1000
+	}
+	pipe := newPipeline(t, store, chunker.RecursiveConfig{MaxTokens: 64}, cfg)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	done := make(chan error, 1)
@@ -63,7 +79,11 @@ func TestQueueChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	items = slices.DeleteFunc(items, func(it ingest.Item) bool { return taken[it.Path] })
+	n := -1
+	items = slices.DeleteFunc(items, func(it ingest.Item) bool {
+		n++
+		return n%parts != part || taken[it.Path]
+	})
 	for batch := range slices.Chunk(items, 5) {
 		if _, err := pipe.Enqueue(ctx, "c", batch); err != nil {
 			t.Fatal(err)
@@ -92,138 +112,194 @@ func TestQueueChild(t *testing.T) {
 	}
 }
 
-// Killing the process again and again while files are taken in loses nothing that was acknowledged, and
-// leaves no document twice, half or not at all. The record, the vectors, the keyword index and the stored
-// files agree afterwards.
-func TestQueueKill(t *testing.T) {
+// A killing is a folder that processes take in while they are killed.
+type killing struct {
+	t            *testing.T
+	dir, address string
+	kills, files int
+	seed         uint64
+	rng          *rand.Rand
+
+	mu           sync.Mutex
+	acknowledged map[string]bool
+}
+
+// newKilling writes the files and makes the collection.
+func newKilling(t *testing.T, kills, files int, address string) *killing {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts and kills processes")
 	}
-	kills, files := 10, 50
+	k := &killing{t: t, dir: t.TempDir(), address: address, kills: kills, files: files, seed: uint64(time.Now().UnixNano()), acknowledged: map[string]bool{}}
 	if n, err := strconv.Atoi(os.Getenv(killsVar)); err == nil {
-		kills, files = n, 5*n
+		k.kills, k.files = n, files*n/kills
 	}
-	ctx := t.Context()
-	dir := t.TempDir()
-	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv(seedVar); s != "" {
 		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+		if k.seed, err = strconv.ParseUint(s, 10, 64); err != nil {
 			t.Fatal(err)
 		}
 	}
-	rng := rand.New(rand.NewPCG(seed, 0))
-	if err := os.Mkdir(filepath.Join(dir, "files"), 0o755); err != nil {
+	k.rng = rand.New(rand.NewPCG(k.seed, 0))
+	if err := os.Mkdir(filepath.Join(k.dir, "files"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for i := range files {
+	for i := range k.files {
 		var sb strings.Builder
 		fmt.Fprintf(&sb, "# File number%d\n\n", i)
-		for k := range 20 + rng.IntN(400) {
-			fmt.Fprintf(&sb, "Sentence %d of file %d is about rule %d of the handbook.\n\n", k, i, i*1000+k)
+		for n := range 20 + k.rng.IntN(400) {
+			fmt.Fprintf(&sb, "Sentence %d of file %d is about rule %d of the handbook.\n\n", n, i, i*1000+n)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "files", fmt.Sprintf("%04d.md", i)), []byte(sb.String()), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(k.dir, "files", fmt.Sprintf("%04d.md", i)), []byte(sb.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	store := openEncoded(t, filepath.Join(dir, "data"))
-	if _, err := store.CreateCollection(ctx, "c"); err != nil {
+	store := openEncoded(t, filepath.Join(k.dir, "data"), address)
+	if _, err := store.CreateCollection(t.Context(), "c"); err != nil {
 		t.Fatal(err)
 	}
 	store.Close()
+	return k
+}
 
-	temp := t.TempDir()
-	acknowledged := map[string]bool{}
-	// work runs a child, which is killed after a while unless that is 0, and reports whether it was.
-	work := func(life time.Duration) bool {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestQueueChild$", "-test.count=1")
-		cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "DOCENT_TEST_PARSE_WORKER=") })
-		// A killed process leaves its temporary folders: they are to go with this test's.
-		cmd.Env = append(cmd.Env, killDirVar+"="+dir, "TMPDIR="+temp, "TMP="+temp)
-		var failure strings.Builder
-		cmd.Stderr = &failure
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var killed bool
-		var timer *time.Timer
-		rest := ""
-		for sc := bufio.NewScanner(out); sc.Scan(); {
-			switch path, ok := strings.CutPrefix(sc.Text(), "acknowledged "); {
-			case ok:
-				acknowledged[path] = true
-			case sc.Text() == "ready" && life > 0:
-				timer = time.AfterFunc(life, func() { cmd.Process.Kill() })
-			default:
-				rest += sc.Text() + "\n"
-			}
-		}
-		err = cmd.Wait()
-		if timer != nil {
-			killed = !timer.Stop()
-		}
-		if err != nil && !killed {
-			t.Fatalf("seed %d: the child failed: %v\n%s%s", seed, err, rest, failure.String())
-		}
-		return killed
+// life is a time until a process is killed. Most are short, so that there is work left for all of them.
+func (k *killing) life() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return time.Duration(1+k.rng.ExpFloat64()*100) * time.Millisecond
+}
+
+// work runs a child, which is killed after a while unless that is 0, and reports whether it was.
+func (k *killing) work(life time.Duration, part string) (killed bool) {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestQueueChild$", "-test.count=1")
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "DOCENT_TEST_PARSE_WORKER=") })
+	cmd.Env = append(cmd.Env, killDirVar+"="+k.dir, killStoreVar+"="+k.address, killPartVar+"="+part)
+	var failure strings.Builder
+	cmd.Stderr = &failure
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		k.t.Error(err)
+		return false
 	}
-	done := 0
-	for range kills {
-		// Most lives are short, so that there is work left for all of them.
-		if work(time.Duration(1+rng.ExpFloat64()*100) * time.Millisecond) {
-			done++
+	if err := cmd.Start(); err != nil {
+		k.t.Error(err)
+		return false
+	}
+	var timer *time.Timer
+	rest := ""
+	for sc := bufio.NewScanner(out); sc.Scan(); {
+		switch path, ok := strings.CutPrefix(sc.Text(), "acknowledged "); {
+		case ok:
+			k.mu.Lock()
+			k.acknowledged[path] = true
+			k.mu.Unlock()
+		case sc.Text() == "ready" && life > 0:
+			timer = time.AfterFunc(life, func() { cmd.Process.Kill() })
+		default:
+			rest += sc.Text() + "\n"
 		}
 	}
-	before := len(acknowledged)
-	work(0)
+	err = cmd.Wait()
+	if timer != nil {
+		killed = !timer.Stop()
+	}
+	if err != nil && !killed {
+		k.t.Errorf("seed %d: the child failed: %v\n%s%s", k.seed, err, rest, failure.String())
+	}
+	return killed
+}
 
-	store = openEncoded(t, filepath.Join(dir, "data"))
-	jobs, err := store.Catalog().Jobs(ctx, "c", 0)
+// check finds each file that was acknowledged once and whole. The record, the vectors, the keyword index and the
+// stored files agree.
+func (k *killing) check() (jobs, begunAgain, chunks int) {
+	t, ctx := k.t, k.t.Context()
+	t.Helper()
+	store := openEncoded(t, filepath.Join(k.dir, "data"), k.address)
+	all, err := store.Catalog().Jobs(ctx, "c", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	begunAgain := 0
 	byPath := map[string]int{}
-	for _, j := range jobs {
+	for _, j := range all {
 		byPath[j.Path]++
 		if j.State != catalog.Done {
-			t.Errorf("seed %d: %s is %s after %d attempts: %s", seed, filepath.Base(j.Path), j.State, j.Attempts, j.Error)
+			t.Errorf("seed %d: %s is %s after %d attempts: %s", k.seed, filepath.Base(j.Path), j.State, j.Attempts, j.Error)
 		}
 		if j.Attempts > 1 {
 			begunAgain++
 		}
 	}
-	for path := range acknowledged {
+	for path := range k.acknowledged {
 		if byPath[path] != 1 {
-			t.Errorf("seed %d: %s was acknowledged and has %d jobs", seed, filepath.Base(path), byPath[path])
+			t.Errorf("seed %d: %s was acknowledged and has %d jobs", k.seed, filepath.Base(path), byPath[path])
 		}
 	}
 	docs, err := store.Documents(ctx, "c")
-	if err != nil || len(docs) != files {
-		t.Fatalf("seed %d: %d documents, %v, want %d", seed, len(docs), err, files)
+	if err != nil || len(docs) != k.files {
+		t.Fatalf("seed %d: %d documents, %v, want %d", k.seed, len(docs), err, k.files)
 	}
-	chunks := 0
 	for i, d := range docs {
+		if !d.AddedAt.Equal(d.UpdatedAt) {
+			t.Errorf("seed %d: %s was stored twice, at %v and %v", k.seed, d.Path, d.AddedAt, d.UpdatedAt)
+		}
 		hits, err := store.Search(ctx, "c", fmt.Sprintf("number%d", i), retriever.WithMode(retriever.Keyword))
 		if err != nil || len(hits) == 0 || hits[0].Document.ID != d.ID {
-			t.Errorf("seed %d: %s is not found: %d hits, %v", seed, d.Path, len(hits), err)
+			t.Errorf("seed %d: %s is not found: %d hits, %v", k.seed, d.Path, len(hits), err)
 		}
 		chunks += d.Chunks
 	}
 	v, err := store.Verify(ctx, "c")
-	if err != nil || v.Documents != files || v.Chunks != chunks || v.Vectors != chunks || v.Files != files {
-		t.Errorf("seed %d: %+v, %v, want %d documents and files, %d chunks and vectors", seed, v, err, files, chunks)
+	if err != nil || v.Documents != k.files || v.Chunks != chunks || v.Vectors != chunks || v.Files != k.files {
+		t.Errorf("seed %d: %+v, %v, want %d documents and files, %d chunks and vectors", k.seed, v, err, k.files, chunks)
 	}
 	for _, p := range v.Problems {
-		t.Errorf("seed %d: %s", seed, p.What)
+		t.Errorf("seed %d: %s", k.seed, p.What)
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "data", "files", "incoming-*"))
+	return len(all), begunAgain, chunks
+}
+
+// Killing the process again and again while files are taken in loses nothing that was acknowledged, and
+// leaves no document twice, half or not at all.
+func TestQueueKill(t *testing.T) {
+	k := newKilling(t, 10, 50, "")
+	done := 0
+	for range k.kills {
+		if k.work(k.life(), "") {
+			done++
+		}
+	}
+	before := len(k.acknowledged)
+	k.work(0, "")
+	jobs, begunAgain, chunks := k.check()
+	left, err := filepath.Glob(filepath.Join(k.dir, "data", "files", "incoming-*"))
 	if err != nil || len(left) > 0 {
-		t.Errorf("seed %d: half written files are left: %v, %v", seed, left, err)
+		t.Errorf("seed %d: half written files are left: %v, %v", k.seed, left, err)
 	}
-	t.Logf("seed %d: killed %d times; %d files acknowledged before the last start, %d of %d jobs begun again, %d chunks", seed, done, before, begunAgain, len(jobs), chunks)
+	t.Logf("seed %d: killed %d times; %d files acknowledged before the last start, %d of %d jobs begun again, %d chunks", k.seed, done, before, begunAgain, jobs, chunks)
+}
+
+// Three processes share a store; each is killed again and again and started anew, while the others go on. What
+// TestQueueKill asks for holds, and no document is stored twice.
+func TestSharedQueueKill(t *testing.T) {
+	k := newKilling(t, 9, 45, pgtest.Database(t))
+	const processes = 3
+	var done, before atomic.Int64
+	var wg sync.WaitGroup
+	for i := range processes {
+		wg.Go(func() {
+			part := fmt.Sprintf("%d/%d", i, processes)
+			for range k.kills / processes {
+				if k.work(k.life(), part) {
+					done.Add(1)
+				}
+			}
+			k.mu.Lock()
+			before.Store(int64(len(k.acknowledged)))
+			k.mu.Unlock()
+			k.work(0, part)
+		})
+	}
+	wg.Wait()
+	jobs, begunAgain, chunks := k.check()
+	t.Logf("seed %d: killed %d times; %d files acknowledged before the last start, %d of %d jobs begun again, %d chunks", k.seed, done.Load(), before.Load(), begunAgain, jobs, chunks)
 }

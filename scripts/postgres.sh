@@ -60,6 +60,7 @@ start() {
 		return
 	fi
 	[ ${#as[@]} = 0 ] || chown nobody "$dir"
+	"${as[@]}" test -w "$dir" || fail "as root it runs as the user nobody, who cannot reach $dir"
 	if [ ! -f "$dir/data/PG_VERSION" ]; then
 		od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$dir/password"
 		[ ${#as[@]} = 0 ] || chown nobody "$dir/password"
