@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync/atomic"
+	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/singleflight"
 
 	"docent/internal/catalog"
 	"docent/internal/keyword"
@@ -33,7 +35,11 @@ type pgEngine struct {
 	record *catalog.DB
 	db     *sql.DB // its connections
 	log    *slog.Logger
-	closed atomic.Bool
+
+	ctx     context.Context // of tables that are being made; ends with close
+	cancel  context.CancelFunc
+	making  singleflight.Group // of tables, by collection
+	filling sync.RWMutex       // held for reading while tables are made
 }
 
 // pgFormat changes with every change of the tables.
@@ -41,6 +47,7 @@ const pgFormat = 1
 
 func openPGEngine(ctx context.Context, record *catalog.DB, log *slog.Logger) (*pgEngine, error) {
 	e := &pgEngine{record: record, db: record.Postgres(), log: log}
+	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return e, e.update(ctx, func(tx *sql.Tx) error {
 		if err := lockSearch(ctx, tx, ""); err != nil { // IF NOT EXISTS does not hold two creators apart
 			return err
@@ -63,8 +70,36 @@ func openPGEngine(ctx context.Context, record *catalog.DB, log *slog.Logger) (*p
 
 // close leaves the connections, which are the record's.
 func (e *pgEngine) close() error {
-	e.closed.Store(true)
+	e.cancel()
+	e.filling.Lock() // whoever comes now finds ctx ended
+	e.filling.Unlock()
 	return nil
+}
+
+// make makes the tables of a collection. Who asks for them may go: they are made all the same, for the next.
+func (e *pgEngine) make(ctx context.Context, collection string) error {
+	made := e.making.DoChan(collection, func() (any, error) {
+		e.filling.RLock()
+		defer e.filling.RUnlock()
+		began := time.Now()
+		err := e.update(e.ctx, func(tx *sql.Tx) error {
+			if err := lockSearch(e.ctx, tx, collection); err != nil {
+				return err
+			}
+			return fill(e.ctx, tx, collection)
+		})
+		e.log.Info("search tables", "collection", collection, "took", time.Since(began), "error", err)
+		return nil, err
+	})
+	select {
+	case r := <-made:
+		if r.Err != nil && e.ctx.Err() != nil {
+			return ErrClosed
+		}
+		return r.Err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // update runs fn in a transaction, again when another transaction was in the way.
@@ -139,7 +174,7 @@ func (c pgCollection) table(statement string) string {
 }
 
 func (e *pgEngine) encoder(ctx context.Context, collection string) (string, int, error) {
-	if e.closed.Load() {
+	if e.ctx.Err() != nil {
 		return "", 0, ErrClosed
 	}
 	var fingerprint string

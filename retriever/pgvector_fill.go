@@ -29,14 +29,14 @@ const (
 	maxIndexed, maxHalfIndexed = 2000, 4000
 )
 
-// analysed is what the tables have of a chunk, without its vector.
+// analysed is what the tables have of a chunk, but for its vector.
 type analysed struct {
 	chunk    int64
 	document string
 	words    keyword.Terms
 }
 
-// text is a chunk as it comes from the record.
+// A pgText is a chunk as it comes from the record.
 type pgText struct {
 	chunk         int64
 	document      string

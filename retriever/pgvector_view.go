@@ -50,14 +50,7 @@ func (e *pgEngine) open(ctx context.Context, collection string, f Filter) (*pgVi
 			return v, nil
 		case err == nil:
 			v.close()
-			e.log.InfoContext(ctx, "search tables are made", "collection", collection)
-			err = e.update(ctx, func(tx *sql.Tx) error {
-				if err := lockSearch(ctx, tx, collection); err != nil {
-					return err
-				}
-				return fill(ctx, tx, collection)
-			})
-			if err != nil {
+			if err := e.make(ctx, collection); err != nil {
 				return nil, fmt.Errorf("load collection %q: %w", collection, err)
 			}
 		case sqlState(err) != undefinedTable: // replaced between two statements
