@@ -16,6 +16,9 @@ import (
 // ErrNotSame: a store that was copied does not have, or does not find, what the other does.
 var ErrNotSame = errors.New("the copy is not the same")
 
+// ErrUnfinished: a store is a copy that Migrate began, of which a part is missing.
+var ErrUnfinished = errors.New("it is an unfinished copy")
+
 // MigrateProgress is how far Migrate is: Done of Total in a stage, "documents", "files" or "queries".
 type MigrateProgress struct {
 	Stage       string
@@ -76,6 +79,7 @@ func Migrate(ctx context.Context, from, to Config, progress func(MigrateProgress
 		}
 		source.Close() // it holds the record
 	}
+	to.copying = true
 	target, err := Open(ctx, to)
 	if err != nil {
 		return m, fmt.Errorf("migrate to: %w", err)

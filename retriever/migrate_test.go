@@ -203,6 +203,9 @@ func TestMigratePostgres(t *testing.T) {
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
+	if _, err := retriever.Open(t.Context(), shared.config()); !errors.Is(err, retriever.ErrUnfinished) {
+		t.Errorf("the unfinished copy is opened: %v", err)
+	}
 	// What changes until it goes on is copied too.
 	s := from.open(t, words)
 	mustPut(t, s, "c", "01", "pump 1x was replaced\n")

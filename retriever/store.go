@@ -38,6 +38,8 @@ type Config struct {
 	Earlier []Encoder    // of collections that are still to be reindexed; they only embed questions
 	Logger  *slog.Logger // nil discards
 	Dense   *DensePart   // searches by meaning in place of the vectors in Dir; nil: those. Not with a Store
+
+	copying bool // by Migrate, which may find a part of its copy
 }
 
 // A Store is open documents, in a data directory or in Postgres. It is safe for concurrent use.
@@ -62,7 +64,7 @@ type Store struct {
 // Open opens a store. It returns ErrLocked, with the holder's process id and command, while another process
 // has the data directory open, unless the store is in Postgres, which any number of processes share;
 // ErrCorrupt when the record is damaged, which RepairDir mends; ErrNewerSchema when a later release wrote it;
-// ErrUnknownStore.
+// ErrUnknownStore; ErrUnfinished for a copy that Migrate has not finished.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("open store: no data directory is given")
@@ -100,6 +102,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	default:
 		err = fmt.Errorf("open store %s: %w: want postgres://…, weaviate://… or none", catalog.Redacted(cfg.Store), ErrUnknownStore)
 	}
+	if err == nil && !cfg.copying {
+		err = s.refuseUnfinished(ctx)
+	}
 	if err == nil {
 		err = s.openEngine(ctx, cluster, cfg.Dense)
 	}
@@ -108,6 +113,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.removeStrayCopies()
 	return s, nil
+}
+
+// refuseUnfinished keeps a part of a copy from being taken for the whole.
+func (s *Store) refuseUnfinished(ctx context.Context) error {
+	from, err := s.db.Transferring(ctx)
+	if err == nil && from != "" {
+		err = fmt.Errorf("open store %s: %w of %s; finish it with docent migrate-store, or remove it", s.db.Path(), ErrUnfinished, from)
+	}
+	return err
 }
 
 // openEngine opens what searches: the cluster, or what goes with the record.
