@@ -110,6 +110,8 @@ func lineEnd(s string) int {
 		return 1
 	case strings.HasPrefix(s, "\r\n"):
 		return 2
+	case s == "\r": // at the end of the text
+		return 1
 	}
 	return 0
 }

@@ -24,7 +24,8 @@ type Document struct {
 	RecognizedPages []int  `json:"recognized_pages,omitempty"`
 	RecognizedBy    string `json:"recognized_by,omitempty"`
 
-	unread []int // the pages, from 1, that are to be recognised: without text, or with a wrong one
+	unread   []int     // the pages, from 1, that are to be recognised: without text, or with a wrong one
+	pictures []picture // within it, in its order
 }
 
 // docBuilder puts a document together block by block, cleaning what it is given.

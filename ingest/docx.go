@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"archive/zip"
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -256,6 +257,14 @@ type docxRelation struct {
 	external     bool
 }
 
+// picture is the name of the part that holds a picture, or empty where the relation is none.
+func (r docxRelation) picture() string {
+	if r.external || r.kind != "image" {
+		return ""
+	}
+	return r.target
+}
+
 // core reads the properties that all Office documents keep in one place and returns the title.
 func (p *packed) core(b *docBuilder) string {
 	root, err := p.tree("docProps/core.xml")
@@ -298,6 +307,7 @@ type docxReader struct {
 	noteOrder  []string
 	noteNumber map[string]int
 	relations  map[string]docxRelation // of the part that is being read
+	furniture  bool                    // it is a running head or foot
 	depth      int
 }
 
@@ -583,7 +593,7 @@ func (r *docxReader) aside(parts map[string][]string) error {
 			if err != nil {
 				continue
 			}
-			r.relations = r.p.relations(part)
+			r.relations, r.furniture = r.p.relations(part), kind != "comments"
 			for _, top := range root.kids {
 				if kind != "comments" {
 					if text := r.asideText(top); seen[text] || !strings.ContainsFunc(text, unicode.IsLetter) {
@@ -757,6 +767,11 @@ func (r *docxReader) inline(p *docxNode, boxes *[]*docxNode) string {
 				if link != "" {
 					b.WriteString(closeMark)
 				}
+			case "blip", "imagedata": // of DrawingML, and of VML
+				if !r.furniture {
+					r.b.picture(r.relations[cmp.Or(k.attr["embed"], k.attr["id"])].picture())
+				}
+				walk(k)
 			case "fldSimple":
 				link := r.b.openLink(hyperlinkField(k.attr["instr"]))
 				b.WriteString(link)

@@ -28,6 +28,10 @@ func parseEPUB(p *parser, in *input, f form) (*Document, error) {
 		return nil, partError(err, opf)
 	}
 	b := newDocBuilder("epub", in.cfg.MaxText)
+	parts := make(map[string]bool, len(pk.zr.File))
+	for _, f := range pk.zr.File {
+		parts[f.Name] = true
+	}
 	pkg := root.child("package")
 	meta := pkg.child("metadata")
 	title := meta.child("title").content()
@@ -68,7 +72,15 @@ func parseEPUB(p *parser, in *input, f form) (*Document, error) {
 				addPlainText(b, htmlTokensText(text), false)
 				continue
 			}
-			w := &htmlWalker{b: b}
+			w := &htmlWalker{b: b, part: func(src string) string {
+				if u, err := url.PathUnescape(src); err == nil {
+					src = u
+				}
+				if name := path.Join(path.Dir(opf), path.Dir(href), src); parts[name] {
+					return name
+				}
+				return ""
+			}}
 			w.block(tree, htmlState{})
 			w.flush()
 		}

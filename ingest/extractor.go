@@ -193,7 +193,7 @@ func (e *Extractor) read(ctx context.Context, f File) (*Document, error) {
 		return nil, err
 	}
 	doc := reply.Document
-	doc.unread = reply.Unread
+	doc.unread, doc.pictures = reply.Unread, reply.Pictures
 	if req.Recognize {
 		if err := e.recognize(ctx, f, doc); err != nil {
 			return nil, err
@@ -212,9 +212,9 @@ func (e *Extractor) read(ctx context.Context, f File) (*Document, error) {
 	return doc, nil
 }
 
-// render returns a picture of a page; nil when nothing is to be seen on it.
-func (e *Extractor) render(ctx context.Context, f File, page int) ([]byte, error) {
-	reply, err := e.do(ctx, parseRequest{Path: f.Path, Name: f.Name, Password: f.Password, Render: page, DPI: e.cfg.OCRDPI})
+// render returns a picture of a part of a file; nil when nothing is to be seen on it.
+func (e *Extractor) render(ctx context.Context, f File, part unreadPart) ([]byte, error) {
+	reply, err := e.do(ctx, parseRequest{Path: f.Path, Name: f.Name, Password: f.Password, Render: part.page, Picture: part.picture, DPI: e.cfg.OCRDPI})
 	return reply.Picture, err
 }
 
@@ -280,6 +280,8 @@ type parseRequest struct {
 	// Render asks for a picture of a page, from 1, at DPI dots an inch, and not for the text.
 	Render int `json:"render,omitempty"`
 	DPI    int `json:"dpi,omitempty"`
+	// Picture asks for the picture with that ref, and not for the text.
+	Picture string `json:"picture,omitempty"`
 }
 
 // A parser reads files in this process.
@@ -297,12 +299,12 @@ func (p *parser) close() error { return p.pdfium.close() }
 
 // answer does what a request asks for.
 func (p *parser) answer(ctx context.Context, req parseRequest) (reply workerReply, err error) {
-	if req.Render > 0 {
+	if req.Render > 0 || req.Picture != "" {
 		reply.Picture, err = p.render(ctx, req)
 		return reply, err
 	}
 	if reply.Document, err = p.parse(ctx, req); err == nil {
-		reply.Unread = reply.Document.unread
+		reply.Unread, reply.Pictures = reply.Document.unread, reply.Document.pictures
 	}
 	return reply, err
 }
@@ -351,7 +353,10 @@ func (p *parser) parseInput(in *input) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	if doc.Text == "" && len(doc.unread) == 0 {
+	if !in.recognize || in.depth > 0 {
+		doc.pictures = nil
+	}
+	if doc.Text == "" && len(doc.unread)+len(doc.pictures) == 0 {
 		return nil, parseError(ErrNoText, "the %s holds no text", form.what)
 	}
 	return doc, nil

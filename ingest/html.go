@@ -372,9 +372,18 @@ type htmlWalker struct {
 	b          *docBuilder
 	line       strings.Builder
 	pending    htmlState
-	base       *url.URL // of relative links; nil when it is not known
-	link       string   // the mark of the link that is open
-	everything bool     // furniture too
+	base       *url.URL                // of relative links; nil when it is not known
+	link       string                  // the mark of the link that is open
+	everything bool                    // furniture too
+	part       func(src string) string // of a page in a package: the name of the part that holds a picture; else nil
+}
+
+// pictureOf is the ref of a picture that the file itself holds, or empty.
+func (w *htmlWalker) pictureOf(src string) string {
+	if w.part != nil {
+		return w.part(src)
+	}
+	return dataPicture(src)
 }
 
 // openLink is the mark of a link, or empty where it leads nowhere but in the page itself.
@@ -486,6 +495,7 @@ func (w *htmlWalker) block(n *html.Node, st htmlState) {
 		st.quote = false
 		w.pending = st
 	case atom.Img:
+		w.b.picture(w.pictureOf(htmlAttr(n, "src")))
 		if alt := htmlAttr(n, "alt"); len(strings.Fields(alt)) >= 3 {
 			w.inline(" " + alt + " ")
 		}

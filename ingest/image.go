@@ -218,7 +218,7 @@ func greyPNG(img image.Image, enlarge bool) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// render returns a picture of a page, a PNG file; nil for a page on which nothing is to be seen.
+// render returns a picture of a page, or one within the file, as a PNG file; nil where nothing is to be seen.
 func (p *parser) render(ctx context.Context, req parseRequest) (picture []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -234,7 +234,10 @@ func (p *parser) render(ctx context.Context, req parseRequest) (picture []byte, 
 	if err != nil {
 		return nil, err
 	}
-	if f.format != "pdf" {
+	switch {
+	case req.Picture != "":
+		return p.embedded(in, f, req.Picture)
+	case f.format != "pdf":
 		return p.picture(in, f, req.Render)
 	}
 	d, err := p.pdfium.open(ctx, in.file, in.size, req.Password)

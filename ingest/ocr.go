@@ -41,7 +41,7 @@ const (
 const howToRecognize = "install Tesseract (with the language packs eng and chi_sim), or name a vision model, to read them"
 
 // recognize reads the pages of doc that its parser could not, in pictures of them, and puts what they
-// say in their place. A page that fails costs a warning.
+// say in their place; and the pictures within it, whose text it puts where they are.
 func (e *Extractor) recognize(ctx context.Context, f File, doc *Document) error {
 	todo := doc.unread
 	if f.OCR == OCRAll && doc.Format == "pdf" {
@@ -54,20 +54,59 @@ func (e *Extractor) recognize(ctx context.Context, f File, doc *Document) error 
 		doc.Warnings = append(doc.Warnings, fmt.Sprintf("only the first %d of %d pages without text were put through text recognition", maxOCRPages, len(todo)))
 		todo = todo[:maxOCRPages]
 	}
-	if len(todo) == 0 {
+	parts := make([]unreadPart, 0, len(todo)+len(doc.pictures))
+	for _, page := range todo {
+		parts = append(parts, unreadPart{page: page})
+	}
+	for _, p := range doc.pictures {
+		parts = append(parts, unreadPart{picture: p.Ref})
+	}
+	if len(parts) == 0 {
 		return nil
 	}
-	if f.OnOCR != nil {
-		f.OnOCR(0, len(todo))
+	texts, err := e.recognizeParts(ctx, f, doc, parts)
+	if err != nil {
+		return err
 	}
-	texts := make(map[int]string, len(todo))
+	if len(todo) > 0 {
+		pages := make(map[int]string, len(todo))
+		for i, page := range todo {
+			pages[page] = texts[i]
+		}
+		replacePages(doc, pages)
+	}
+	read := texts[len(todo):]
+	if slices.ContainsFunc(read, func(s string) bool { return strings.TrimSpace(s) != "" }) {
+		insertPictures(doc, read)
+		doc.RecognizedBy = e.cfg.Recognizer.Name()
+	}
+	if len(doc.RecognizedPages) > 0 {
+		doc.RecognizedBy = e.cfg.Recognizer.Name()
+	}
+	doc.Language = language(doc.Text)
+	return nil
+}
+
+// An unreadPart of a file is read in a picture of it: a page, from 1, or a picture by its ref.
+type unreadPart struct {
+	page    int
+	picture string
+}
+
+// recognizeParts returns what is written on each part; a part that fails costs a warning.
+func (e *Extractor) recognizeParts(ctx context.Context, f File, doc *Document, parts []unreadPart) ([]string, error) {
+	if f.OnOCR != nil {
+		f.OnOCR(0, len(parts))
+	}
+	texts := make([]string, len(parts))
 	var mu sync.Mutex
 	done, failures := 0, 0
-	var failed []int
+	var pages []int // that failed
+	pictures := 0   // that failed
 	var firstErr error
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(e.cfg.Workers, 1))
-	for _, page := range todo {
+	for i, part := range parts {
 		mu.Lock()
 		hopeless := failures >= maxOCRFailures
 		mu.Unlock()
@@ -75,55 +114,60 @@ func (e *Extractor) recognize(ctx context.Context, f File, doc *Document) error 
 			break
 		}
 		g.Go(func() error {
-			text, err := e.recognizePage(gctx, f, page)
+			text, err := e.recognizePart(gctx, f, part)
 			mu.Lock()
 			defer mu.Unlock()
 			done++
 			if f.OnOCR != nil {
-				f.OnOCR(done, len(todo))
+				f.OnOCR(done, len(parts))
 			}
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
 			case err != nil:
 				failures++
-				failed = append(failed, page)
+				if part.page > 0 {
+					pages = append(pages, part.page)
+				} else {
+					pictures++
+				}
 				if firstErr == nil {
 					firstErr = err
 				}
-				e.cfg.Logger.WarnContext(ctx, "page not recognised", "file", f.Name, "page", page, "error", err)
+				e.cfg.Logger.WarnContext(ctx, "not recognised", "file", f.Name, "page", part.page, "picture", part.picture, "error", err)
 			default:
 				failures = 0
-				texts[page] = text
+				texts[i] = text
 			}
 			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return err
+		return nil, err
 	}
 	if firstErr != nil {
-		slices.Sort(failed)
-		doc.Warnings = append(doc.Warnings, fmt.Sprintf("text recognition failed on page %s: %s", ranges(failed), plainError(firstErr)))
+		slices.Sort(pages)
+		where := "page " + ranges(pages)
+		switch {
+		case len(pages) == 0 && pictures == 1:
+			where = "a picture in it"
+		case len(pages) == 0:
+			where = fmt.Sprintf("%d pictures in it", pictures)
+		}
+		doc.Warnings = append(doc.Warnings, fmt.Sprintf("text recognition failed on %s: %s", where, plainError(firstErr)))
 	}
-	replacePages(doc, texts)
-	doc.RecognizedBy = e.cfg.Recognizer.Name()
-	if len(doc.RecognizedPages) == 0 {
-		doc.RecognizedBy = ""
-	}
-	doc.Language = language(doc.Text)
-	return nil
+	return texts, nil
 }
 
-// recognizePage returns the text in a picture of a page.
-func (e *Extractor) recognizePage(ctx context.Context, f File, page int) (string, error) {
+// recognizePart returns the text in a picture of a part.
+func (e *Extractor) recognizePart(ctx context.Context, f File, part unreadPart) (string, error) {
 	select {
 	case e.pages <- struct{}{}:
 		defer func() { <-e.pages }()
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	picture, err := e.render(ctx, f, page)
+	picture, err := e.render(ctx, f, part)
 	if err != nil || picture == nil {
 		return "", err // nothing is to be seen on it
 	}

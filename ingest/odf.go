@@ -139,6 +139,10 @@ func (r *odfReader) inline(n *docxNode, depth int) string {
 			}
 			r.asides = append(r.asides, text)
 		case "tracked-changes":
+		case "image":
+			if href := k.attr["href"]; strings.HasPrefix(href, "Pictures/") {
+				r.b.picture(href)
+			}
 		case "a":
 			b.WriteString(r.b.link(k.attr["href"], r.inline(k, depth+1)))
 		case "note":

@@ -28,5 +28,9 @@ func parseEncryptedOffice(p *parser, in *input, f form) (*Document, error) {
 	}
 	within := *in
 	within.file, within.size, within.password = bytes.NewReader(data), int64(len(data)), ""
-	return p.parseInput(&within)
+	doc, err := p.parseInput(&within)
+	if doc != nil {
+		doc.pictures = nil // what asks for them later does not know how to decrypt
+	}
+	return doc, err
 }

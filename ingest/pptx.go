@@ -111,6 +111,10 @@ func (r *pptxReader) shapes(tree *docxNode, depth int) {
 				}
 			}
 			r.text(k.child("txBody"))
+		case "pic":
+			if blip := k.find("blipFill", "blip"); blip != nil {
+				r.b.picture(r.relations[blip.attr["embed"]].picture())
+			}
 		case "grpSp":
 			r.shapes(k, depth+1)
 		case "AlternateContent":

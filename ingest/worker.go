@@ -22,8 +22,9 @@ import (
 
 type workerReply struct {
 	Document *Document `json:"document,omitempty"`
-	Unread   []int     `json:"unread,omitempty"`  // Document.unread
-	Picture  []byte    `json:"picture,omitempty"` // PNG, for parseRequest.Render
+	Unread   []int     `json:"unread,omitempty"`   // Document.unread
+	Pictures []picture `json:"pictures,omitempty"` // Document.pictures
+	Picture  []byte    `json:"picture,omitempty"`  // PNG, for parseRequest.Render
 	Failed   bool      `json:"failed,omitempty"`
 	Kind     string    `json:"kind,omitempty"` // of fileErrorKinds
 	Error    string    `json:"error,omitempty"`
