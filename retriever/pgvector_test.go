@@ -105,7 +105,7 @@ func checkIndex(t *testing.T, ctx context.Context, s *retriever.Store, chunks in
 	}
 	same, all := 0, 0
 	for _, query := range sayings(10, 20) {
-		for _, f := range []retriever.SearchOption{retriever.TopK(10), retriever.TopK(60), retriever.WithMetadata("third", "1"), retriever.WithMetadata("rare", "true")} {
+		for _, f := range []retriever.SearchOption{retriever.TopK(10), retriever.TopK(60), retriever.WithMetadata("third", "1"), retriever.WithMetadata("third", "0", "2"), retriever.WithMetadata("rare", "true")} {
 			opts := []retriever.SearchOption{retriever.WithMode(retriever.Dense), f}
 			got := search(t, s, "c", query, opts...)
 			undo := retriever.ExactBelow(1 << 30)

@@ -109,33 +109,49 @@ func (v *pgView) candidates(ctx context.Context, set func(*candidate, float64, i
 }
 
 func (v *pgView) nearest(ctx context.Context, q question, n int) ([]candidate, error) {
-	if n <= 0 || v.chunks == 0 {
+	let := v.filter.chunks(v.chunks)
+	if n <= 0 || let == 0 {
 		return nil, ctx.Err()
 	}
-	set := func(c *candidate, score float64, rank int) { c.dense, c.denseRank = score, rank }
-	args := append([]any{q.vector, n}, v.filter.args...)
-	where := v.filter.where(3)
-	column, _ := v.indexed()
-	if v.filter.chunks(v.chunks) <= exactBelow || column == "" {
-		// OFFSET keeps the subquery apart: each vector is compared once, and the index is not used.
-		return v.candidates(ctx, set, `SELECT chunk, document, -distance
-			FROM (SELECT chunk, document, embedding <#> $1::real[]::vector AS distance FROM {vectors} t `+where+` OFFSET 0) c
-			ORDER BY distance, chunk LIMIT $2`, args...)
+	if column, _ := v.indexed(); column != "" && !v.fewer(let, n) {
+		found, err := v.nearestByIndex(ctx, q, n, column)
+		if err != nil || len(found) == min(n, let) {
+			return found, err
+		}
+		// The index has given up: it met so few that the filter lets through that its memory is spent.
 	}
-	// The index goes on until it has n that the filter lets through, however few those are. What it names is
-	// put in its exact order.
-	ask := min(1000, 2*n)
+	// OFFSET keeps the subquery apart: each vector is compared once, and the index is not used.
+	return v.candidates(ctx, setDense, `SELECT chunk, document, -distance
+		FROM (SELECT chunk, document, embedding <#> $1::real[]::vector AS distance FROM {vectors} t `+v.filter.where(3)+` OFFSET 0) c
+		ORDER BY distance, chunk LIMIT $2`, append([]any{q.vector, n}, v.filter.args...)...)
+}
+
+// fewer says whether to compare all that a filter lets through costs less than to follow the index until n of
+// them are met: that is one in every chunks/let, and each takes about ten times as long.
+func (v *pgView) fewer(let, n int) bool {
+	return let <= exactBelow || v.filter.condition != "" && float64(let)*float64(let) <= 10*float64(n)*float64(v.chunks)
+}
+
+func setDense(c *candidate, score float64, rank int) { c.dense, c.denseRank = score, rank }
+
+// nearestByIndex goes on until it has n that the filter lets through, and puts them in their exact order.
+func (v *pgView) nearestByIndex(ctx context.Context, q question, n int, column string) ([]candidate, error) {
 	_, err := v.tx.ExecContext(ctx, fmt.Sprintf(`SET LOCAL hnsw.ef_search = %d; SET LOCAL hnsw.iterative_scan = strict_order;
-		SET LOCAL hnsw.max_scan_tuples = 2147483647; SET LOCAL hnsw.scan_mem_multiplier = 32; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off`, max(100, ask)))
+		SET LOCAL hnsw.max_scan_tuples = 2147483647; SET LOCAL hnsw.scan_mem_multiplier = 32; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off`, min(max(100, 2*n), 1000)))
 	if err != nil {
-		return nil, err
+		return nil, catalog.Explain(err)
+	}
+	ask := n
+	if column != "embedding" {
+		ask = 2*n + 20 // rounded vectors are in another order
 	}
 	to := strings.Replace(column, "embedding", "$1::real[]::vector", 1)
-	found, err := v.candidates(ctx, set, `SELECT chunk, document, -(embedding <#> $1::real[]::vector) FROM {vectors} t `+where+`
-		ORDER BY (`+column+`) <#> (`+to+`) LIMIT $2`, args...)
+	found, err := v.candidates(ctx, setDense, `SELECT chunk, document, -(embedding <#> $1::real[]::vector) FROM {vectors} t `+v.filter.where(3)+`
+		ORDER BY (`+column+`) <#> (`+to+`) LIMIT $2`, append([]any{q.vector, ask}, v.filter.args...)...)
 	slices.SortFunc(found, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.dense, a.dense), cmp.Compare(a.chunk, b.chunk))
 	})
+	found = found[:min(n, len(found))]
 	for i := range found {
 		found[i].denseRank = i + 1
 	}
