@@ -3,7 +3,6 @@ package grammar
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 )
@@ -133,159 +132,6 @@ func countBounds(s *object, least, most, path string, limit int) (lo, hi int, er
 	return lo, min(hi, limit), nil
 }
 
-func (b *schemaBuilder) object(s *object, path string, depth int) (node, error) {
-	props := &object{}
-	if v, ok := s.get("properties"); ok {
-		if props, ok = v.(*object); !ok {
-			return nil, syntaxError("%s/properties: not an object", path)
-		}
-	}
-	required := map[string]bool{}
-	if v, ok := s.get("required"); ok && v != true && v != false { // draft 3 has booleans
-		list, ok := v.([]any)
-		if !ok {
-			return nil, syntaxError("%s/required: not a list", path)
-		}
-		for _, x := range list {
-			name, ok := x.(string)
-			if !ok {
-				return nil, syntaxError("%s/required: want names", path)
-			}
-			required[name] = true
-		}
-	}
-	additional, open := s.get("additionalProperties")
-	if !open {
-		additional = len(props.keys) == 0
-	}
-	type member struct {
-		form     node
-		required bool
-	}
-	var members []member
-	add := func(name string, schema any, must bool) error {
-		v, err := b.value(schema, path+"/properties/"+name, depth)
-		if err != nil {
-			return err
-		}
-		if _, ok := v.(*rule); !ok { // it stands twice below
-			v = &rule{name: path + "/properties/" + name, body: v}
-		}
-		members = append(members, member{seq{literal(quote(name)), blank, literal(":"), blank, v}, must})
-		return nil
-	}
-	for _, name := range props.keys {
-		if props.values[name] == false && !required[name] {
-			continue
-		}
-		if err := add(name, props.values[name], required[name]); err != nil {
-			return nil, err
-		}
-	}
-	names := slices.Clone(props.keys)
-	for _, x := range asList(s.values["required"]) {
-		name, _ := x.(string)
-		if slices.Contains(names, name) {
-			continue
-		}
-		if open && additional == false {
-			return nil, fmt.Errorf("%s: %w: %q is required and not allowed", path, ErrEmpty, name)
-		}
-		names = append(names, name)
-		schema := additional
-		if !open {
-			schema = true
-		}
-		if err := add(name, schema, true); err != nil {
-			return nil, err
-		}
-	}
-	comma := seq{blank, literal(","), blank}
-	var more node // further members, each with a comma before it
-	var extra node
-	if additional != false {
-		v, err := b.value(additional, path+"/additionalProperties", depth)
-		if err != nil {
-			return nil, err
-		}
-		key := node(b.str)
-		if len(names) > 0 {
-			key = otherNames(names)
-		}
-		extra = &rule{name: path + "/additionalProperties", body: seq{key, blank, literal(":"), blank, v}}
-		more = repeat{seq{comma, extra}, 0, -1}
-	}
-	// From the last member to the first: what comes from it on when one has been written (rest), and when
-	// none has (first).
-	rest, first := more, node(nil)
-	if extra != nil {
-		first = optional(seq{extra, more})
-	}
-	for i, m := range slices.Backward(members) {
-		written := seq{m.form, rest}
-		if m.required {
-			first, rest = written, seq{comma, m.form, rest}
-		} else {
-			first, rest = alt{written, first}, alt{seq{comma, m.form, rest}, rest}
-		}
-		// Each stands in two places of the next.
-		first = &rule{name: fmt.Sprintf("%s first %d", path, i), body: first}
-		rest = &rule{name: fmt.Sprintf("%s rest %d", path, i), body: rest}
-	}
-	return seq{literal("{"), blank, first, blank, literal("}")}, nil
-}
-
-func asList(v any) []any {
-	list, _ := v.([]any)
-	return list
-}
-
-// otherNames are the names of members but for some, without escapes.
-func otherNames(names []string) node {
-	// A tree of the names' characters: at each place go on with one of them, or with another and then any.
-	type branch struct {
-		next map[rune]*branch
-		name bool
-	}
-	root := &branch{next: map[rune]*branch{}}
-	for _, name := range names {
-		at := root
-		for _, r := range name {
-			if at.next[r] == nil {
-				at.next[r] = &branch{next: map[rune]*branch{}}
-			}
-			at = at.next[r]
-		}
-		at.name = true
-	}
-	rest := seq{repeat{ordinary, 0, -1}, literal(`"`)}
-	var form func(at *branch, depth int) node
-	form = func(at *branch, depth int) node {
-		if depth > 200 { // of a long name: only texts that differ before here
-			return alt{}
-		}
-		var known []runeRange
-		var out alt
-		for r := range at.next {
-			known = append(known, runeRange{r, r})
-		}
-		s := unicodeSet(known)
-		for _, k := range s {
-			for r := k.lo; r <= k.hi; r++ {
-				if ordinary.has(r) {
-					out = append(out, seq{set{{r, r}}, form(at.next[r], depth+1)})
-				}
-			}
-		}
-		out = append(out, seq{ordinary.without(s), rest})
-		if !at.name {
-			out = append(out, literal(`"`))
-		}
-		return out
-	}
-	return seq{literal(`"`), form(root, 0)}
-}
-
 func (b *schemaBuilder) array(s *object, path string, depth int) (node, error) {
 	prefix, _ := s.get("prefixItems")
 	items, hasItems := s.get("items")
@@ -299,6 +145,9 @@ func (b *schemaBuilder) array(s *object, path string, depth int) (node, error) {
 	lo, hi, err := countBounds(s, "minItems", "maxItems", path, maxItems)
 	if err != nil {
 		return nil, err
+	}
+	if s.values["uniqueItems"] == true && hi != 0 && hi != 1 && items != false {
+		return b.distinct(items, asList(prefix), lo, hi, path)
 	}
 	item, err := b.value(items, path+"/items", depth)
 	if err != nil {
@@ -346,85 +195,17 @@ func (b *schemaBuilder) array(s *object, path string, depth int) (node, error) {
 	return seq{literal("["), blank, rest, blank, literal("]")}, nil
 }
 
-// formats are those that are kept to, as regular expressions; other formats only describe.
-var formats = map[string]string{
-	"date":      `[12]\d{3}-(0[13578]-(0[1-9]|[12]\d|3[01])|1[02]-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))`,
-	"time":      `([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)`,
-	"uuid":      `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`,
-	"email":     `[a-zA-Z0-9_%+-]{1,32}(\.[a-zA-Z0-9_%+-]{1,14}){0,2}@[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z]{2,12}){1,3}`,
-	"hostname":  `[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?){0,4}`,
-	"ipv4":      `(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}`,
-	"uri":       `https?://[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z]{2,12}){1,3}(:[1-9]\d{0,3})?(/[A-Za-z0-9._~-]{0,64}){0,8}(\?[A-Za-z0-9._~=&-]{0,128})?`,
-	"date-time": "",
-}
-
-func init() { formats["date-time"] = formats["date"] + "T" + formats["time"] }
-
-func (b *schemaBuilder) stringOf(s *object, path string) (node, error) {
-	lo, hi, err := countBounds(s, "minLength", "maxLength", path, maxLength)
-	if err != nil {
-		return nil, err
-	}
-	bounded := lo > 0 || hi >= 0
-	format, _ := s.values["format"].(string)
-	expr := formats[format]
-	pattern, hasPattern := s.get("pattern")
-	var in node
-	switch {
-	case hasPattern:
-		text, ok := pattern.(string)
-		if !ok {
-			return nil, syntaxError("%s/pattern: not a string", path)
-		}
-		if bounded {
-			return nil, fmt.Errorf("%s: %w", path, unsupported("a pattern with a length: write the length into the pattern"))
-		}
-		if in, err = patternForm(text); err != nil {
-			return nil, fmt.Errorf("%s/pattern: %w", path, err)
-		}
-	case expr != "" && !bounded:
-		if in, err = patternForm("^(" + expr + ")$"); err != nil {
-			return nil, fmt.Errorf("%s/format: %w", path, err)
-		}
-	case bounded:
-		in = repeat{character, lo, hi}
-	default:
-		return b.str, nil
-	}
-	return &rule{name: path, body: seq{literal(`"`), in, literal(`"`)}}, nil
-}
-
-// ecmaEscapes are the escapes of JavaScript's patterns that Go writes in another way.
-var ecmaEscapes = regexp.MustCompile(`\\u([0-9a-fA-F]{4})`)
-
-// patternForm is the form of the string literals' insides that a pattern finds a place in.
-func patternForm(pattern string) (node, error) {
-	re, err := parseRegex(ecmaEscapes.ReplaceAllString(pattern, `\x{$1}`))
-	if err != nil {
-		return nil, err
-	}
-	t := regexTexts{char: quoted}
-	return t.anchored(re, repeat{character, 0, -1})
-}
-
-// quoted is one character of a set as a string literal has it.
-func quoted(s set) node {
-	out := alt{set(unicodeSet(s.without(special)))}
-	for _, r := range special {
-		for c := r.lo; c <= r.hi; c++ {
-			if s.has(c) {
-				out = append(out, literal(quote(string(c))[1:len(quote(string(c)))-1]))
-			}
-		}
-	}
-	if len(out) == 1 {
-		return out[0]
-	}
-	return out
-}
-
 // numberOf is the form of numbers between bounds.
 func numberOf(s *object, whole bool) (node, error) {
+	if v, ok := s.get("multipleOf"); ok {
+		of, ok := v.(json.Number)
+		if !ok {
+			return nil, syntaxError("multipleOf is not a number")
+		}
+		if !whole || of != "1" {
+			return multiples(s, of, whole)
+		}
+	}
 	lo, hi, err := limits(s, whole)
 	if err != nil {
 		return nil, err

@@ -18,10 +18,11 @@ const (
 
 // Schema reads a JSON schema (drafts 4 to 2020-12). What has the form is a JSON value that the schema
 // accepts, written in the schema's own order of properties, with little white space. Kept to are type,
-// properties, required, additionalProperties, items, prefixItems, minItems, maxItems, enum, const, anyOf,
-// oneOf, allOf, $ref within the schema, pattern, minLength, maxLength, format (date, time, date-time, uuid,
-// email, hostname, ipv4, uri), minimum, maximum and their exclusive forms. Other keywords that accept or
-// refuse values are errors that wrap ErrUnsupported; those that only describe are passed over.
+// properties, patternProperties with one pattern, required, additionalProperties, minProperties, maxProperties, items,
+// prefixItems, minItems, maxItems, uniqueItems of few values, enum, const, not of values or types, anyOf, oneOf,
+// allOf, $ref within the schema, pattern, minLength, maxLength, format (date, time, date-time, uuid, email, hostname,
+// ipv4, uri), minimum, maximum and their exclusive forms, multipleOf. Other keywords that accept or refuse values, and
+// these where they cannot be kept to, are errors that wrap ErrUnsupported; those that only describe are passed over.
 //
 // Of all that a schema accepts some is never written: a property that it does not name, unless
 // additionalProperties allows one or it names none; numbers with more than about 17 digits; lists and
@@ -185,8 +186,9 @@ var described = strings.Fields(`$schema $id id $anchor $dynamicAnchor $comment $
 	example deprecated readOnly writeOnly contentEncoding contentMediaType contentSchema format nullable strict discriminator xml externalDocs`)
 
 // Keywords that are kept to.
-var kept = strings.Fields(`type properties required additionalProperties items prefixItems additionalItems minItems maxItems enum const anyOf oneOf allOf
-	$ref pattern minLength maxLength minimum maximum exclusiveMinimum exclusiveMaximum`)
+var kept = strings.Fields(`type properties patternProperties required additionalProperties minProperties maxProperties items prefixItems additionalItems
+	minItems maxItems uniqueItems enum const not anyOf oneOf allOf $ref pattern minLength maxLength minimum maximum exclusiveMinimum exclusiveMaximum
+	multipleOf`)
 
 // value is the form of the values that a schema accepts. path is for errors.
 func (b *schemaBuilder) value(schema any, path string, depth int) (node, error) {
@@ -211,7 +213,7 @@ func (b *schemaBuilder) value(schema any, path string, depth int) (node, error) 
 
 func (b *schemaBuilder) constrained(s *object, path string, depth int) (node, error) {
 	for _, k := range s.keys {
-		if slices.Contains(kept, k) || slices.Contains(described, k) || strings.HasPrefix(k, "x-") || harmless(k, s.values[k], s) {
+		if slices.Contains(kept, k) || slices.Contains(described, k) || strings.HasPrefix(k, "x-") || harmless(k, s.values[k]) {
 			continue
 		}
 		return nil, fmt.Errorf("%s: %w", path, unsupported("the keyword %q", k))
@@ -297,29 +299,39 @@ func (b *schemaBuilder) constrained(s *object, path string, depth int) (node, er
 		}
 		return out, nil
 	}
-	if v, ok := s.get("const"); ok {
-		return literal(encode(v)), nil
+	refused, err := readNot(s, path)
+	if err != nil {
+		return nil, err
 	}
-	if v, ok := s.get("enum"); ok {
-		list, ok := v.([]any)
-		if !ok {
-			return nil, syntaxError("%s/enum: not a list", path)
-		}
-		types, err := typesOf(s, path)
+	if values, ok, err := valuesOf(s, path); ok || err != nil {
 		if err != nil {
 			return nil, err
 		}
-		var out alt
-		for _, x := range list {
-			if has("type") && !slices.ContainsFunc(types, func(t string) bool { return isOf(x, t) }) {
-				continue
+		fits := func(string) bool { return true }
+		if rest := s.without(append([]string{"enum", "const", "not", "type"}, described...)...); len(rest.keys) > 0 {
+			form, err := b.value(s.without("enum", "const", "not"), path, depth)
+			if err != nil {
+				return nil, err
 			}
-			out = append(out, literal(encode(x)))
+			g, err := Compile(Expr{form})
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			fits = g.Match
+		}
+		var out alt
+		for _, x := range values {
+			if text := encode(x); !refused.has(x) && fits(text) {
+				out = append(out, literal(text))
+			}
 		}
 		return out, nil
 	}
 	types, err := typesOf(s, path)
 	if err != nil {
+		return nil, err
+	}
+	if types, err = refused.leave(types, path); err != nil {
 		return nil, err
 	}
 	if types == nil {
@@ -340,24 +352,14 @@ func (b *schemaBuilder) constrained(s *object, path string, depth int) (node, er
 }
 
 // harmless reports whether a keyword that is not kept to refuses nothing here.
-func harmless(key string, v any, s *object) bool {
-	n, isNumber := v.(json.Number)
+func harmless(key string, v any) bool {
 	switch key {
-	case "uniqueItems":
-		most, _ := s.values["maxItems"].(json.Number)
-		return v == false || most == "0" || most == "1"
-	case "minProperties":
-		required, _ := s.values["required"].([]any)
-		k, err := strconv.Atoi(string(n))
-		return isNumber && err == nil && k <= len(required)
-	case "patternProperties", "dependentRequired", "dependentSchemas", "dependencies":
+	case "dependentRequired", "dependentSchemas", "dependencies":
 		o, ok := v.(*object)
 		return ok && len(o.keys) == 0
-	case "multipleOf":
-		return isNumber && n == "1" && s.values["type"] == "integer"
 	case "unevaluatedProperties", "unevaluatedItems", "propertyNames":
 		return v == true
-	case "maxProperties", "minContains", "maxContains", "contains", "not", "if", "then", "else", "$dynamicRef", "$recursiveRef", "divisibleBy", "disallow", "extends":
+	case "minContains", "maxContains", "contains", "if", "then", "else", "$dynamicRef", "$recursiveRef", "divisibleBy", "disallow", "extends":
 		return false
 	}
 	return true // what no draft knows accepts everything
@@ -409,13 +411,13 @@ func typesOf(s *object, path string) ([]string, error) {
 	}
 	for _, k := range s.keys {
 		switch k {
-		case "properties", "required", "additionalProperties":
+		case "properties", "patternProperties", "required", "additionalProperties", "minProperties", "maxProperties":
 			return []string{"object"}, nil
-		case "items", "prefixItems", "minItems", "maxItems":
+		case "items", "prefixItems", "minItems", "maxItems", "uniqueItems":
 			return []string{"array"}, nil
 		case "pattern", "minLength", "maxLength", "format":
 			return []string{"string"}, nil
-		case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum":
+		case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf":
 			return []string{"number"}, nil
 		}
 	}
@@ -586,11 +588,11 @@ func merge(a, c any, path string) (any, error) {
 				}
 			}
 			out.set(k, both)
-		case "minimum", "exclusiveMinimum", "minLength", "minItems":
+		case "minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties":
 			if less(old, v) {
 				out.set(k, v)
 			}
-		case "maximum", "exclusiveMaximum", "maxLength", "maxItems":
+		case "maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties":
 			if less(v, old) {
 				out.set(k, v)
 			}
@@ -606,6 +608,8 @@ func merge(a, c any, path string) (any, error) {
 			out.set(k, both)
 		case "const":
 			return false, nil
+		case "uniqueItems":
+			out.set(k, true)
 		case "additionalProperties":
 			if old == false || v == false {
 				return nil, fmt.Errorf("%s: %w", path, unsupported("additionalProperties that closes one of two schemas that hold at once"))
