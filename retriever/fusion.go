@@ -3,6 +3,7 @@ package retriever
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"unicode"
 )
@@ -14,8 +15,12 @@ const (
 	// ScoreFusion adds both scores, weighted: the better of the two on every English collection measured
 	// (docs/decisions/0002-store.md). It is what an empty Fusion means.
 	ScoreFusion Fusion = "score"
+	// ScaledFusion is ScoreFusion with the cosines of each search's candidates scaled so that the least is 0 and the
+	// greatest 1. It is the same for cosines that lie in any range, as those of some encoders do above .7, and
+	// about as good as ScoreFusion on the sets measured.
+	ScaledFusion Fusion = "scaled"
 	// RankFusion adds 1/(60+rank) of both (reciprocal rank fusion: Cormack, Clarke and Büttcher 2009). It
-	// asks nothing of the scores, and so suits an encoder whose cosines lie close together.
+	// asks nothing of the scores.
 	RankFusion Fusion = "rank"
 )
 
@@ -55,30 +60,50 @@ func (s *Store) fuse(ctx context.Context, v view, q question, cfg searchConfig, 
 		found[len(also)+i].dense = cosine
 	}
 	voting := votes(s.asking[v.encoder()], q.text) || len(byWord) == 0
-	if cfg.fusion == RankFusion {
+	switch cfg.fusion {
+	case RankFusion:
 		addRanks(found, voting)
-	} else {
-		weigh(found, cmp.Or(cfg.denseShare, defaultDenseShare), voting)
+	case ScaledFusion:
+		weigh(found, scale(found), cmp.Or(cfg.denseShare, scaledDenseShare), voting)
+	default:
+		weigh(found, func(cosine float64) float64 { return cosine }, cmp.Or(cfg.denseShare, defaultDenseShare), voting)
 	}
 	sortCandidates(found, func(c candidate) float64 { return c.score })
 	return found[:min(n, len(found))], nil
 }
 
-// DenseShare sets the weight of the cosine in a hybrid score with ScoreFusion, up to 1; the rest is the keyword
-// score's. The default, and what 0 means, is .7.
+// DenseShare sets the weight of the cosine in a hybrid score with ScoreFusion or ScaledFusion, up to 1; the rest is the
+// keyword score's. The default, and what 0 means, is .7, and .6 of ScaledFusion.
 func DenseShare(share float64) SearchOption {
 	return func(c *searchConfig) { c.denseShare = min(max(share, 0), 1) }
 }
 
 // Between .65 and .8 hybrid search is better than both its parts on every English set measured
 // (docs/decisions/0002-store.md).
-const defaultDenseShare = 0.7
+const (
+	defaultDenseShare = 0.7
+	scaledDenseShare  = 0.6
+)
+
+// scale returns a function that takes the cosines of the candidates to 0 to 1.
+func scale(found []candidate) func(cosine float64) float64 {
+	least, greatest := math.Inf(1), math.Inf(-1)
+	for _, c := range found {
+		least, greatest = min(least, c.dense), max(greatest, c.dense)
+	}
+	return func(cosine float64) float64 {
+		if greatest <= least {
+			return 0
+		}
+		return (cosine - least) / (greatest - least)
+	}
+}
 
 // weigh sets the fused score, a convex combination of both scores (Bruch, Gai and Ingber 2023, "An
-// Analysis of Fusion Functions for Hybrid Retrieval"): the cosine as it is, and the BM25 score as a
+// Analysis of Fusion Functions for Hybrid Retrieval"): what meaning makes of the cosine, and the BM25 score as a
 // share of the best of this search. Every candidate has both scores exactly, whichever search found it.
 // When the encoder does not vote, its score only parts passages with equal words.
-func weigh(found []candidate, share float64, votes bool) {
+func weigh(found []candidate, meaning func(cosine float64) float64, share float64, votes bool) {
 	var best float64
 	for _, c := range found {
 		best = max(best, c.keyword)
@@ -88,7 +113,7 @@ func weigh(found []candidate, share float64, votes bool) {
 	}
 	for i := range found {
 		c := &found[i]
-		c.score = share * c.dense
+		c.score = share * meaning(c.dense)
 		if best > 0 {
 			c.score += (1 - share) * c.keyword / best
 		}

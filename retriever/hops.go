@@ -83,8 +83,8 @@ func (s *Store) hopped(ctx context.Context, collection, query string, cfg search
 	return hits[:min(cfg.k, len(hits))], nil
 }
 
-// toShares makes scores comparable with those of other searches, from 0 to 1 or about that: cosines and their sums
-// with shares are so already; BM25 scores, and sums of reciprocal ranks, become shares of the best one.
+// toShares makes scores comparable with those of other searches, from 0 to 1 or about that: cosines, scaled or not, and their
+// sums with shares are so already; BM25 scores, and sums of reciprocal ranks, become shares of the best one.
 func toShares(hits []Hit, cfg searchConfig) {
 	byMeaning := slices.ContainsFunc(hits, func(h Hit) bool { return h.DenseScore != 0 })
 	if len(hits) == 0 || byMeaning && (cfg.mode == Dense || cfg.fusion != RankFusion) {

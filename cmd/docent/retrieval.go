@@ -28,7 +28,7 @@ type retrievalFlags struct {
 	Where  whereFlag `placeholder:"FILTER" help:"Search only documents that fit, such as: team = sales and updated > 2026-01."`
 	Set    []string  `placeholder:"KEY=VALUE" sep:"none" help:"Search otherwise than the settings of the collection say, such as per_document=2; may be given several times. 'docent collections show' lists them, with 'retrieval.' before each."`
 	Mode   string    `enum:"dense,keyword,hybrid," default:"" placeholder:"MODE" help:"dense, keyword or hybrid; short for --set mode=MODE."`
-	Fusion string    `enum:"score,rank," default:"" placeholder:"FUSION" help:"score or rank; short for --set fusion=FUSION."`
+	Fusion string    `enum:"score,scaled,rank," default:"" placeholder:"FUSION" help:"score, scaled or rank; short for --set fusion=FUSION."`
 	Hops   int       `placeholder:"N" help:"Short for --set hops=N."`
 }
 

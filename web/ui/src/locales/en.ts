@@ -353,6 +353,7 @@ export const en = {
       dense: "meaning",
       keyword: "words",
       score: "by scores",
+      scaled: "by scaled scores",
       rank: "by ranks",
       "cross-encoder": "cross-encoder",
     },
@@ -410,11 +411,11 @@ export const en = {
       retrieval_mode: { name: "Search", help: "By meaning and words, or by one of them." },
       retrieval_fusion: {
         name: "Joining meaning and words",
-        help: "By their scores, or by reciprocal rank.",
+        help: "By their scores, by scores scaled to one range, or by reciprocal rank.",
       },
       retrieval_dense_share: {
         name: "Weight of meaning",
-        help: "In percent, where scores are joined; 0 means 70.",
+        help: "In percent, where scores are joined; 0 means 70, and 60 when they are scaled.",
       },
       retrieval_hops: {
         name: "Searches in a row",
