@@ -92,6 +92,38 @@ func TestQueuePause(t *testing.T) {
 	}
 }
 
+// unreachable has the first files fail for want of a record.
+type unreachable struct {
+	chunker.Splitter
+	left atomic.Int64
+}
+
+func (u *unreachable) Split(ctx context.Context, doc chunker.Document) ([]chunker.Chunk, error) {
+	if u.left.Add(-1) >= 0 {
+		return nil, fmt.Errorf("store: %w", retriever.ErrUnavailable)
+	}
+	return u.Splitter.Split(ctx, doc)
+}
+
+// A record that cannot be reached for a while is not the file's fault.
+func TestQueueRecordUnreachable(t *testing.T) {
+	b := newBench(t)
+	for fails, want := range map[int64]string{2: catalog.Done, 10: catalog.Failed} {
+		u := &unreachable{Splitter: newBlocker(t).Splitter}
+		u.left.Store(fails)
+		b.with(t, u, ingest.PipelineConfig{MaxAttempts: 3})
+		jobs, err := b.pipe.Enqueue(t.Context(), "c", []ingest.Item{b.file(t, fmt.Sprint(fails, ".md"), fmt.Sprint(handbook, fails))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := b.start(t)
+		if j := b.settle(t, jobs)[0]; j.State != want || j.Attempts != 3 {
+			t.Errorf("after %d failures: %+v, want it %s at the third attempt", fails, j, want)
+		}
+		stop()
+	}
+}
+
 func TestRetryFailed(t *testing.T) {
 	ctx := t.Context()
 	b := newBench(t)

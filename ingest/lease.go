@@ -13,17 +13,22 @@ import (
 // could not be reached for too long; then alone waits again.
 func (p *Pipeline) alone(ctx context.Context, name string, fn func(context.Context) error) error {
 	owner := uuid.NewString()
-	for {
+	for waited := false; ; {
 		mine, err := p.store.Catalog().TakeLease(ctx, name, owner, p.lease())
 		if err != nil {
 			return err
 		}
 		if !mine {
+			if !waited {
+				p.cfg.Logger.WarnContext(ctx, "another process does this; when it ends this one goes on", "what", name)
+			}
+			waited = true
 			if sleep(ctx, p.cfg.Heartbeat) != nil {
 				return nil
 			}
 			continue
 		}
+		waited = false
 		held, lose := context.WithCancelCause(ctx)
 		var wg sync.WaitGroup
 		wg.Go(func() { p.renew(held, name, owner, lose) })

@@ -254,7 +254,7 @@ func (p *Pipeline) ingest(ctx context.Context, collection string, it Item, repor
 	switch {
 	case err == nil:
 		remember()
-	case ctx.Err() == nil && !errors.Is(err, errLost): // another process tells what becomes of it
+	case ctx.Err() == nil && !errors.Is(err, errLost) && !errors.Is(err, retriever.ErrUnavailable): // else it is begun again, here or elsewhere
 		w.failed(ctx, err)
 	}
 	return res, err

@@ -224,6 +224,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	if p.store.Catalog().Shared() {
 		wg.Go(func() { p.followOthers(ctx) })
 	}
+	reached := true
 	for {
 		if slots.Acquire(ctx, 1) != nil {
 			return nil
@@ -233,9 +234,12 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			slots.Release(1)
 			var again <-chan time.Time
 			if err != nil {
-				p.cfg.Logger.ErrorContext(ctx, "the queue cannot be read; it is tried again", "error", err)
+				if reached {
+					p.cfg.Logger.ErrorContext(ctx, "the queue cannot be read; it is tried again", "error", err)
+				}
 				again = time.After(lookEvery)
 			}
+			reached = err == nil
 			select {
 			case <-q.wake:
 			case <-again:
@@ -410,6 +414,9 @@ func (p *Pipeline) work(work, parent context.Context, r *run) {
 	case cause == errHeld, parent.Err() != nil: // the program ends, or waits; this was not the file's doing
 		j.State, j.Done, j.Total = catalog.Queued, 0, 0
 		j.Attempts--
+	case errors.Is(err, retriever.ErrUnavailable) && j.Attempts < p.cfg.MaxAttempts: // nor was that
+		j.State, j.Done, j.Total = catalog.Queued, 0, 0
+		p.cfg.Logger.WarnContext(ctx, "a job is begun again, for the record could not be reached", "job", j.ID, "path", j.Path, "error", err)
 	default:
 		res.Status, res.Error = Failed, plainError(err)
 		res.apply(j)

@@ -19,6 +19,8 @@ var (
 	ErrNewerSchema = catalog.ErrNewerSchema
 	// ErrStorageFull: there is no room left on the disk. Nothing of the change was kept.
 	ErrStorageFull = catalog.ErrDiskFull
+	// ErrUnavailable: the server of the database cannot be reached.
+	ErrUnavailable = catalog.ErrUnavailable
 	// ErrInvalidName: a collection name, document path or search mode that cannot be used.
 	ErrInvalidName = errors.New("invalid name")
 	// ErrEncoderMismatch: the collection's vectors are of another encoder than the store was opened

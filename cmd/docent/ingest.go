@@ -256,7 +256,7 @@ func (r *ingestRun) one(ctx context.Context, p *ingest.Pipeline, it ingest.Item)
 		return ctx.Err()
 	}
 	r.report(fileResult{Path: it.Path, Status: res.Status, DocumentID: res.DocumentID, Chunks: res.Chunks, Error: res.Error, Warnings: res.Warnings})
-	for _, fatal := range []error{retriever.ErrStorageFull, retriever.ErrCorrupt, retriever.ErrEncoderMismatch, retriever.ErrNotFound, retriever.ErrClosed} {
+	for _, fatal := range []error{retriever.ErrStorageFull, retriever.ErrCorrupt, retriever.ErrEncoderMismatch, retriever.ErrNotFound, retriever.ErrUnavailable, retriever.ErrClosed} {
 		if errors.Is(err, fatal) {
 			return err // not the file's fault: going on would only repeat it
 		}

@@ -454,6 +454,14 @@ func TestOpenPostgres(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	db := must[*catalog.DB](t)(catalog.OpenPostgres(t.Context(), address, nil))
+	defer db.Close()
+	if _, err := db.Postgres().ExecContext(t.Context(), `SELECT pg_terminate_backend(pg_backend_pid())`); !errors.Is(catalog.Explain(err), catalog.ErrUnavailable) {
+		t.Errorf("a connection that broke: %v", err)
+	}
+	if _, err := catalog.OpenPostgres(t.Context(), "postgres://u@127.0.0.1:1/d", nil); !errors.Is(err, catalog.ErrUnavailable) {
+		t.Errorf("no server: %v", err)
+	}
 	for name, bad := range map[string]string{
 		"wrong password": strings.Replace(address, "@", "extra@", 1),
 		"no server":      "postgres://u:sesame-extra@127.0.0.1:1/d?sslpassword=sesame-extra",

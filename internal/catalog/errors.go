@@ -1,8 +1,13 @@
 package catalog
 
 import (
+	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,17 +28,20 @@ var (
 	ErrEncoder = errors.New("encoder mismatch")
 	// ErrIncomplete: a collection cannot take its new vectors, because some are not made yet.
 	ErrIncomplete = errors.New("vectors are missing")
+	// ErrUnavailable: the server of the database cannot be reached, or the connection to it broke. What was being
+	// changed may have been, or not.
+	ErrUnavailable = errors.New("database cannot be reached")
 	// ErrNewerSchema: the database was written by a later release, which this one cannot read.
 	ErrNewerSchema = errors.New("database is of a newer release")
 )
 
 // Explain adds to err, which a database or file operation returned, the sentinel its cause deserves:
-// ErrDiskFull, ErrCorrupt, ErrExists or ErrNotFound. An error that is none of these comes back as it is.
+// ErrDiskFull, ErrCorrupt, ErrExists, ErrNotFound or ErrUnavailable. An error that is none of these comes back as it is.
 func Explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	for _, known := range []error{ErrDiskFull, ErrCorrupt, ErrExists, ErrNotFound} {
+	for _, known := range []error{ErrDiskFull, ErrCorrupt, ErrExists, ErrNotFound, ErrUnavailable} {
 		if errors.Is(err, known) {
 			return err
 		}
@@ -43,6 +51,9 @@ func Explain(err error) error {
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return explainPostgres(e, err)
+	}
+	if broken(err) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	e, ok := errors.AsType[*sqlitedriver.Error](err)
 	if !ok {
@@ -65,6 +76,16 @@ func Explain(err error) error {
 	return err
 }
 
+// broken says whether err is of a connection that cannot be made or was lost, unless the caller gave up.
+func broken(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	_, connect := errors.AsType[*pgconn.ConnectError](err)
+	_, network := errors.AsType[*net.OpError](err)
+	return connect || network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
 func explainPostgres(e *pgconn.PgError, err error) error {
 	switch e.Code {
 	case "53100": // disk_full
@@ -77,6 +98,9 @@ func explainPostgres(e *pgconn.PgError, err error) error {
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
 	case "53300": // too_many_connections
 		return fmt.Errorf("%w; raise max_connections of the server, or run fewer processes", err)
+	}
+	if strings.HasPrefix(e.Code, "57P0") || strings.HasPrefix(e.Code, "08") { // it shuts down or starts; connection exceptions
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if e.Message == `extension "vector" is not available` {
 		return fmt.Errorf("%w; install pgvector on the server of Postgres", err)
