@@ -266,7 +266,7 @@ func (s *Store) sample(ctx context.Context) ([]sampledQuery, error) {
 
 const bestHits = 10
 
-// An answer is what a query finds: more than the best, for those that are as good as the last of them.
+// An answer is what a query finds, best first.
 type answer struct{ keyword, dense []candidate }
 
 func (s *Store) answers(ctx context.Context, queries []sampledQuery, progress func(MigrateProgress)) ([]answer, error) {
@@ -289,33 +289,24 @@ func (s *Store) answer(ctx context.Context, q sampledQuery) (a answer, err error
 		return a, err
 	}
 	defer v.close()
-	if a.keyword, _, err = v.byWords(ctx, q.question, 2*bestHits, nil); err != nil || len(q.vector) == 0 {
+	if a.keyword, _, err = v.byWords(ctx, q.question, bestHits, nil); err != nil || len(q.vector) == 0 {
 		return a, err
 	}
-	a.dense, err = v.nearest(ctx, q.question, 2*bestHits)
+	a.dense, err = v.nearest(ctx, q.question, bestHits)
 	return a, err
 }
 
 // An overlap counts which of the best hits of one list are among those of another.
 type overlap struct{ same, all int }
 
+// add counts the best of want that got has too. One that is only as good as the last of the best may be missing:
+// which of many equals are found is each engine's own affair.
 func (o *overlap) add(want, got []candidate, score func(candidate) float64) {
-	best := want[:min(len(want), bestHits)]
-	others := make(map[int64]bool)
-	last := math.Inf(1)
-	for i, c := range got {
-		// One that is as good as the tenth is one of the ten.
-		if i >= bestHits && score(c) < last-1e-4*math.Abs(last) {
-			break
-		}
-		others[c.chunk] = true
-		if i < bestHits {
-			last = score(c)
-		}
-	}
+	best, others := want[:min(len(want), bestHits)], got[:min(len(got), bestHits)]
 	o.all += len(best)
 	for _, c := range best {
-		if others[c.chunk] {
+		same := func(g candidate) bool { return g.chunk == c.chunk }
+		if slices.ContainsFunc(others, same) || len(others) == bestHits && score(c) <= score(others[bestHits-1])+1e-4*math.Abs(score(c)) {
 			o.same++
 		}
 	}
