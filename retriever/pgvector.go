@@ -210,7 +210,7 @@ func (c *pgCollection) change(ctx context.Context, tx *sql.Tx, e edit) error {
 		return err
 	}
 	if e.Heir != "" {
-		chunks, err := readTexts(ctx, tx, `k.document_id = $1`, e.Heir)
+		chunks, err := scanTexts(tx.QueryContext(ctx, textsOf(`d.id = $1`), e.Heir))
 		if err == nil {
 			err = c.add(ctx, tx, analyse(chunks))
 		}

@@ -43,9 +43,12 @@ type pgText struct {
 	context, text string
 }
 
-// readTexts reads the chunks k, of documents d, that a condition names.
-func readTexts(ctx context.Context, tx *sql.Tx, which string, args ...any) ([]pgText, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT k.id, k.document_id, k.context, k.text FROM chunks k JOIN documents d ON d.id = k.document_id WHERE `+which, args...)
+// textsOf selects the chunks of documents d that a condition names, for scanTexts.
+func textsOf(condition string) string {
+	return `SELECT k.id, k.document_id, k.context, k.text FROM documents d JOIN chunks k ON k.document_id = d.id WHERE ` + condition
+}
+
+func scanTexts(rows *sql.Rows, err error) ([]pgText, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -276,20 +279,25 @@ func fill(ctx context.Context, tx *sql.Tx, collection string) error {
 	}
 	c.chunks, c.length = 0, 0
 	v := vocabulary{ids: make(map[string]int64), chunks: make(map[string]int64)}
-	for after := int64(0); ; {
-		chunks, err := readTexts(ctx, tx, `d.collection_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3`, c.id, after, pgBatch)
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`DECLARE texts NO SCROLL CURSOR FOR `+textsOf(`d.collection_id = %d`), c.id)); err != nil {
+		return err
+	}
+	for {
+		chunks, err := scanTexts(tx.QueryContext(ctx, fmt.Sprintf(`FETCH %d FROM texts`, pgBatch)))
 		if err != nil {
 			return err
 		}
 		if len(chunks) == 0 {
 			break
 		}
-		after = chunks[len(chunks)-1].chunk
 		words := analyse(chunks)
 		v.count(words)
 		if err := c.insertWords(ctx, tx, words, v.ids); err != nil {
 			return err
 		}
+	}
+	if _, err := tx.ExecContext(ctx, `CLOSE texts`); err != nil {
+		return err
 	}
 	terms := make([]string, 0, len(v.ids))
 	for term := range v.ids {
