@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"docent/internal/llm/engine"
 )
@@ -74,4 +75,56 @@ func TestEncoderDecoderCalls(t *testing.T) {
 	if _, err := m.GenerateIDs(context.Background(), nil, engine.Options{}, nil); !errors.Is(err, engine.ErrContext) {
 		t.Error("no prompt:", err)
 	}
+}
+
+// TestEncoderDecoderQueue: calls get their turns in the order in which they came, and one that is given up while it
+// waits is out at once, though another's reader holds the turn.
+func TestEncoderDecoderQueue(t *testing.T) {
+	g := readGolden(t, "testdata/t5-f16.golden")
+	synctest.Test(t, func(t *testing.T) {
+		m, err := engine.Open("testdata/t5-f16.gguf", engine.Config{Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var order []int
+		var wg sync.WaitGroup
+		held := make(chan bool)
+		call := func(ctx context.Context, i int) error {
+			first := true
+			_, err := m.GenerateIDs(ctx, g.prompt, engine.Options{MaxTokens: 3}, func(int32) (bool, error) {
+				if first {
+					first, order = false, append(order, i)
+					if i == 0 {
+						<-held
+					}
+				}
+				return true, nil
+			})
+			return err
+		}
+		gaveUp := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		for i := range 5 {
+			wg.Go(func() {
+				if i == 2 {
+					gaveUp <- call(ctx, i)
+				} else if err := call(t.Context(), i); err != nil {
+					t.Errorf("call %d: %v", i, err)
+				}
+			})
+			synctest.Wait() // it has the turn or waits for it
+		}
+		cancel()
+		if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+			t.Errorf("the call that was given up: %v", err)
+		}
+		close(held)
+		wg.Wait()
+		if want := []int{0, 1, 3, 4}; !slices.Equal(order, want) {
+			t.Errorf("turns went to %v, want %v", order, want)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
