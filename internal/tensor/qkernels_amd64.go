@@ -49,6 +49,18 @@ func unpackIQ4_NLVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 func unpackIQ4_XSVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
+func qrowQ8_0VNNI(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ4_0VNNI(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ5_0VNNI(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowIQ4_NLVNNI(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
 func qtile32AVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
 
 //go:noescape
@@ -118,6 +130,7 @@ var qvnni = qkernels{
 		Q5_1: unpackQ5_1VNNI, Q2_K: unpackQ2_KVNNI, Q3_K: unpackQ3_KVNNI, Q4_K: unpackQ4_KVNNI,
 		Q5_K: unpackQ5_KVNNI, Q6_K: unpackQ6_KVNNI, IQ4_NL: unpackIQ4_NLVNNI, IQ4_XS: unpackIQ4_XSVNNI,
 	},
+	one: map[QType]qone{Q8_0: qrowQ8_0VNNI, Q4_0: qrowQ4_0VNNI, Q5_0: qrowQ5_0VNNI, IQ4_NL: qrowIQ4_NLVNNI},
 }
 
 // qavx2's tile kernels do half a panel.

@@ -32,6 +32,7 @@ type qkernels struct {
 	bias128 bool
 	tile    [2]qtile // by whether scales are for 32 or for 16 values
 	unpack  map[QType]qunpack
+	one     map[QType]qone // for a single row of activations; may lack types
 	round   func(dst *qrow, src *float32, blocks int)
 }
 
@@ -50,6 +51,10 @@ const (
 // lies ahead bytes from them to the cache.
 type qunpack func(dst *qblock, w *byte, stride, blocks, ahead int)
 
+// qone multiplies a row of activations with a panel of rows of weights, stride bytes apart, and fetches what lies
+// ahead bytes from them to the cache: unpacking and tile kernel in one, without the way through memory.
+type qone func(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
 // QScratch is a worker's memory for products; the zero value is ready for use.
 type QScratch struct {
 	blocks []qblock
@@ -61,6 +66,10 @@ type QScratch struct {
 // mulRounded sets dst for the weights' rows from up to to, from being a multiple of 16.
 func (m *QMatrix) mulRounded(dst []float32, ldd int, a *QRows, from, to int, s *QScratch) {
 	k, f := quantKernels(), qformats[m.Type]
+	if one := k.one[m.Type]; one != nil && a.n == 1 {
+		m.mulOne(one, dst, a, from, to, s)
+		return
+	}
 	unpack := k.unpack[m.Type]
 	if unpack == nil {
 		unpack = func(dst *qblock, w *byte, stride, blocks, _ int) { unpackGeneric(f, k.bias128, dst, w, stride, blocks) }
@@ -128,5 +137,22 @@ func (m *QMatrix) mulRounded(dst []float32, ldd int, a *QRows, from, to int, s *
 				r += rows
 			}
 		}
+	}
+}
+
+// mulOne is mulRounded for one row of activations.
+func (m *QMatrix) mulOne(one qone, dst []float32, a *QRows, from, to int, s *QScratch) {
+	blocks := m.K / 32
+	for row := from; row < to; row += qpanel {
+		short := to - row
+		if short >= qpanel {
+			one(blocks, &a.blocks[0], first(m.data[row*m.rowBytes:]), m.rowBytes, qpanel*m.rowBytes, first(dst[row:row+qpanel]))
+			continue
+		}
+		s.edge = resize(s.edge, qpanel*m.rowBytes)
+		clear(s.edge[copy(s.edge, m.data[row*m.rowBytes:to*m.rowBytes]):])
+		s.tile = resize(s.tile, qpanel)
+		one(blocks, &a.blocks[0], first(s.edge), m.rowBytes, 0, first(s.tile))
+		copy(dst[row:to], s.tile)
 	}
 }

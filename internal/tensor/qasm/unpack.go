@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Unpacking: 16 bytes of each of 16 rows at a time are loaded, a row to a lane, and turned so that a
 // vector has four bytes of each row. That is done before values are taken out of the bytes, so a
@@ -13,10 +16,36 @@ var bases = []string{"AX", "BX", "SI", "R8"}
 var nextBases = []string{"R9", "R10", "R11", "R12"}
 var strides = []string{"", "(CX*1)", "(CX*2)", "(DX*1)"}
 
-// unpacker is a pass over a block.
+// unpacker is a pass over a block. Where it multiplies, values do not go to memory but are multiplied at once with
+// a row of activations.
 type unpacker struct {
 	*gen
-	pass int
+	pass       int
+	multiplies bool
+}
+
+// multiply writes the kernel that multiplies one row of activations with a panel of a type whose blocks have 32 values
+// and no minima. It takes the steps of unpacking and of the tile kernel, in the order that gives the same results.
+func (g *gen) multiply(typ string, size int, body func(u *unpacker)) {
+	g.text("qrow"+typ, "blocks int, a *qrow, w *byte, stride, ahead int, c *float32", 48, `
+		As unpack`+typ+` and qtile32. DI: a; v31, v10: integer sums; v29: results.`)
+	g.p(`
+		MOVQ blocks+0(FP), R13
+		MOVQ a+8(FP), DI
+		MOVQ w+16(FP), AX
+		MOVQ stride+24(FP), CX
+		MOVQ ahead+32(FP), R9`)
+	g.panel()
+	g.p("VPXORD v29, v29, v29")
+	g.block(size, func() {
+		g.p("VPBROADCASTD 36(DI), v31\nVPXORD v10, v10, v10")
+		body(&unpacker{gen: g, multiplies: true})
+	}, 64)
+	g.p(`
+		MOVQ c+40(FP), DI
+		VMOVUPS v29, (DI)
+		VZEROUPPER
+		RET`)
 }
 
 func (g *gen) unpack(typ string, values, size int, doc string, body func(u *unpacker)) {
@@ -26,11 +55,29 @@ func (g *gen) unpack(typ string, values, size int, doc string, body func(u *unpa
 		MOVQ w+8(FP), AX
 		MOVQ stride+16(FP), CX
 		MOVQ blocks+24(FP), R13
+		MOVQ ahead+32(FP), R9`)
+	g.panel()
+	g.block(size, func() {
+		for pass := range 4 / g.lanes {
+			body(&unpacker{gen: g, pass: pass})
+		}
+	}, values/32*768)
+	g.p("VZEROUPPER\nRET")
+	if g.vnni() && slices.Contains(multiplied, typ) {
+		g.multiply(typ, size, body)
+	}
+}
+
+// multiplied are the types with a kernel of their own for one row of activations.
+var multiplied = []string{"Q8_0", "Q4_0", "Q5_0", "IQ4_NL"}
+
+// panel sets the registers for the rows of a panel, and constants.
+func (g *gen) panel() {
+	g.p(`
 		LEAQ (CX)(CX*2), DX
 		LEAQ (AX)(CX*4), BX
 		LEAQ (AX)(CX*8), SI
 		LEAQ (BX)(CX*8), R8
-		MOVQ ahead+32(FP), R9
 		LEAQ (R9)(BX*1), R10
 		LEAQ (R9)(SI*1), R11
 		LEAQ (R9)(R8*1), R12
@@ -38,6 +85,10 @@ func (g *gen) unpack(typ string, values, size int, doc string, body func(u *unpa
 	if g.vnni() {
 		g.p("VMOVDQU64 x0f<>(SB), v30")
 	}
+}
+
+// block does the same for each block, and moves DI on.
+func (g *gen) block(size int, do func(), step int) {
 	g.p("PCALIGN $32\nblock:")
 	if size < 64 {
 		g.p("TESTQ $1, R13\nJNZ fetched")
@@ -50,18 +101,11 @@ func (g *gen) unpack(typ string, values, size int, doc string, body func(u *unpa
 	if size < 64 {
 		g.p("fetched:")
 	}
-	for pass := range 4 / g.lanes {
-		body(&unpacker{g, pass})
-	}
+	do()
 	for _, r := range append(bases, nextBases...) {
 		g.p("ADDQ $%d, %s", size, r)
 	}
-	g.p(`
-		ADDQ $%d, DI
-		DECQ R13
-		JNZ block
-		VZEROUPPER
-		RET`, values/32*768)
+	g.p("ADDQ $%d, DI\nDECQ R13\nJNZ block", step)
 }
 
 // load loads 16 bytes at an offset of each row, row 4*l+z to lane l of v<r+z>.
@@ -163,6 +207,10 @@ func (u *unpacker) half(high bool, r, dst int) {
 
 // quad stores v<r> as the c-th four of the values of block b.
 func (u *unpacker) quad(r, b, c int) {
+	if u.multiplies {
+		u.p("VPDPBUSD.BCST %d(DI), v%d, v%d", 4*c, r, []int{31, 10}[c%2])
+		return
+	}
 	u.p("VMOVDQU%s v%d, %d(DI)", u.wide(), r, 768*b+64*c+32*u.pass)
 }
 
@@ -209,8 +257,14 @@ func (u *unpacker) orMasked(mask string, x, r int) {
 	u.logic("OR", fmt.Sprintf("v%d", x), r, r)
 }
 
-// scale and minimum store v<r> as those of half h of block b.
-func (u *unpacker) scale(r, b, h int)   { u.p("VMOVUPS v%d, %d(DI)", r, 768*b+512+64*h+32*u.pass) }
+// scale and minimum store v<r> as those of half h of block b; scale comes after the block's values.
+func (u *unpacker) scale(r, b, h int) {
+	if u.multiplies {
+		u.p("VPADDD v10, v31, v31\nVCVTDQ2PS v31, v31\nVMULPS.BCST 32(DI), v%d, v28\nVFMADD231PS v28, v31, v29", r)
+		return
+	}
+	u.p("VMOVUPS v%d, %d(DI)", r, 768*b+512+64*h+32*u.pass)
+}
 func (u *unpacker) minimum(r, b, h int) { u.p("VMOVUPS v%d, %d(DI)", r, 768*b+640+64*h+32*u.pass) }
 
 // byteOf sets v<dst> to byte n of v<r>'s dwords as float32, after what is to be done with it.
