@@ -31,6 +31,10 @@ type metered struct {
 	bytes int64
 	share float64 // done, 0 to 1
 	stage string
+
+	began     time.Time     // the work on it
+	before    time.Duration // what it took until it was cut into chunks
+	embedding time.Time     // when that began
 }
 
 type sample struct {
@@ -71,11 +75,58 @@ func (m *Meter) Begin(key string, bytes int64) {
 
 // Advance notes how far a file is.
 func (m *Meter) Advance(key string, pr Progress) {
+	m.advance(key, pr, time.Now())
+}
+
+func (m *Meter) advance(key string, pr Progress, now time.Time) {
 	if f := m.open[key]; f != nil {
-		f.stage, f.share = pr.Stage, stageShare(pr)
-		m.sample(time.Now())
+		f.advance(pr, now)
+		m.sample(now)
 	}
 }
+
+// advance estimates the share of the file's work that is done. How long embedding takes beside what came
+// before differs a hundredfold between a text and a scanned book, so it is measured: the time it took so far
+// tells, by the chunks that are done, the time it will take in all.
+func (f *metered) advance(pr Progress, now time.Time) {
+	if f.began.IsZero() {
+		f.began = now
+	}
+	part := 0.0
+	if pr.Total > 0 {
+		part = min(float64(pr.Done)/float64(pr.Total), 1)
+	}
+	if f.stage != pr.Stage {
+		switch pr.Stage {
+		case StageChunking: // after it the file may wait for another to be embedded
+			f.before = now.Sub(f.began)
+		case StageEmbedding:
+			f.embedding = now
+		}
+	}
+	f.stage = pr.Stage
+	switch pr.Stage {
+	case StageOCR:
+		f.share = recognized * part
+	case StageEmbedding:
+		if part > 0 {
+			all := f.before.Seconds() + now.Sub(f.embedding).Seconds()/part
+			if all > 0 {
+				before := f.before.Seconds() / all
+				f.share = (before + (1-before)*part) * embedded
+			}
+		}
+	case StageStoring:
+		f.share = embedded + (1-embedded)*part
+	}
+}
+
+// How much of a file's work is done when its pages have been recognised, as long as nothing tells how long
+// the rest will take, and when its chunks have been embedded.
+const (
+	recognized = 0.8
+	embedded   = 0.97
+)
 
 // End counts a file as done.
 func (m *Meter) End(key string) {
@@ -106,17 +157,6 @@ func (m *Meter) weigh(key string, bytes int64) {
 
 // rest forgets the rate: the work stood still.
 func (m *Meter) rest() { m.samples = nil }
-
-// stageShare is how much of a file's work is done, 0 to 1. Embedding is most of it.
-func stageShare(pr Progress) float64 {
-	spans := map[string][2]float64{StageParsing: {0, 0.05}, StageOCR: {0.05, 0.15}, StageCleaning: {0.15, 0.18}, StageChunking: {0.18, 0.2}, StageEmbedding: {0.2, 0.97}, StageStoring: {0.97, 1}}
-	span := spans[pr.Stage]
-	part := 0.0
-	if pr.Total > 0 {
-		part = min(float64(pr.Done)/float64(pr.Total), 1)
-	}
-	return span[0] + (span[1]-span[0])*part
-}
 
 // work is what is done, and what there is in all, in bytes and what files cost besides.
 func (m *Meter) work() (done, all float64) {
