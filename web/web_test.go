@@ -1031,6 +1031,44 @@ func TestAgent(t *testing.T) {
 	})
 }
 
+// longest is a reranker that puts the longest passages first.
+type longest struct{}
+
+func (longest) Score(_ context.Context, _ string, passages []string) ([]float32, error) {
+	out := make([]float32, len(passages))
+	for i, p := range passages {
+		out[i] = float32(len(p))
+	}
+	return out, nil
+}
+
+// TestSearchParts: a search takes the parts that the server was given and the collection's settings name.
+func TestSearchParts(t *testing.T) {
+	h := filled(t, func(c *web.Config) {
+		c.Parts.CrossEncoder = func() (retriever.Reranker, error) { return longest{}, nil }
+	})
+	search := func(query string) []retriever.Hit {
+		t.Helper()
+		status, body := h.do(t, "GET", "/api/collections/docs/search?q=annual+leave"+query, nil)
+		var found struct{ Hits []retriever.Hit }
+		if err := json.Unmarshal([]byte(body), &found); err != nil || status != 200 || len(found.Hits) == 0 {
+			t.Fatalf("%d %s", status, body)
+		}
+		return found.Hits
+	}
+	reranked := func(hits []retriever.Hit) bool { return hits[0].Score == float64(len(hits[0].Chunk.IndexText())) }
+	if hits := search(""); !reranked(hits) {
+		t.Errorf("automatic: %+v", hits[0])
+	}
+	h.run(t, []scenario{{"settings", "PATCH", "/api/collections/docs/settings", `{"retrieval":{"rerank":"off"}}`, nil, 200, []string{`"rerank":"off"`}, nil}})
+	if hits := search(""); reranked(hits) {
+		t.Errorf("switched off: %+v", hits[0])
+	}
+	if hits := search("&rerank=cross-encoder"); !reranked(hits) {
+		t.Errorf("for this search: %+v", hits[0])
+	}
+}
+
 // TestIndexing: while files are being taken in, answers and the list of collections say so.
 func TestIndexing(t *testing.T) {
 	passage := chain.Passage{N: 1, Text: "x"}
