@@ -37,6 +37,9 @@ func (p place) open(t testing.TB, e retriever.Encoder, earlier ...retriever.Enco
 // shared says whether the record, and so the files, are in Postgres.
 func (p place) shared() bool { return strings.HasPrefix(p.address, "postgres") }
 
+// weaviate says whether a Weaviate cluster searches.
+func (p place) weaviate() bool { return strings.HasPrefix(p.address, "weaviate") }
+
 // another is a place of the same kind, with nothing in it.
 func (p place) another(t *testing.T) place {
 	p.dir = t.TempDir()

@@ -1,5 +1,13 @@
 package retriever
 
+import (
+	"context"
+	"testing"
+	"time"
+
+	"docent/internal/weaviate"
+)
+
 // MergeEarly makes indexes be merged, and saved, when they are as small as a test's, until it is undone.
 func MergeEarly(chunks int) (undo func()) {
 	merge, save := mergeFrom, saveFrom
@@ -20,4 +28,66 @@ func ExactBelow(chunks int) (undo func()) {
 	before := exactBelow
 	exactBelow = chunks
 	return func() { exactBelow = before }
+}
+
+func weaviateOf(s *Store) *weaviateEngine { return s.engine.(*weaviateEngine) }
+
+// WeaviateClass is the class of a collection.
+func WeaviateClass(t *testing.T, s *Store, collection string) string {
+	t.Helper()
+	c, err := s.db.SearchClass(context.Background(), collection, weaviateOf(s).settings.format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Name
+}
+
+// Settle does at once what is pending in the cluster, and returns when nothing is.
+func Settle(t *testing.T, s *Store) {
+	t.Helper()
+	e, ctx := weaviateOf(s), context.Background()
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		left, err := e.settle(ctx, 0, 0)
+		if err == nil && !left {
+			err = e.sweepAll(ctx, 0)
+		}
+		if err == nil && !left {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("something stays pending: %v", err)
+		}
+	}
+}
+
+// PutStray writes an object that no change of the record came of.
+func PutStray(t *testing.T, s *Store, collection string, chunk int64, terms string) {
+	t.Helper()
+	o := weaviate.Object{Chunk: chunk, Document: "none", Terms: terms, Vector: make([]float32, s.dim())}
+	o.Vector[0] = 1
+	if _, err := weaviateOf(s).client.Put(context.Background(), WeaviateClass(t, s, collection), []weaviate.Object{o}, 3); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// LoseObject removes a chunk's object behind the engine's back.
+func LoseObject(t *testing.T, s *Store, collection string, chunk int64) {
+	t.Helper()
+	if _, err := weaviateOf(s).client.Remove(context.Background(), WeaviateClass(t, s, collection), chunk, chunk, 3); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// DropClass removes a collection's class behind the engine's back.
+func DropClass(t *testing.T, s *Store, collection string) {
+	t.Helper()
+	if err := weaviateOf(s).client.DropClass(context.Background(), WeaviateClass(t, s, collection)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// HasClass says whether the cluster has a class.
+func HasClass(t *testing.T, s *Store, class string) (bool, error) {
+	t.Helper()
+	return weaviateOf(s).client.HasClass(context.Background(), class)
 }

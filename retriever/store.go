@@ -127,8 +127,12 @@ func (s *Store) refuseUnfinished(ctx context.Context) error {
 // openEngine opens what searches: the cluster, or what goes with the record.
 func (s *Store) openEngine(ctx context.Context, cluster *weaviateSettings, dense *DensePart) (err error) {
 	if cluster != nil {
-		s.engine, err = openWeaviate(ctx, *cluster, s.db, s.log)
-		return err
+		e, err := openWeaviate(ctx, *cluster, s.db, s.log)
+		if err != nil {
+			return fmt.Errorf("open store: %w: %w", ErrUnknownStore, err)
+		}
+		s.engine = e
+		return nil
 	}
 	// A cluster that was used before does not hear of what is changed now.
 	if err := s.db.GiveUpSearchClass(ctx, ""); err != nil {

@@ -45,7 +45,9 @@ type weaviateEngine struct {
 	closed   bool
 	known    map[string]bool           // classes that the cluster has
 	building map[string]*weaviateBuild // by collection
-	seen     map[any]time.Time         // when what is pending was first seen, by id or name
+
+	settling sync.Mutex        // held by settle
+	seen     map[any]time.Time // when what is pending was first seen, by id or name
 }
 
 // weaviateFormat changes with every change of what an object has.
@@ -84,7 +86,10 @@ func parseWeaviate(address string) (*weaviateSettings, error) {
 	rest := strings.TrimPrefix(address, "weaviate://")
 	hosts, query, _ := strings.Cut(rest, "?")
 	for host := range strings.SplitSeq(strings.TrimSuffix(hosts, "/"), ",") {
-		if host == "" || strings.ContainsAny(host, "/@") {
+		if strings.Contains(host, "@") {
+			return bad("there is a user name (the API key goes in $DOCENT_WEAVIATE_KEY) where host:port is wanted")
+		}
+		if host == "" || strings.Contains(host, "/") {
 			return bad("%q is not host:port", host)
 		}
 		s.Addresses = append(s.Addresses, host)

@@ -39,10 +39,10 @@ func (e *weaviateEngine) settleAlways() {
 		case <-e.wake:
 		case <-timer.C:
 		}
-		left, err := e.settle(e.ctx, viewTime)
+		left, err := e.settle(e.ctx, viewTime, makeTime)
 		if err == nil && time.Since(swept) > sweepEvery {
 			swept = time.Now()
-			err = e.sweepAll(e.ctx)
+			err = e.sweepAll(e.ctx, sweepAge)
 		}
 		if err != nil && e.ctx.Err() == nil {
 			e.log.Warn("Weaviate is behind the record", "error", err)
@@ -56,10 +56,12 @@ func (e *weaviateEngine) settleAlways() {
 	}
 }
 
-// settle does what is pending in the cluster: removes objects whose chunks have gone since grace, writes those
-// again that some replica may lack, drops classes that were given up. It says whether something is left.
+// settle does what is pending in the cluster: removes objects that are known to be pending for the time viewed,
+// writes those again that some replica may lack, drops classes that were given up, or not taken for the time made. It says whether something is left.
 // Nothing can be done everywhere while a node is away.
-func (e *weaviateEngine) settle(ctx context.Context, grace time.Duration) (left bool, err error) {
+func (e *weaviateEngine) settle(ctx context.Context, viewed, made time.Duration) (left bool, err error) {
+	e.settling.Lock()
+	defer e.settling.Unlock()
 	pending, err := e.db.PendingSearches(ctx, settleAtOnce)
 	if err != nil {
 		return true, err
@@ -77,7 +79,7 @@ func (e *weaviateEngine) settle(ctx context.Context, grace time.Duration) (left 
 	}
 	var done []int64
 	for _, p := range pending {
-		if p.Remove && e.seenFor(p.ID) < grace {
+		if p.Remove && e.seenFor(p.ID) < viewed {
 			left = true
 			continue
 		}
@@ -98,7 +100,7 @@ func (e *weaviateEngine) settle(ctx context.Context, grace time.Duration) (left 
 		}
 	}
 	for _, name := range drop {
-		if e.seenFor(name) < makeTime {
+		if e.seenFor(name) < made {
 			left = true
 			continue
 		}
@@ -113,7 +115,7 @@ func (e *weaviateEngine) settle(ctx context.Context, grace time.Duration) (left 
 	return left || len(pending) == settleAtOnce, nil
 }
 
-// seenFor returns since when something is known to be pending.
+// seenFor returns how long something is known to be pending. The caller holds settling.
 func (e *weaviateEngine) seenFor(pending any) time.Duration {
 	first, ok := e.seen[pending]
 	if !ok {
@@ -142,30 +144,30 @@ func (e *weaviateEngine) settleOne(ctx context.Context, p catalog.PendingSearch)
 	return err == nil && len(lacking) == 0, err
 }
 
-// sweepAll removes objects that the record does not know from every class.
-func (e *weaviateEngine) sweepAll(ctx context.Context) error {
+// sweepAll removes objects of an age that the record does not know from every class.
+func (e *weaviateEngine) sweepAll(ctx context.Context, age time.Duration) error {
 	classes, err := e.db.SearchClasses(ctx)
 	if err != nil {
 		return err
 	}
 	for _, c := range classes {
-		if err := e.sweep(ctx, c); err != nil {
+		if err := e.sweep(ctx, c, age); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *weaviateEngine) sweep(ctx context.Context, c catalog.SearchClass) error {
+func (e *weaviateEngine) sweep(ctx context.Context, c catalog.SearchClass, age time.Duration) error {
 	last, err := e.db.LastChunk(ctx)
 	if err != nil {
 		return err
 	}
 	settled := true // all objects so far are known, or are gone
-	for from := c.Swept + 1; ; from += sweepSpan {
-		to := min(from+sweepSpan-1, max(last, from))
-		if to == from {
-			to = maxChunk // what lies above the last chunk is of changes that did not come to be
+	for from := c.Swept + 1; ; {
+		to := min(from+sweepSpan-1, last)
+		if from > last {
+			to = maxChunk // of changes that did not come to be
 		}
 		found, err := e.client.Search(ctx, weaviate.Query{Class: c.Name, Where: &weaviate.Where{From: from, To: to}, Limit: weaviate.MaxHits}, 1)
 		if err != nil {
@@ -183,7 +185,7 @@ func (e *weaviateEngine) sweep(ctx context.Context, c catalog.SearchClass) error
 			if known[h.Chunk] != "" {
 				continue
 			}
-			if time.Since(h.Updated) < sweepAge {
+			if time.Since(h.Updated) < age {
 				settled = false
 				continue
 			}
@@ -191,7 +193,7 @@ func (e *weaviateEngine) sweep(ctx context.Context, c catalog.SearchClass) error
 				return err
 			}
 		}
-		if to >= last {
+		if to == maxChunk {
 			return nil
 		}
 		if settled {
@@ -199,6 +201,7 @@ func (e *weaviateEngine) sweep(ctx context.Context, c catalog.SearchClass) error
 				return err
 			}
 		}
+		from = to + 1
 	}
 }
 

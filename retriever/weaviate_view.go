@@ -98,13 +98,17 @@ func (v *weaviateView) nodes() int {
 	return 1
 }
 
+// ties is how many hits more than it needs a search asks for: which of those with equal scores a node returns is
+// its own affair, the order of their ids is everybody's.
+const ties = 32
+
 // find returns the n best hits that the record has.
 func (v *weaviateView) find(ctx context.Context, q weaviate.Query, n int) ([]weaviate.Hit, []candidate, error) {
 	if v.none || n <= 0 {
 		return nil, nil, ctx.Err()
 	}
 	q.Class = v.class.Name
-	for q.Limit = min(n, weaviate.MaxHits); ; q.Limit = min(2*q.Limit, weaviate.MaxHits) {
+	for q.Limit = min(n+ties, weaviate.MaxHits); ; q.Limit = min(2*q.Limit, weaviate.MaxHits) {
 		hits, err := v.e.client.Search(ctx, q, v.nodes())
 		if err != nil {
 			v.e.forget(q.Class)

@@ -47,6 +47,8 @@ node() {
 	(
 		cd "$dir/n$i"
 		export PERSISTENCE_DATA_PATH="$dir/n$i" DEFAULT_VECTORIZER_MODULE=none AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED=true
+		export USE_BLOCKMAX_WAND=false # with it, release 1.35.2 misses most of what was written in the last minute
+		export COLLECTION_RETRIEVAL_STRATEGY=LocalOnly # else a write asks the leader, for up to a minute when that is dead
 		export DISABLE_TELEMETRY=true GO_PROFILING_DISABLE=true PROMETHEUS_MONITORING_ENABLED=false LIMIT_RESOURCES=false LOG_LEVEL=warning
 		export CLUSTER_HOSTNAME="node$i" CLUSTER_IN_LOCALHOST=true CLUSTER_ADVERTISE_ADDR=127.0.0.1 CLUSTER_BIND_ADDR=127.0.0.1
 		export CLUSTER_GOSSIP_BIND_PORT=$port CLUSTER_DATA_BIND_PORT=$((port + 1)) RAFT_PORT=$((port + 2))

@@ -60,6 +60,8 @@ type Client struct {
 	key      string
 	patience time.Duration
 	next     atomic.Uint32 // whose turn it is
+
+	mostlyUntil atomic.Int64 // no write is tried at every replica until then, in Unix nanoseconds
 }
 
 type node struct {

@@ -71,7 +71,7 @@ func TestSearchGoesOn(t *testing.T) {
 				address = faulty(t, tt.fault)
 			}
 			var asked atomic.Int32
-			c := open(t, 10*time.Second, address, faulty(t, answers(`{"chunk":7,"_additional":{"score":"1.5"}}`, &asked)))
+			c := open(t, 10*time.Second, address, faulty(t, answers(`{"_additional":{"id":"00000000-0000-8000-8000-000000000007","score":"1.5"}}`, &asked)))
 			for range 4 { // each node is asked first at times
 				hits, err := c.Search(t.Context(), Query{Class: "C", Terms: "a", Limit: 3}, 1)
 				if err != nil || len(hits) != 1 || hits[0].Chunk != 7 || hits[0].Score != 1.5 {
@@ -85,8 +85,8 @@ func TestSearchGoesOn(t *testing.T) {
 // A search that several have to answer joins what they have, and fails when too few answer.
 func TestSearchAsksSeveral(t *testing.T) {
 	var one, two atomic.Int32
-	a := faulty(t, answers(`{"chunk":1,"_additional":{"distance":0.3}},{"chunk":2,"_additional":{"distance":0.5}}`, &one))
-	b := faulty(t, answers(`{"chunk":1,"_additional":{"distance":0.3}},{"chunk":3,"_additional":{"distance":0.4}}`, &two))
+	a := faulty(t, answers(`{"_additional":{"id":"00000000-0000-8000-8000-000000000001","distance":0.3}},{"_additional":{"id":"00000000-0000-8000-8000-000000000002","distance":0.5}}`, &one))
+	b := faulty(t, answers(`{"_additional":{"id":"00000000-0000-8000-8000-000000000001","distance":0.3}},{"_additional":{"id":"00000000-0000-8000-8000-000000000003","distance":0.4}}`, &two))
 	q := Query{Class: "C", Vector: []float32{1}, Limit: 2}
 	for _, third := range []string{gone(t), faulty(t, hangs)} {
 		c := open(t, 10*time.Second, a, third, b)
@@ -182,6 +182,9 @@ func TestObjectIDs(t *testing.T) {
 	seen := make(map[string]int64)
 	for _, chunk := range []int64{0, 1, 2, 1 << 31, 1<<62 - 1, 1 << 40} {
 		id := objectID(chunk)
+		if back, err := chunkOf(id); err != nil || back != chunk {
+			t.Errorf("chunk %d is %s, which is %d, %v", chunk, id, back, err)
+		}
 		if was, ok := seen[id]; ok {
 			t.Errorf("chunks %d and %d are both %s", was, chunk, id)
 		}
@@ -192,7 +195,7 @@ func TestObjectIDs(t *testing.T) {
 // What is searched for cannot end the text it stands in.
 func TestGraphQLQuotes(t *testing.T) {
 	q := Query{Class: "C", Terms: `a"}) {x \` + "\n\u2028", Where: &Where{Documents: []string{`d"`}, Not: true}, Limit: 5}
-	want := `{Get{C(bm25:{query:"a\"}) {x \\\n\u2028",properties:["terms"]},where:{path:["document"],operator:ContainsNone,valueText:["d\""]},limit:5){chunk _additional{score distance lastUpdateTimeUnix}}}}`
+	want := `{Get{C(bm25:{query:"a\"}) {x \\\n\u2028",properties:["terms"]},where:{path:["document"],operator:ContainsNone,valueText:["d\""]},limit:5){_additional{id score distance lastUpdateTimeUnix}}}}`
 	if got := q.graphQL(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -26,6 +27,17 @@ func objectID(chunk int64) string {
 	binary.BigEndian.PutUint64(id[8:], uint64(chunk))
 	id[6], id[8] = 0x80, id[8]&0x3f|0x80 // version 8 of RFC 9562, whose meaning is ours
 	return id.String()
+}
+
+// chunkOf returns the chunk of an object's id. The property that has it is for filters: GraphQL reads no numbers
+// above 2^31.
+func chunkOf(id string) (int64, error) {
+	u, err := uuid.Parse(id)
+	if err != nil {
+		return 0, err
+	}
+	u[8] &= 0x3f
+	return int64(binary.BigEndian.Uint64(u[8:])), nil
 }
 
 // A reach is at how many replicas a write has to arrive.
@@ -83,19 +95,36 @@ func (c *Client) Put(ctx context.Context, class string, objects []Object, nodes 
 	return full, err
 }
 
+const (
+	// everywhereTry is how long a write may take to reach every replica. It waits for one that has died, and is
+	// not known to have, much longer than it takes to write to the others.
+	everywhereTry = 2 * time.Second
+	// mostlyFor is how long further writes are not tried everywhere when one could not reach every replica.
+	mostlyFor = 5 * time.Second
+)
+
+func (c *Client) tryEverywhere() bool { return time.Now().UnixNano() > c.mostlyUntil.Load() }
+
+func (c *Client) everywhereFailed() { c.mostlyUntil.Store(time.Now().Add(mostlyFor).UnixNano()) }
+
 // write does what fn does everywhere, or else mostly, by whichever node can, and says which it was.
 func (c *Client) write(ctx context.Context, what string, nodes int, full *bool, fn func(ctx context.Context, n *node, to reach) error) error {
 	return c.patiently(ctx, what, firstTry, func(ctx context.Context, n *node) error {
 		*full = false
 		before, err := c.alive(ctx, n)
-		if err != nil {
+		if ctx.Err() != nil {
 			return err
+		}
+		if err != nil {
+			return fn(ctx, n, mostly) // it waits for another that has just died
 		}
 		if 2*before <= nodes {
 			return fmt.Errorf("%s sees only %d of %d nodes", n.url, before, nodes)
 		}
-		if before >= nodes {
-			err := fn(ctx, n, everywhere)
+		if before >= nodes && c.tryEverywhere() {
+			short, cancel := context.WithTimeout(ctx, everywhereTry)
+			err := fn(short, n, everywhere)
+			cancel()
 			if err == nil {
 				after, err := c.alive(ctx, n)
 				*full = err == nil && after >= nodes
@@ -104,6 +133,7 @@ func (c *Client) write(ctx context.Context, what string, nodes int, full *bool, 
 			if _, refused := errors.AsType[refusal](err); refused || ctx.Err() != nil {
 				return err
 			}
+			c.everywhereFailed()
 		}
 		return fn(ctx, n, mostly)
 	})

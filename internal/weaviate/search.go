@@ -66,11 +66,9 @@ func (q Query) graphQL() string {
 	if q.Where != nil {
 		args = append(args, "where:"+q.Where.graphQL())
 	}
-	fields := "chunk"
+	fields := "_additional{id score distance lastUpdateTimeUnix}"
 	if q.Objects {
-		fields += " document terms _additional{vector}"
-	} else {
-		fields += " _additional{score distance lastUpdateTimeUnix}"
+		fields = "document terms _additional{id vector}"
 	}
 	args = append(args, "limit:"+strconv.Itoa(min(q.Limit, MaxHits)))
 	return "{Get{" + q.Class + "(" + strings.Join(args, ",") + "){" + fields + "}}}"
@@ -116,9 +114,9 @@ func (c *Client) Search(ctx context.Context, q Query, ask int) ([]Hit, error) {
 		var reply struct {
 			Data struct {
 				Get map[string][]struct {
-					Chunk           int64
 					Document, Terms string
 					Additional      struct {
+						ID       string
 						Score    string
 						Distance float64
 						Vector   []float32
@@ -133,7 +131,11 @@ func (c *Client) Search(ctx context.Context, q Query, ask int) ([]Hit, error) {
 		rows := reply.Data.Get[q.Class]
 		hits := make([]Hit, len(rows))
 		for i, r := range rows {
-			hits[i] = Hit{Object: Object{Chunk: r.Chunk, Document: r.Document, Terms: r.Terms, Vector: r.Additional.Vector}, Distance: r.Additional.Distance}
+			chunk, err := chunkOf(r.Additional.ID)
+			if err != nil {
+				return nil, fmt.Errorf("%s: object %q: %w", n.url, r.Additional.ID, err)
+			}
+			hits[i] = Hit{Object: Object{Chunk: chunk, Document: r.Document, Terms: r.Terms, Vector: r.Additional.Vector}, Distance: r.Additional.Distance}
 			if ms, err := strconv.ParseInt(r.Additional.Updated, 10, 64); err == nil {
 				hits[i].Updated = time.UnixMilli(ms)
 			}
