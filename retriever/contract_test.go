@@ -109,6 +109,9 @@ func TestSameScores(t *testing.T) {
 	}
 	want := filled(t, place{dir: t.TempDir()})
 	eachStore(t, func(t *testing.T, at place) {
+		if at.weaviate() {
+			t.Skip("Weaviate counts the words of a passage otherwise")
+		}
 		s := filled(t, at)
 		for _, query := range append(sayings(6, 25), "the of is", "年假", "w7th w14th", "nothing of it w399th") {
 			for _, opts := range [][]retriever.SearchOption{

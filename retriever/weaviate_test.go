@@ -129,7 +129,7 @@ func TestWeaviateLosesClass(t *testing.T) {
 // The record in Postgres, and two processes' stores on it and the cluster.
 func TestWeaviateWithPostgres(t *testing.T) {
 	at := place{dir: t.TempDir(), address: cluster(t) + "/?catalog=" + url.QueryEscape(pgtest.Database(t))}
-	one, two := at.open(t, words), place{t.TempDir(), at.address}.open(t, words)
+	one, two := at.open(t, words), place{dir: t.TempDir(), address: at.address}.open(t, words)
 	create(t, one, "c")
 	mustPut(t, one, "c", "a", "one\n")
 	mustPut(t, two, "c", "b", "two\n")
