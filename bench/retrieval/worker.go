@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -145,12 +146,14 @@ func (p place) build(ctx context.Context) (seconds float64, err error) {
 		return 0, err
 	}
 	defer s.Close()
-	if _, err := s.Collection(ctx, c); err == nil { // the database outlived the folder
-		if err := s.DeleteCollection(ctx, c); err != nil {
-			return 0, err
-		}
+	has, err := s.Collection(ctx, c)
+	switch {
+	case errors.Is(err, retriever.ErrNotFound):
+		_, err = s.CreateCollection(ctx, c)
+	case err == nil && has.Chunks%perDocument != 0:
+		err = fmt.Errorf("the collection %s is of something else", c)
 	}
-	if _, err := s.CreateCollection(ctx, c); err != nil {
+	if err != nil {
 		return 0, err
 	}
 	say := texts(chunkSeed)
@@ -166,8 +169,13 @@ func (p place) build(ctx context.Context) (seconds float64, err error) {
 		if len(cut) < perDocument && i < chunks-1 {
 			return nil
 		}
-		began := time.Now()
 		n := i / perDocument
+		if (n+1)*perDocument <= has.Chunks { // stored by a run that was interrupted
+			text.Reset()
+			cut, vs = nil, nil
+			return nil
+		}
+		began := time.Now()
 		doc := retriever.Document{Path: fmt.Sprint(n), Metadata: map[string]string{"half": fmt.Sprint(n % 2), "few": fmt.Sprint(n % 100)}}
 		_, err := s.Put(ctx, c, doc, chunker.Document{Text: text.String()}, cut, vs)
 		spent += time.Since(began)
