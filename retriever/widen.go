@@ -2,6 +2,7 @@ package retriever
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"docent/internal/catalog"
@@ -51,10 +52,13 @@ func widen(ctx context.Context, record catalog.Reader, hits []Hit, neighbours in
 		c := &out[i].Chunk
 		if c.ReadStart != c.Start || c.ReadEnd != c.End {
 			text, err := record.Passage(ctx, out[i].Document.ID, c.ReadStart, c.ReadEnd)
-			if err != nil {
+			switch {
+			case errors.Is(err, ErrNotFound): // the document has gone meanwhile
+			case err != nil:
 				return nil, err
+			default:
+				c.Text, c.Start, c.End = text, c.ReadStart, c.ReadEnd
 			}
-			c.Text, c.Start, c.End = text, c.ReadStart, c.ReadEnd
 		}
 		c.ReadStart, c.ReadEnd = 0, 0
 	}
