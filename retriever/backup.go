@@ -61,8 +61,16 @@ func Backup(ctx context.Context, dir string, w io.Writer, progress func(written 
 	return m, writeBundle(ctx, w, m, temp, files, settingsFiles(dir), progress)
 }
 
-// removeStrayCopies removes what backups that were interrupted have left.
+// removeStrayCopies removes what backups, updates and repairs that were interrupted have left.
 func (s *Store) removeStrayCopies() {
+	if s.lock != nil { // nobody else is at it
+		for _, pattern := range []string{recordName + ".part*", filepath.Join(copiesDir, "*.part*")} {
+			stray, _ := filepath.Glob(filepath.Join(s.dir, pattern))
+			for _, file := range stray {
+				_ = os.Remove(file)
+			}
+		}
+	}
 	stray, _ := filepath.Glob(filepath.Join(s.dir, tempDirPrefix+"*"))
 	for _, dir := range stray {
 		// A backup may be running beside this process; what is old is of one that is not.

@@ -2,10 +2,12 @@ package retriever_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -93,8 +95,8 @@ func TestRepairDir(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, false, "damaged", 0, "docent.db", false},
-		{"its first line is damaged", func(t *testing.T, record string) { flip(t, record, 3, 1) }, false, "4 documents", 4, "docent.db", false},
-		{"it forbids to write", func(t *testing.T, record string) { flip(t, record, 18, 64) }, false, "4 documents", 4, "docent.db", false},
+		{"its first line is damaged", func(t *testing.T, record string) { flip(t, record, 3, 1) }, false, "documents 4", 4, "docent.db", false},
+		{"it forbids to write", func(t *testing.T, record string) { flip(t, record, 18, 64) }, false, "documents 4", 4, "docent.db", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ctx, dir := t.Context(), unpackStore(t, "schema-07")
@@ -346,4 +348,70 @@ func TestRepairSavedIndex(t *testing.T) {
 		spoil("cut at "+section.Name, data[:section.Offset])
 	}
 	spoil("the table", append(bytes.Clone(data[:len(data)-40]), make([]byte, 40)...))
+}
+
+// An index that is whole but of other words than the record's is told, and made anew when it is discarded.
+func TestDiscardIndex(t *testing.T) {
+	defer retriever.MergeEarly(8)()
+	ctx, dir := t.Context(), t.TempDir()
+	s := open(t, dir, words)
+	create(t, s, "c")
+	search(t, s, "c", "x")
+	storeLines(t, s, 0, 12)
+	s.Close()
+	text := "wings of engines\n"
+	hash := sha256.Sum256([]byte(text))
+	db, err := sql.Open("sqlite", filepath.Join(dir, "docent.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`UPDATE chunks SET text = ?, hash = ? WHERE id = 2`, text, hash[:]); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	s = open(t, dir, words)
+	defer s.Close()
+	v, err := s.Verify(ctx, "c")
+	if err != nil || !v.Index || !strings.Contains(fmt.Sprint(v.Problems), "other words") {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	if err := s.DiscardIndex(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	if v, err = s.Verify(ctx, "c"); err != nil || v.Index {
+		t.Errorf("after it was discarded: %+v, %v", v.Problems, err)
+	}
+	if hits := search(t, s, "c", "wings", retriever.WithMode(retriever.Keyword)); len(hits) != 1 || hits[0].Chunk.Text != text {
+		t.Errorf("found %+v", hits)
+	}
+	if err := s.DiscardIndex(ctx, "none"); !errors.Is(err, retriever.ErrNotFound) {
+		t.Errorf("no collection: %v", err)
+	}
+}
+
+// What was half written when a process ended is gone after the next start, and nothing else.
+func TestHalfWritten(t *testing.T) {
+	dir := unpackStore(t, "schema-07")
+	open(t, dir, nil).Close() // makes the folders
+	var half []string
+	for _, name := range []string{"docent.db.part", "docent.db.part-wal", "files/incoming-123", "index/0123.index.new-456", "earlier/record-v0001-20260101T000000Z.db.part"} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		half = append(half, path)
+	}
+	s := open(t, dir, nil)
+	defer s.Close()
+	for _, path := range half {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is there: %v", path, err)
+		}
+	}
+	if v, err := s.Verify(t.Context(), "handbook"); err != nil || len(v.Problems) > 0 {
+		t.Errorf("%+v, %v", v.Problems, err)
+	}
 }

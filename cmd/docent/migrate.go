@@ -46,15 +46,15 @@ func (c *migrateStoreCmd) Run(ctx context.Context, a *app) error {
 	if a.JSON {
 		return a.printJSON(m)
 	}
-	kinds := []string{"collections", "documents", "chunks", "vectors", "jobs", "conversations", "watches"}
-	for i, kind := range kinds {
-		kinds[i] = fmt.Sprintf("%d %s", m.Counts[kind], kind)
+	var told []string
+	for _, kind := range [][2]string{{"collections", "collection"}, {"documents", "document"}, {"chunks", "chunk"}, {"vectors", "vector"}, {"jobs", "job"}, {"conversations", "conversation"}, {"watches", "watched folder"}} {
+		told = append(told, count(int(m.Counts[kind[0]]), kind[1]))
 	}
 	at := c.To
 	if isURL(at) {
 		at = catalog.Redacted(at)
 	}
-	fmt.Fprintf(a.stdout, "copied to %s: %s, %d files\n", at, strings.Join(kinds, ", "), m.Files)
+	fmt.Fprintf(a.stdout, "copied to %s: %s, %s\n", at, strings.Join(told, ", "), count(m.Files, "file"))
 	if m.Missing > 0 {
 		a.notice("%d original files are gone from %s, or damaged there: docent doctor names them", m.Missing, c.From)
 	}

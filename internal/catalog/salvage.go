@@ -71,12 +71,12 @@ func (r *Repairs) salvage(ctx context.Context, path, keep, damage string) error 
 	var counts []string
 	for _, t := range tables {
 		if t.read > 0 {
-			counts = append(counts, fmt.Sprintf("%d %s", t.kept, strings.ReplaceAll(t.name, "_", " ")))
+			counts = append(counts, fmt.Sprintf("%s %d", strings.ReplaceAll(t.name, "_", " "), t.kept))
 		}
 	}
 	got := "nothing could be read from it"
 	if len(counts) > 0 {
-		got = "recovered: " + strings.Join(counts, ", ")
+		got = "recovered rows: " + strings.Join(counts, ", ")
 	}
 	r.add(got+"; the damaged file is kept in "+keep, "%s: %s", path, damage)
 	return nil
