@@ -81,15 +81,16 @@ func (c *evalCmd) sets() ([]*beir.Dataset, error) {
 
 // show prints the outcome and draws it.
 func (c *evalCmd) show(a *app, e *beir.Evaluation) error {
-	if c.Plot != "" && len(e.Reports) > 0 {
-		if err := drawEvaluation(c.Plot, e); err != nil {
-			return err
-		}
-	}
+	var err error
 	if a.JSON {
-		return a.printJSON(e)
+		err = a.printJSON(e)
+	} else {
+		err = printEvaluation(a.stdout, e, c.Differences)
 	}
-	return printEvaluation(a.stdout, e, c.Differences)
+	if err == nil && c.Plot != "" && len(e.Reports) > 0 {
+		err = drawEvaluation(c.Plot, e)
+	}
+	return err
 }
 
 func drawEvaluation(path string, e *beir.Evaluation) (err error) {

@@ -13,6 +13,9 @@ import (
 // printEvaluation prints tables of what was measured, and of each configuration the n queries that changed
 // most in either direction.
 func printEvaluation(out io.Writer, e *beir.Evaluation, n int) error {
+	if len(e.Reports) == 0 {
+		return nil
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	printMetrics(w, e, beir.RetrievalMetrics, "queries\tchunks\tqps\tp50 ms\tp99 ms", func(r beir.Report) string {
 		return fmt.Sprintf("%d\t%d\t%.0f\t%.2f\t%.2f", r.Judged, r.Chunks, r.QPS, r.P50, r.P99)
