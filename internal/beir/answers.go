@@ -8,8 +8,9 @@ import (
 	"docent/chain"
 )
 
-// judge fills in what an answer to the query is worth. It is one of those with an expected answer.
-func (r *Result) judge(answer *chain.Answer, q Query) {
+// judge fills in what an answer to the query is worth, which is one with an expected answer.
+// withUnanswerable says that some questions of the set should be refused.
+func (r *Result) judge(answer *chain.Answer, q Query, withUnanswerable bool) {
 	a := Answer{
 		Text: plainAnswer(answer), Refused: answer.Declined, Cited: []string{},
 		Expected: q.Expected.Answers, Unanswerable: q.Expected.Unanswerable,
@@ -20,7 +21,7 @@ func (r *Result) judge(answer *chain.Answer, q Query) {
 		}
 	}
 	r.Answer = &a
-	if a.Refused {
+	if a.Refused && withUnanswerable {
 		r.Metrics[RefusalPrecision] = truth(a.Unanswerable)
 	}
 	if a.Unanswerable {

@@ -37,7 +37,8 @@ const (
 	CitationPrecision Metric = "citation_precision"
 	CitationRecall    Metric = "citation_recall"
 	// RefusalPrecision is 1 for a refused question that is unanswerable, 0 for another refused one;
-	// RefusalRecall 1 for an unanswerable question that is refused, 0 for another unanswerable one.
+	// RefusalRecall 1 for an unanswerable question that is refused, 0 for another unanswerable one. Both are of sets
+	// with unanswerable questions.
 	RefusalPrecision Metric = "refusal_precision"
 	RefusalRecall    Metric = "refusal_recall"
 	// Answered is 1 for an answerable question that is not refused.
@@ -120,6 +121,7 @@ func (d *Dataset) Evaluate(ctx context.Context, store *retriever.Store, collecti
 	if _, err := store.Search(ctx, collection, queries[0].Text, opts...); err != nil {
 		return r, err
 	}
+	unanswerable := slices.ContainsFunc(queries, func(q Query) bool { return q.Expected != nil && q.Expected.Unanswerable })
 	var searches, answers []time.Duration
 	var err error
 	for i, q := range queries {
@@ -140,7 +142,7 @@ func (d *Dataset) Evaluate(ctx context.Context, store *retriever.Store, collecti
 				break
 			}
 			answers = append(answers, time.Since(began))
-			result.judge(answer, q)
+			result.judge(answer, q, unanswerable)
 		}
 		r.Results = append(r.Results, result)
 		if o.Progress != nil {
