@@ -30,8 +30,9 @@ type others struct {
 	seen  map[string]time.Time // jobs changed shortly before, and when
 }
 
-// lateChanges is how long before it is seen a change may have got its time.
-const lateChanges = 10 * time.Second
+// lateChanges is how long before it is seen a change may have got its time. Of one that is later those who
+// subscribed learn with the next change of the job.
+const lateChanges = 2 * time.Second
 
 func (o *others) look(ctx context.Context) error {
 	p, q := o.p, &o.p.queue

@@ -441,12 +441,14 @@ func (p *Pipeline) work(work, parent context.Context, r *run) {
 func (p *Pipeline) lost(ctx context.Context, r *run) {
 	j, err := p.store.Catalog().Job(ctx, r.job.ID)
 	if err != nil {
-		r.job.State = catalog.Cancelled // it went with its collection
-		return
+		j.State = catalog.Cancelled // it went with its collection
+	} else {
+		p.cfg.Logger.WarnContext(ctx, "a job has passed to another process", "job", j.ID, "path", j.Path)
+		p.watchers.publish(j)
 	}
-	p.cfg.Logger.WarnContext(ctx, "a job has passed to another process", "job", j.ID, "path", j.Path)
-	r.job = j
-	p.watchers.publish(j)
+	r.mu.Lock()
+	r.job.State = j.State
+	r.mu.Unlock()
 }
 
 // now returns the job as it is.

@@ -380,14 +380,14 @@ func (d *DB) PutDocument(ctx context.Context, doc Document, content chunker.Docu
 
 const chunkFields = `document_id, ordinal, start_byte, end_byte, tokens, first_page, last_page, headings, context, text, hash, vector, read_start, read_end, labels`
 
-// chunksAtOnce is how many rows go into one statement: over a network each statement is a wait.
-const chunksAtOnce = 100
+// rowsAtOnce is how many rows go into one statement: over a network each statement is a wait.
+const rowsAtOnce = 100
 
 // insertChunks writes the chunks of a document and returns their ids, in order.
 func insertChunks(ctx context.Context, tx *transaction, document string, chunks []Chunk) (ids []int64, err error) {
 	ids = make([]int64, len(chunks))
-	for first := 0; first < len(chunks); first += chunksAtOnce {
-		batch := chunks[first:min(first+chunksAtOnce, len(chunks))]
+	for first := 0; first < len(chunks); first += rowsAtOnce {
+		batch := chunks[first:min(first+rowsAtOnce, len(chunks))]
 		var args []any
 		for i, k := range batch {
 			headings, labels := "[]", "[]"

@@ -126,7 +126,7 @@ func (c *copying) rows(ctx context.Context, table string, columns []string, of s
 				return err
 			}
 		}
-		if batch = append(batch, row...); len(batch) == chunksAtOnce*len(columns) {
+		if batch = append(batch, row...); len(batch) == rowsAtOnce*len(columns) {
 			if err := flush(); err != nil {
 				return err
 			}

@@ -64,24 +64,29 @@ func scanJob(s scanner) (Job, error) {
 func (d *DB) AddJobs(ctx context.Context, jobs []Job) error {
 	return d.update(ctx, func(tx *transaction) error {
 		at := now()
-		for i := range jobs {
-			j := &jobs[i]
-			if j.ID == "" {
-				j.ID = newID()
+		for first := 0; first < len(jobs); first += rowsAtOnce {
+			batch := jobs[first:min(first+rowsAtOnce, len(jobs))]
+			var args []any
+			for i := range batch {
+				j := &batch[i]
+				if j.ID == "" {
+					j.ID = newID()
+				}
+				if j.Kind == "" {
+					j.Kind = FileJob
+				}
+				if j.State == "" {
+					j.State = Queued
+				}
+				if j.CreatedAt.IsZero() {
+					j.CreatedAt = at
+				}
+				j.UpdatedAt, j.Claim, j.Asked = at, "", ""
+				args = append(args, j.ID, j.Collection, j.Kind, j.Path, j.Name, j.Options, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error,
+					j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(j.CreatedAt), toMicro(j.UpdatedAt), j.Claim, j.Asked)
 			}
-			if j.Kind == "" {
-				j.Kind = FileJob
-			}
-			if j.State == "" {
-				j.State = Queued
-			}
-			if j.CreatedAt.IsZero() {
-				j.CreatedAt = at
-			}
-			j.UpdatedAt, j.Claim, j.Asked = at, "", ""
-			if _, err := tx.exec(ctx, `INSERT INTO jobs (`+jobColumns+`) VALUES `+placeholders(1, 21), j.ID, j.Collection, j.Kind, j.Path, j.Name, j.Options, j.SHA256, j.Bytes, j.State, j.Stage, j.Done, j.Total, j.Error,
-				j.DocumentID, j.Status, j.Attempts, toMicro(j.Heartbeat), toMicro(j.CreatedAt), toMicro(j.UpdatedAt), j.Claim, j.Asked); err != nil {
-				return fmt.Errorf("add job %s: %w", j.Path, err)
+			if _, err := tx.exec(ctx, `INSERT INTO jobs (`+jobColumns+`) VALUES `+placeholders(len(batch), len(args)/len(batch)), args...); err != nil {
+				return fmt.Errorf("add jobs: %w", err)
 			}
 		}
 		return nil

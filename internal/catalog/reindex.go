@@ -26,7 +26,7 @@ func (d *DB) SpareVectors(ctx context.Context, encoder string, vectors map[Hash]
 			return err
 		}
 		hashes := slices.SortedFunc(maps.Keys(vectors), func(a, b Hash) int { return bytes.Compare(a[:], b[:]) }) // so that two that write the same ones do not wait for each other
-		for batch := range slices.Chunk(hashes, chunksAtOnce) {
+		for batch := range slices.Chunk(hashes, rowsAtOnce) {
 			var args []any
 			for _, h := range batch {
 				args = append(args, encoder, h[:], tx.vector(vectors[h]), toMicro(at))
