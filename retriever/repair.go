@@ -88,6 +88,10 @@ func RepairDir(ctx context.Context, dir string, log *slog.Logger) ([]Repair, err
 		return r.All, err
 	}
 	if r.Lost {
+		// They may have chunks that the record has lost, under ids that are unknown now.
+		if err := os.RemoveAll(filepath.Join(dir, indexDir)); err != nil {
+			return r.All, errors.Join(err, db.Close())
+		}
 		kept, keepErr := keepUnnamed(ctx, dir, filepath.Join(keep, filesDir), db)
 		if err = keepErr; kept > 0 {
 			r.All = append(r.All, Repair{

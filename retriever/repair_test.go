@@ -228,6 +228,14 @@ func TestRepairLog(t *testing.T) {
 	if len(found) == 3 || len(found)+len(kept) != 3 {
 		t.Errorf("%d documents are left and %d originals kept, of 3", len(found), len(kept))
 	}
+	// Ids that what is lost may have had are not given out again.
+	if len(all) == 0 {
+		create(t, s, "c")
+	}
+	d := mustPut(t, s, "c", "new", "new words")
+	if chunks, err := s.Catalog().Chunks(ctx, d.ID); err != nil || len(chunks) != 1 || chunks[0].ID < 1<<20 {
+		t.Errorf("the next chunk is %+v, %v", chunks, err)
+	}
 }
 
 // Whichever page of the record is destroyed, repair ends with a record that opens, holds nothing that was not

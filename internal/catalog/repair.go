@@ -337,6 +337,17 @@ func (d *DB) mendRows(ctx context.Context, keep string, r *Repairs) error {
 				r.add(c.done, "%s %v: its %s are not what was written", strings.TrimSuffix(c.table, "s"), key, c.column)
 			}
 		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM search_outbox WHERE class NOT IN (SELECT name FROM search_classes)`); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE search_classes SET collection_id = NULL WHERE ? OR collection_id NOT IN (SELECT id FROM collections)`, r.Lost); err != nil {
+			return err // after a loss none can be relied on, and all are made anew
+		}
+		if r.Lost {
+			if err := skipIDs(ctx, tx); err != nil {
+				return err
+			}
+		}
 		res, err := tx.ExecContext(ctx, `DELETE FROM reports WHERE NOT json_valid(report)`)
 		if err != nil {
 			return err

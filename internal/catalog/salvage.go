@@ -137,12 +137,12 @@ func (r *Repairs) copyRows(ctx context.Context, path string, to *sql.DB) ([]*sha
 			}
 		}
 	}
-	last := map[string]int64{}
+	last := make(map[string]int64)
 	for row := range from.Rows(roots["sqlite_sequence"]) {
 		if len(row.Values) == 2 {
 			name, ok1 := row.Values[0].(string)
 			n, ok2 := row.Values[1].(int64)
-			if ok1 && ok2 && n >= 0 {
+			if ok1 && ok2 && n < 1<<50 { // above it is damaged
 				last[name] = n
 			}
 		}
@@ -157,28 +157,30 @@ func (r *Repairs) copyRows(ctx context.Context, path string, to *sql.DB) ([]*sha
 			}
 		}
 	}
-	return shapes, errors.Join(setSequences(ctx, tx, last), tx.Commit())
+	for name, n := range last {
+		if _, err := tx.ExecContext(ctx, `UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?`, n, name); err != nil {
+			return nil, err
+		}
+	}
+	return shapes, tx.Commit()
 }
 
-// margin is how far the ids of a table begin above those that are there when the last one that was given
-// out is not known.
+// margin is how far above the last id that is known the next ones begin after a loss: those between may have
+// been given out.
 const margin = 1 << 20
 
-// setSequences keeps ids from being used twice.
-func setSequences(ctx context.Context, tx *sql.Tx, last map[string]int64) error {
+// skipIDs keeps ids that were given out before a loss from being given out again: what indexes have under them
+// would be taken for what comes.
+func skipIDs(ctx context.Context, tx *sql.Tx) error {
 	for table, column := range map[string]string{"chunks": "id", "jobs": "seq", "messages": "seq"} {
 		var most int64
-		if err := tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT coalesce(max(%s), 0) FROM %s`, column, table)).Scan(&most); err != nil {
+		if err := tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT max((SELECT coalesce(max(%s), 0) FROM %s), coalesce((SELECT seq FROM sqlite_sequence WHERE name = '%[2]s'), 0))`, column, table)).Scan(&most); err != nil {
 			return err
-		}
-		seq, known := last[table]
-		if !known || seq < most || seq > most+1<<40 {
-			seq = most + margin
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM sqlite_sequence WHERE name = ?`, table); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)`, table, seq); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)`, table, most+margin); err != nil {
 			return err
 		}
 	}
