@@ -215,6 +215,7 @@ var fuzzSeeds = []struct{ name, data string }{
 	{"a.mht", "From: a\nSubject: b\nMIME-Version: 1.0\nContent-Type: multipart/related; boundary=B\n\n--B\nContent-Type: text/html\n\n<h1>x</h1>\n--B--"},
 	{"a.ipynb", `{"nbformat":4,"cells":[{"cell_type":"markdown","source":["# a"]},{"cell_type":"code","source":"b","outputs":[{"text":"c"}]}]}`},
 	{"a.srt", "1\n00:00:01,000 --> 00:00:02,000\n<i>a</i>\n"},
+	{"a.go", "package a\n\n// B is b.\nfunc B() {\n\treturn\n}\n"},
 	{"a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n<v A>b\n"},
 	{"a.json", `{"a":[1,{"b":"c"}],"d":{"e":null}}`},
 	{"a.jsonl", "{\"a\":1}\nx\n{\"b\":[2]}"},

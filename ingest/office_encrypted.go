@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 
 	"github.com/xuri/excelize/v2"
@@ -17,7 +18,7 @@ func parseEncryptedOffice(p *parser, in *input, f form) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := excelize.Decrypt(raw, &excelize.Options{Password: in.password})
+	data, err := decryptOffice(raw, in.password)
 	switch {
 	case err != nil:
 		return nil, parseError(ErrDamaged, "it is encrypted, and cannot be decrypted: %v", err)
@@ -33,4 +34,14 @@ func parseEncryptedOffice(p *parser, in *input, f form) (*Document, error) {
 		doc.pictures = nil // what asks for them later does not know how to decrypt
 	}
 	return doc, err
+}
+
+// decryptOffice guards the library, which does not check all that a broken file says of itself.
+func decryptOffice(raw []byte, password string) (data []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			data, err = nil, fmt.Errorf("%v", r)
+		}
+	}()
+	return excelize.Decrypt(raw, &excelize.Options{Password: password})
 }

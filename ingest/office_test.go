@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -71,14 +72,37 @@ func TestExtractOffice(t *testing.T) {
 	}
 }
 
+// FuzzEncryptedOffice varies encrypted files, which the right password comes with.
+func FuzzEncryptedOffice(f *testing.F) {
+	book := excelize.NewFile()
+	path := filepath.Join(f.TempDir(), "a.xlsx")
+	if err := book.SaveAs(path, excelize.Options{Password: "p"}); err != nil {
+		f.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := writeFile(t, "a.xlsx", data)
+		if _, err := fuzzExtractor().Extract(t.Context(), ingest.File{Path: path, Password: "p"}); errors.Is(err, ingest.ErrCrashed) {
+			t.Error(err)
+		}
+	})
+}
+
 // FuzzOffice varies the content of the other packed formats.
 func FuzzOffice(f *testing.F) {
 	f.Add([]byte(`<t:h t:outline-level="2">Head</t:h><t:list><t:list-item><t:p>item</t:p></t:list-item></t:list>`), uint8(0))
 	f.Add([]byte(`<row><c r="A1" t="inlineStr"><is><t>x</t></is></c><c r="ZZ9"><v>1e9</v></c></row>`), uint8(1))
 	f.Add([]byte("Subject: x\r\nFrom: a\r\nTo: b\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\nhi\r\n--B--"), uint8(2))
+	f.Add([]byte(`<row r="1"><c r="A1" t="inlineStr"><is><t>x</t></is></c></row></sheetData><hyperlinks><hyperlink ref="A1:B2" r:id="h"/></hyperlinks><sheetData>`), uint8(1))
+	f.Add([]byte(`<p:sp><p:txBody><a:p><a:r><a:rPr><a:hlinkClick r:id="h"/></a:rPr><a:t>x</a:t></a:r></a:p></p:txBody></p:sp><p:pic><p:blipFill><a:blip r:embed="h"/></p:blipFill></p:pic>`), uint8(3))
+	f.Add([]byte(`<html><body><h1>One</h1><p>It <a href="https://example.com">began</a>.<img src="a.png"></p></body></html>`), uint8(4))
 	f.Fuzz(func(t *testing.T, data []byte, kind uint8) {
 		s := string(data)
-		switch kind % 3 {
+		switch kind % 5 {
 		case 0:
 			data = zipped(t, "mimetype", "application/vnd.oasis.opendocument.text", "content.xml", "<d:document-content><d:body><d:text>"+s+"</d:text></d:body></d:document-content>")
 		case 1:
@@ -86,7 +110,16 @@ func FuzzOffice(f *testing.F) {
 				"_rels/.rels", `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>`,
 				"xl/workbook.xml", `<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="S" sheetId="1" r:id="r1"/></sheets></workbook>`,
 				"xl/_rels/workbook.xml.rels", `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="s.xml"/></Relationships>`,
-				"xl/s.xml", `<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>`+s+"</sheetData></worksheet>")
+				"xl/s.xml", `<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>`+s+"</sheetData></worksheet>",
+				"xl/_rels/s.xml.rels", `<Relationships><Relationship Id="h" Type="x/hyperlink" Target="https://example.com" TargetMode="External"/></Relationships>`)
+		case 3:
+			data = zipped(t, "ppt/presentation.xml", `<p:presentation xmlns:p="p" xmlns:r="r"><p:sldIdLst><p:sldId id="256" r:id="r1"/></p:sldIdLst></p:presentation>`,
+				"ppt/_rels/presentation.xml.rels", `<Relationships><Relationship Id="r1" Type="x/slide" Target="slides/s.xml"/></Relationships>`,
+				"ppt/slides/s.xml", `<p:sld xmlns:p="p" xmlns:a="a"><p:cSld><p:spTree>`+s+`</p:spTree></p:cSld></p:sld>`,
+				"ppt/slides/_rels/s.xml.rels", `<Relationships><Relationship Id="h" Type="x/hyperlink" Target="https://example.com" TargetMode="External"/></Relationships>`)
+		case 4:
+			data = zipped(t, "mimetype", "application/epub+zip", "META-INF/container.xml", `<container><rootfiles><rootfile full-path="book.opf"/></rootfiles></container>`,
+				"book.opf", `<package><manifest><item id="c" href="c.xhtml" media-type="application/xhtml+xml"/></manifest><spine><itemref idref="c"/></spine></package>`, "c.xhtml", s)
 		}
 		fuzzFile(t, strings.Repeat("m", 3)+".eml", data)
 	})

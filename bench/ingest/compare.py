@@ -14,6 +14,8 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -21,6 +23,8 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -54,7 +58,7 @@ def resident(pid):
 
 
 def run(command, env=None):
-    began = time.perf_counter()
+    began, used = time.perf_counter(), children_cpu()
     p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
     peak, done = [0.0], threading.Event()
 
@@ -67,7 +71,13 @@ def run(command, env=None):
     out, err = p.communicate()
     done.set()
     t.join()
-    return out, err, p.returncode, time.perf_counter() - began, peak[0]
+    return out, err, p.returncode, time.perf_counter() - began, peak[0], children_cpu() - used
+
+
+def children_cpu():
+    """Seconds of the processor that ended children, and theirs, have had: those do not grow with the load of the machine."""
+    r = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return r.ru_utime + r.ru_stime
 
 
 def pages(data, folder, n):
@@ -89,35 +99,41 @@ def pages(data, folder, n):
 def docent(binary, folder, work):
     data = work / "docent"
     shutil.rmtree(data, ignore_errors=True)
-    out, err, code, seconds, peak = run([binary, "--data", str(data), "ingest", "-c", "c", "--json", str(folder)])
+    out, err, code, seconds, peak, cpu = run([binary, "--data", str(data), "ingest", "-c", "c", "--json", str(folder)])
     lines = [json.loads(l) for l in out.splitlines() if l.startswith("{")]
     ingested = [l for l in lines if l.get("status") in ("ingested", "duplicate")]
     if not ingested:
         sys.exit(f"docent stored nothing ({code}): {err[-500:]}")
-    return {"seconds": seconds, "peak": peak, "files": len(ingested), "failed": sum(l.get("status") == "failed" for l in lines),
+    return {"seconds": seconds, "cpu": cpu, "peak": peak, "files": len(ingested), "failed": sum(l.get("status") == "failed" for l in lines),
             "chunks": sum(l["chunks"] for l in ingested), **stages(binary, data, ingested)}
 
 
 def stages(binary, data, ingested):
     """What the reports on the files say: the seconds in each stage, summed over files, and what went through."""
     seconds, size, pages = {}, 0, 0
-    for l in ingested:
-        out = subprocess.run([binary, "--data", str(data), "documents", "-c", "c", "--json", "--report", l["path"]], capture_output=True, text=True, check=True).stdout
-        report = json.loads(out)
-        size += report["bytes"]
-        pages += report.get("pages", 1)  # a file of a format without pages counts as one
-        for s in report.get("stages") or []:
-            seconds[s["stage"]] = seconds.get(s["stage"], 0) + s["seconds"]
+    server = subprocess.Popen([binary, "--data", str(data), "--json", "serve", "--addr", "127.0.0.1:0", "--model-provider", "extractive"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        address = re.search(r"http://[0-9.:]+", server.stdout.readline()).group()
+        for l in ingested:
+            with urllib.request.urlopen(address + "/api/collections/c/report?path=" + urllib.parse.quote(l["path"], safe="")) as r:
+                report = json.load(r)
+            size += report["bytes"]
+            pages += report.get("pages", 1)  # a file of a format without pages counts as one
+            for s in report.get("stages") or []:
+                seconds[s["stage"]] = seconds.get(s["stage"], 0) + s["seconds"]
+    finally:
+        server.terminate()
+        server.wait()
     return {"bytes": size, "pages": pages, "stages": seconds}
 
 
 def langchain(python, folder, model, work):
     chroma = work / "chroma"
     shutil.rmtree(chroma, ignore_errors=True)
-    out, err, code, seconds, peak = run([python, str(HERE / "pipeline.py"), str(folder), model, str(chroma)])
+    out, err, code, seconds, peak, cpu = run([python, str(HERE / "pipeline.py"), str(folder), model, str(chroma)])
     if code != 0:
         sys.exit(f"the LangChain pipeline failed: {err[-2000:]}")
-    return {**json.loads(out.splitlines()[-1]), "seconds": seconds, "peak": peak}
+    return {**json.loads(out.splitlines()[-1]), "seconds": seconds, "cpu": cpu, "peak": peak}
 
 
 def main():
@@ -156,6 +172,8 @@ def main():
             rate = lambda xs: statistics.median(x["files"] / x["seconds"] for x in xs)
             print(f"{name}: docent {rate(ours):.2f} files/s, {mid(ours, 'peak'):.0f} MiB; LangChain {rate(theirs):.2f} files/s, {mid(theirs, 'peak'):.0f} MiB; "
                   f"throughput {rate(ours) / rate(theirs):.2f} x, memory {mid(ours, 'peak') / mid(theirs, 'peak'):.2f} x")
+            cost = lambda xs: statistics.median(x["cpu"] / x["files"] for x in xs)
+            print(f"{name}: processor time a file: docent {1000 * cost(ours):.0f} ms, LangChain {1000 * cost(theirs):.0f} ms, {cost(theirs) / cost(ours):.2f} x")
             last = ours[-1]
             print(f"{name}: docent's stages, last round, {last['pages']} pages, {last['bytes'] / 1e6:.1f} MB: "
                   + ", ".join(f"{k} {v:.1f} s ({last['pages'] / v:.0f} pages/s, {last['bytes'] / 1e6 / v:.2f} MB/s)" for k, v in last["stages"].items() if v > 0))
