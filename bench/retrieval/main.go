@@ -31,8 +31,9 @@ func main() {
 	rounds := flag.Int("rounds", 5, "of each measurement, engines taking turns")
 	count := flag.Int("count", 40, "questions a round")
 	python := flag.String("python", "", "an interpreter with faiss-cpu, hnswlib and numpy; without one these are left out")
-	engines := flag.String("engines", "docent,chromem,faiss,hnswlib,fts5", "which take part; postgres is another")
+	engines := flag.String("engines", "docent,chromem,faiss,hnswlib,fts5", "which take part; postgres and weaviate are others")
 	postgres := flag.String("postgres", os.Getenv("DOCENT_TEST_POSTGRES"), "a database for the engine postgres: docent's store there")
+	cluster := flag.String("weaviate", os.Getenv("DOCENT_TEST_WEAVIATE"), "a cluster for the engine weaviate: docent's store there, its record in -dir")
 	worker := flag.String("worker", "", "be one of the engines; for the program's own use")
 	flag.Parse()
 
@@ -41,17 +42,16 @@ func main() {
 		log.Fatal(err)
 	}
 	var err error
+	places := map[string]place{"docent": {*dir, "", *chunks}, "postgres": {*dir, *postgres, *chunks}, "weaviate": {*dir, *cluster, *chunks}}
 	switch *worker {
-	case "docent":
-		err = place{*dir, "", *chunks}.serve(ctx)
-	case "postgres":
-		err = place{*dir, *postgres, *chunks}.serve(ctx)
+	case "docent", "postgres", "weaviate":
+		err = places[*worker].serve(ctx)
 	case "chromem":
 		err = serveChromem(ctx, *dir, *chunks)
 	case "fts5":
 		err = serveFTS5(ctx, *dir, *chunks)
 	default:
-		err = drive(ctx, *dir, *postgres, *chunks, *rounds, *count, *python, strings.Split(*engines, ","))
+		err = drive(ctx, *dir, places, *chunks, *rounds, *count, *python, strings.Split(*engines, ","))
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -145,14 +145,14 @@ func (m *measure) quantile(q float64) float64 {
 
 func (m *measure) rate() float64 { return float64(len(m.millis)) / m.seconds }
 
-func drive(ctx context.Context, dir, postgres string, chunks, rounds, count int, python string, names []string) error {
+func drive(ctx context.Context, dir string, places map[string]place, chunks, rounds, count int, python string, names []string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	common := []string{"-dir", dir, "-postgres", postgres, "-chunks", strconv.Itoa(chunks)}
+	common := []string{"-dir", dir, "-postgres", places["postgres"].address, "-weaviate", places["weaviate"].address, "-chunks", strconv.Itoa(chunks)}
 	has := func(name string) bool { return slices.Contains(names, name) }
-	for name, p := range map[string]place{"docent": {dir, "", chunks}, "postgres": {dir, postgres, chunks}} {
+	for name, p := range places {
 		if !has(name) {
 			continue
 		}
@@ -198,12 +198,12 @@ func drive(ctx context.Context, dir, postgres string, chunks, rounds, count int,
 			of[label] = m
 		}
 	}
-	for _, name := range []string{"docent", "postgres", "chromem", "faiss", "hnswlib"} {
+	for _, name := range []string{"docent", "postgres", "weaviate", "chromem", "faiss", "hnswlib"} {
 		add(name, "dense", name+" dense", 1)
 		add(name, "dense", name+" dense, 8 clients", 8)
 	}
 	add("chromem", "half", "chromem dense, half of the documents", 1)
-	for _, name := range []string{"docent", "postgres"} {
+	for _, name := range []string{"docent", "postgres", "weaviate"} {
 		add(name, "half", name+" dense, half of the documents", 1)
 		add(name, "few", name+" dense, 1 % of the documents", 1)
 		add(name, "keyword", name+" keyword", 1)
@@ -241,7 +241,7 @@ func drive(ctx context.Context, dir, postgres string, chunks, rounds, count int,
 	ratio("docent's throughput with 8 clients over that with 1, dense", "docent dense, 8 clients", "docent dense", (*measure).rate)
 	ratio("the same, hybrid", "docent hybrid, 8 clients", "docent hybrid", (*measure).rate)
 	ratio("FTS5's p50 over docent's keyword", "fts5 keyword", "docent keyword", p50)
-	for _, name := range []string{"docent", "postgres"} {
+	for _, name := range []string{"docent", "postgres", "weaviate"} {
 		m := of[name+" hybrid, 8 clients"]
 		if m == nil {
 			continue

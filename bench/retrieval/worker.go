@@ -110,7 +110,7 @@ func resident() float64 {
 
 const perDocument = 1000 // chunks
 
-// place is where a store of docent lies: of one number of chunks in dir or, with an address, in Postgres.
+// place is where a store of docent lies: of one number of chunks in dir or, with an address, in Postgres or a Weaviate cluster.
 type place struct {
 	dir     string
 	address string
@@ -118,8 +118,8 @@ type place struct {
 }
 
 func (p place) path() string {
-	if p.address != "" {
-		return file(p.dir, "postgres", p.chunks)
+	if kind, _, ok := strings.Cut(p.address, "://"); ok {
+		return file(p.dir, kind, p.chunks)
 	}
 	return file(p.dir, "store", p.chunks)
 }

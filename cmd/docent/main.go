@@ -60,7 +60,7 @@ type cli struct {
 type globals struct {
 	Data   string `placeholder:"DIR" env:"DOCENT_DATA" help:"Where everything is kept; by default the user's data directory."`
 	Config string `placeholder:"FILE" env:"DOCENT_CONFIG" help:"The settings file; by default config.yaml in the data directory."`
-	Store  string `placeholder:"URL" env:"DOCENT_STORE" config:"store" help:"Where documents are kept and searched, when not in the data directory: postgres://user@host/database, which any number of docent processes share. The data directory then holds models and settings, and copies that can go."`
+	Store  string `placeholder:"URL" env:"DOCENT_STORE" config:"store" help:"Where documents are kept and searched, when not in the data directory: postgres://user@host/database, which any number of docent processes share, or weaviate://host:port,host:port, a cluster that searches (docs/weaviate.md). With Postgres the data directory holds models and settings, and copies that can go."`
 	JSON   bool   `name:"json" help:"Print JSON for machines on the standard output."`
 	encoderFlags
 	rerankerFlags
