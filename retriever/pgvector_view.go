@@ -137,7 +137,7 @@ func setDense(c *candidate, score float64, rank int) { c.dense, c.denseRank = sc
 // nearestByIndex goes on until it has n that the filter lets through, and puts them in their exact order.
 func (v *pgView) nearestByIndex(ctx context.Context, q question, n int, column string) ([]candidate, error) {
 	_, err := v.tx.ExecContext(ctx, fmt.Sprintf(`SET LOCAL hnsw.ef_search = %d; SET LOCAL hnsw.iterative_scan = strict_order;
-		SET LOCAL hnsw.max_scan_tuples = 2147483647; SET LOCAL hnsw.scan_mem_multiplier = 32; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off`, min(max(100, 2*n), 1000)))
+		SET LOCAL hnsw.max_scan_tuples = 2147483647; SET LOCAL hnsw.scan_mem_multiplier = 32; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off`, min(max(200, 2*n), 1000)))
 	if err != nil {
 		return nil, catalog.Explain(err)
 	}
