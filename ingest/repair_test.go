@@ -277,10 +277,8 @@ func TestRepairRandomDamage(t *testing.T) {
 		if err := os.CopyFS(filepath.Join(b.dir, "data"), os.DirFS(data)); err != nil {
 			t.Fatal(err)
 		}
-		name := files[0]
-		if rnd.IntN(3) > 0 { // the record, more often than one of so many
-			name = filepath.Join(data, "docent.db")
-		} else {
+		name := filepath.Join(data, "docent.db") // more often than one of so many
+		if rnd.IntN(3) == 0 {
 			name = files[rnd.IntN(len(files))]
 		}
 		rel, err := filepath.Rel(data, name)

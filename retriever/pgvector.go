@@ -72,7 +72,7 @@ func openPGEngine(ctx context.Context, record *catalog.DB, log *slog.Logger) (*p
 func (e *pgEngine) close() error {
 	e.cancel()
 	e.filling.Lock() // whoever comes now finds ctx ended
-	e.filling.Unlock()
+	defer e.filling.Unlock()
 	return nil
 }
 
