@@ -78,6 +78,7 @@ type csvScanner struct {
 }
 
 func newCSVScanner(text string, delim rune) *csvScanner {
+	text = strings.TrimSuffix(text, "\r") // as encoding/csv does, at the end of the text alone
 	return &csvScanner{text: text, delim: delim, stops: string(delim) + "\n"}
 }
 
@@ -110,8 +111,6 @@ func lineEnd(s string) int {
 		return 1
 	case strings.HasPrefix(s, "\r\n"):
 		return 2
-	case s == "\r": // at the end of the text
-		return 1
 	}
 	return 0
 }
@@ -123,8 +122,11 @@ func (s *csvScanner) field() (field string, more bool) {
 		// One look for either, so that a row of many fields or a file of many rows takes linear time.
 		n := strings.IndexAny(rest, s.stops)
 		if n < 0 {
-			n = len(rest)
-		} else if rest[n] != '\n' {
+			s.at, s.end = len(s.text), s.line
+			s.line++
+			return rest, false
+		}
+		if rest[n] != '\n' {
 			s.at, s.end = s.at+n+utf8.RuneLen(s.delim), s.line
 			return rest[:n], true
 		}
@@ -155,7 +157,7 @@ func (s *csvScanner) field() (field string, more bool) {
 			i += 2
 			from = i
 			continue
-		case after == "" || after == "\r" || lineEnd(after) > 0:
+		case after == "" || lineEnd(after) > 0:
 			write(i)
 			s.end = s.line
 			s.at = min(s.at+i+1+max(1, lineEnd(after)), len(s.text))
