@@ -384,8 +384,14 @@ export const zh: Messages = {
       private_ip: { name: "IP 地址", help: "IPv4 和 IPv6。" },
       private_secret: { name: "密钥和密码", help: "API 密钥、令牌、私钥。" },
       retrieval_mode: { name: "检索方式", help: "同时按语义和字词，或只按其中一种。" },
-      retrieval_fusion: { name: "语义和字词的合并", help: "按分数，按缩放到同一范围的分数，或按倒数名次。" },
-      retrieval_dense_share: { name: "语义的权重", help: "按分数合并时的百分比；0 表示 70，缩放时为 60。" },
+      retrieval_fusion: {
+        name: "语义和字词的合并",
+        help: "按分数，按缩放到同一范围的分数，或按倒数名次。",
+      },
+      retrieval_dense_share: {
+        name: "语义的权重",
+        help: "按分数合并时的百分比；0 表示 70，缩放时为 60。",
+      },
       retrieval_hops: {
         name: "连续检索次数",
         help: "每次检索上次最佳段落提到的内容，适合需要多个段落才能回答的问题；最多 4 次。",
