@@ -169,7 +169,7 @@ func (e *weaviateEngine) sweep(ctx context.Context, c catalog.SearchClass, age t
 		if from > last {
 			to = maxChunk // of changes that did not come to be
 		}
-		found, err := e.client.Search(ctx, weaviate.Query{Class: c.Name, Where: &weaviate.Where{From: from, To: to}, Limit: weaviate.MaxHits}, 1)
+		found, err := e.client.Search(ctx, weaviate.Query{Class: c.Name, Where: &weaviate.Where{From: from, To: to}, Limit: weaviate.MaxHits}, e.client.Addresses())
 		if err != nil {
 			return err
 		}

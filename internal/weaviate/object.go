@@ -140,25 +140,42 @@ func (c *Client) write(ctx context.Context, what string, nodes int, full *bool, 
 }
 
 // Remove deletes the objects of the chunks from first to last. It returns full as Put does.
+//
+// A node deletes on every replica what its own replica finds, and one that was away lacks what others have. So
+// where it is to be done everywhere, each node is asked.
 func (c *Client) Remove(ctx context.Context, class string, first, last int64, nodes int) (full bool, err error) {
 	err = c.write(ctx, fmt.Sprintf("remove chunks from %s", class), nodes, &full, func(ctx context.Context, n *node, to reach) error {
-		for { // at most 10,000 go at a time
-			var reply struct {
-				Results struct{ Matches, Failed int64 }
-			}
-			body := object{"match": object{"class": class, "where": chunksBetween(first, last)}, "output": "minimal"}
-			if err := c.call(ctx, n, http.MethodDelete, "/v1/batch/objects?consistency_level="+string(to), body, &reply); err != nil {
+		asked := []*node{n}
+		if to == everywhere {
+			asked = c.nodes
+		}
+		for _, n := range asked {
+			if err := c.removeFound(ctx, n, class, first, last, to); err != nil {
 				return err
 			}
-			if reply.Results.Failed > 0 {
-				return fmt.Errorf("%s: %d of %d chunks are not removed", n.url, reply.Results.Failed, reply.Results.Matches)
-			}
-			if reply.Results.Matches == 0 {
-				return nil
-			}
 		}
+		return nil
 	})
 	return full, err
+}
+
+// removeFound deletes what the node's replica finds of the chunks from first to last.
+func (c *Client) removeFound(ctx context.Context, n *node, class string, first, last int64, to reach) error {
+	for { // at most 10,000 go at a time
+		var reply struct {
+			Results struct{ Matches, Failed int64 }
+		}
+		body := object{"match": object{"class": class, "where": chunksBetween(first, last)}, "output": "minimal"}
+		if err := c.call(ctx, n, http.MethodDelete, "/v1/batch/objects?consistency_level="+string(to), body, &reply); err != nil {
+			return err
+		}
+		if reply.Results.Failed > 0 {
+			return fmt.Errorf("%s: %d of %d chunks are not removed", n.url, reply.Results.Failed, reply.Results.Matches)
+		}
+		if reply.Results.Matches == 0 {
+			return nil
+		}
+	}
 }
 
 func chunksBetween(first, last int64) object {
