@@ -1,9 +1,10 @@
 // What cleaning did to a file, and the settings of a collection that say what it shall do.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Docent, findChromium, startDocent } from "./server";
+import { createCollection, openBrowser } from "./browser";
+import { type Docent, startDocent } from "./server";
 
 const shots = process.env.DOCENT_SCREENSHOTS ?? join("test-results", "screenshots");
 
@@ -43,22 +44,8 @@ describe("cleaning", () => {
   beforeAll(async () => {
     mkdirSync(shots, { recursive: true });
     docent = await startDocent(["--model-provider", "extractive"]);
-    browser = await chromium.launch({
-      executablePath: findChromium(),
-      args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-    });
-    const context = await browser.newContext({
-      viewport: { width: 1280, height: 900 },
-      locale: "en-US",
-      reducedMotion: "reduce",
-    });
-    page = await context.newPage();
-    page.setDefaultTimeout(30_000);
-    await fetch(`${docent.url}/api/collections`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ name: "notes" }),
-    });
+    ({ browser, page } = await openBrowser());
+    await createCollection(docent, "notes");
     await page.goto(`${docent.url}/c/notes/documents`);
   });
   afterAll(async () => {

@@ -1,9 +1,10 @@
 // Which documents are asked, how they are searched, and why a passage was found.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Docent, findChromium, startDocent } from "./server";
+import { createCollection, openBrowser } from "./browser";
+import { type Docent, startDocent } from "./server";
 
 const shots = process.env.DOCENT_SCREENSHOTS ?? join("test-results", "screenshots");
 
@@ -41,22 +42,8 @@ describe("filter", () => {
   beforeAll(async () => {
     mkdirSync(shots, { recursive: true });
     docent = await startDocent(["--model-provider", "extractive"]);
-    browser = await chromium.launch({
-      executablePath: findChromium(),
-      args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-    });
-    const context = await browser.newContext({
-      viewport: { width: 1280, height: 900 },
-      locale: "en-US",
-      reducedMotion: "reduce",
-    });
-    page = await context.newPage();
-    page.setDefaultTimeout(30_000);
-    await fetch(`${docent.url}/api/collections`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ name: "offices" }),
-    });
+    ({ browser, page } = await openBrowser());
+    await createCollection(docent, "offices");
     await page.goto(`${docent.url}/c/offices/documents`);
     await page.getByTestId("files").setInputFiles(
       documents.map(({ name, text }) => ({

@@ -4,10 +4,11 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createCollection, openBrowser } from "./browser";
 import { lockedPDF } from "./documents";
-import { type Docent, findChromium, startDocent } from "./server";
+import { type Docent, startDocent } from "./server";
 
 const shots = process.env.DOCENT_SCREENSHOTS ?? join("test-results", "screenshots");
 
@@ -52,22 +53,8 @@ describe("sources", () => {
       "--watch-root",
       watched,
     ]);
-    browser = await chromium.launch({
-      executablePath: findChromium(),
-      args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-    });
-    const context = await browser.newContext({
-      viewport: { width: 1280, height: 900 },
-      locale: "en-US",
-      reducedMotion: "reduce",
-    });
-    page = await context.newPage();
-    page.setDefaultTimeout(30_000);
-    await fetch(`${docent.url}/api/collections`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ name: "harbour" }),
-    });
+    ({ browser, page } = await openBrowser());
+    await createCollection(docent, "harbour");
     await page.goto(`${docent.url}/c/harbour/documents`);
   });
 
