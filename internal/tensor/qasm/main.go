@@ -23,7 +23,10 @@ type gen struct {
 
 func (g *gen) vnni() bool { return g.isa == "VNNI" }
 
-var vector = regexp.MustCompile(`\bv(\d+)\b`)
+var (
+	vector = regexp.MustCompile(`\bv(\d+)\b`)
+	upper  = regexp.MustCompile(`\b[vXYZ](1[6-9]|2\d|3[01])\b`)
+)
 
 // p writes lines of instructions and labels.
 func (g *gen) p(lines string, args ...any) {
@@ -31,6 +34,8 @@ func (g *gen) p(lines string, args ...any) {
 		l = strings.TrimSpace(l)
 		switch {
 		case l == "":
+		case g.isa == "AVX2" && upper.MatchString(l):
+			log.Fatalf("%s: only AVX-512 has so many registers", l)
 		case strings.HasSuffix(l, ":"):
 			fmt.Fprintln(g, l)
 		default:

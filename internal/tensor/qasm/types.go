@@ -167,7 +167,8 @@ func (g *gen) unpacks() {
 			u.scale(4, j/2, j%2)
 		}
 		for piece := range 2 {
-			u.turn(16*piece, 12)
+			u.load(16*piece, 12)
+			u.transpose(12, u.spare(12))
 			u.sixteen(32, piece, func(r, b, at int) {
 				u.p("VPSLLW $5, v%[1]d, v%[1]d", r)
 				if b < 7 {

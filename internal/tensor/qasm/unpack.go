@@ -132,6 +132,14 @@ func (u *unpacker) turn(off, r int) {
 	u.transpose(r, r+4)
 }
 
+// spare is where the scratch of a turn to v<r> is: after it, or, of 16 registers, at the beginning.
+func (u *unpacker) spare(r int) int {
+	if u.vnni() || r+8 <= 16 {
+		return r + 4
+	}
+	return 0
+}
+
 // transpose turns the dwords of v<r> to v<r+3>, in each lane of 128 bits. v<tmp> to v<tmp+3> are scratch.
 func (u *unpacker) transpose(r, tmp int) {
 	u.p(`
