@@ -103,6 +103,42 @@ func unpackIQ4_NLAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 func unpackIQ4_XSAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 
 //go:noescape
+func qrowQ8_0AVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ4_0AVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ4_1AVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ5_0AVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ5_1AVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowIQ4_NLAVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowIQ4_XSAVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ4_KAVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ5_KAVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ6_KAVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ3_KAVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
+func qrowQ2_KAVX2(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+
+//go:noescape
 func roundAVX2(dst *qrow, src *float32, blocks int)
 
 //go:noescape
@@ -133,7 +169,7 @@ var qvnni = qkernels{
 	one: map[QType]qone{Q8_0: qrowQ8_0VNNI, Q4_0: qrowQ4_0VNNI, Q5_0: qrowQ5_0VNNI, IQ4_NL: qrowIQ4_NLVNNI},
 }
 
-// qavx2's tile kernels do half a panel.
+// qavx2's tile and row kernels do half a panel.
 var qavx2 = qkernels{
 	rows: 4, tile: [2]qtile{wholePanel(qtile32AVX2), wholePanel(qtile16AVX2)}, round: roundAVX2,
 	unpack: map[QType]qunpack{
@@ -141,6 +177,24 @@ var qavx2 = qkernels{
 		Q5_1: unpackQ5_1AVX2, Q2_K: unpackQ2_KAVX2, Q3_K: unpackQ3_KAVX2, Q4_K: unpackQ4_KAVX2,
 		Q5_K: unpackQ5_KAVX2, Q6_K: unpackQ6_KAVX2, IQ4_NL: unpackIQ4_NLAVX2, IQ4_XS: unpackIQ4_XSAVX2,
 	},
+	one: map[QType]qone{
+		Q8_0: wholeRows(qrowQ8_0AVX2), Q4_0: wholeRows(qrowQ4_0AVX2), Q4_1: wholeRows(qrowQ4_1AVX2),
+		Q5_0: wholeRows(qrowQ5_0AVX2), Q5_1: wholeRows(qrowQ5_1AVX2), Q2_K: wholeRows(qrowQ2_KAVX2),
+		Q3_K: wholeRows(qrowQ3_KAVX2), Q4_K: wholeRows(qrowQ4_KAVX2), Q5_K: wholeRows(qrowQ5_KAVX2),
+		Q6_K: wholeRows(qrowQ6_KAVX2), IQ4_NL: wholeRows(qrowIQ4_NLAVX2), IQ4_XS: wholeRows(qrowIQ4_XSAVX2),
+	},
+}
+
+// wholeRows makes a kernel for 8 rows of weights one for a panel. It fetches in the order of memory, so of the next 8
+// rows the last begin late: hence some more.
+func wholeRows(one qone) qone {
+	return func(blocks int, a *qrow, w *byte, stride, ahead int, c *float32) {
+		if ahead > 0 {
+			ahead = 8*stride + 4<<10
+		}
+		one(blocks, a, w, stride, ahead, c)
+		one(blocks, a, at(w, 8*stride), stride, ahead, at(c, 8))
+	}
 }
 
 func wholePanel(tile qtile) qtile {

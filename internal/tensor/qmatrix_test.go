@@ -38,6 +38,10 @@ func TestDequantiseGolden(t *testing.T) {
 	}
 }
 
+// scalePlaces is where in a block its halves are.
+var scalePlaces = map[QType][]int{Q4_0: {0}, Q4_1: {0, 2}, Q5_0: {0}, Q5_1: {0, 2}, Q8_0: {0}, Q2_K: {80, 82}, Q3_K: {108},
+	Q4_K: {0, 2}, Q5_K: {0, 2}, Q6_K: {208}, IQ4_NL: {0}, IQ4_XS: {0}, QF16: {0}}
+
 // randomBlocks are weights of a type with scales that are numbers of a usual size.
 func randomBlocks(rng *rand.Rand, t QType, n int) []byte {
 	values, size := t.Block()
@@ -45,10 +49,8 @@ func randomBlocks(rng *rand.Rand, t QType, n int) []byte {
 	for i := range data {
 		data[i] = byte(rng.Uint32())
 	}
-	places := map[QType][]int{Q4_0: {0}, Q4_1: {0, 2}, Q5_0: {0}, Q5_1: {0, 2}, Q8_0: {0}, Q2_K: {80, 82}, Q3_K: {108},
-		Q4_K: {0, 2}, Q5_K: {0, 2}, Q6_K: {208}, IQ4_NL: {0}, IQ4_XS: {0}, QF16: {0}}
 	for b := 0; b < len(data); b += size {
-		for _, at := range places[t] {
+		for _, at := range scalePlaces[t] {
 			h := uint16(rng.Uint32()) & 0x8fff // exponents 0 to 3 of 31: up to 2^-11, and denormals
 			binary.LittleEndian.PutUint16(data[b+at:], h|0x1000)
 		}

@@ -142,7 +142,7 @@ func (m *QMatrix) mulRounded(dst []float32, ldd int, a *QRows, from, to int, s *
 
 // mulOne is mulRounded for one row of activations.
 func (m *QMatrix) mulOne(one qone, dst []float32, a *QRows, from, to int, s *QScratch) {
-	blocks := m.K / 32
+	blocks := m.K / qformats[m.Type].values
 	for row := from; row < to; row += qpanel {
 		short := to - row
 		if short >= qpanel {

@@ -44,12 +44,18 @@ func (g *gen) p(lines string, args ...any) {
 	}
 }
 
-func (g *gen) text(name, args string, size int, doc string) {
+func (g *gen) text(name, args string, size int, doc string) { g.framed(name, args, 0, size, doc) }
+
+func (g *gen) framed(name, args string, frame, size int, doc string) {
 	fmt.Fprintf(g, "\n// func %s%s(%s)\n//\n", name, g.isa, args)
 	for l := range strings.Lines(strings.TrimSpace(doc)) {
 		fmt.Fprintf(g, "// %s\n", strings.TrimSpace(l))
 	}
-	fmt.Fprintf(g, "TEXT ·%s%s(SB), NOSPLIT, $0-%d\n", name, g.isa, size)
+	flags := "NOSPLIT"
+	if frame > 0 {
+		flags = "0"
+	}
+	fmt.Fprintf(g, "TEXT ·%s%s(SB), %s, $%d-%d\n", name, g.isa, flags, frame, size)
 }
 
 // logic writes AND, OR or XOR of a register with a constant or register: the names of the instructions
@@ -83,7 +89,7 @@ func (g *gen) constants() {
 		v    byte
 	}{
 		{"x0f", 0x0f}, {"xf0", 0xf0}, {"x80", 0x80}, {"x3f", 0x3f}, {"x30", 0x30}, {"x3c", 0x3c}, {"xc0", 0xc0}, {"x03", 3},
-		{"x10", 0x10}, {"x78", 0x78},
+		{"x04", 0x04}, {"x10", 0x10}, {"x78", 0x78},
 	} {
 		g.data(b.name, same(uint64(b.v)*0x0101010101010101, 8)...)
 	}
@@ -126,6 +132,7 @@ func main() {
 	g.tileAVX2("qtile32", 1)
 	g.tileAVX2("qtile16", 2)
 	g.unpacks()
+	g.rows()
 	g.round()
 	g.allFloats()
 	if err := os.WriteFile("q_amd64.s", g.Bytes(), 0o644); err != nil {

@@ -39,14 +39,7 @@ func (g *gen) unpacks() {
 	g.unpack("Q6_K", 256, 210, `
 		The low halves and high pairs of bits are put together as bits 2 to 7 of a byte: with 128 added that
 		is 4*(q-32), so the scales are 4 times smaller. v8 to v11: high pairs.`, func(u *unpacker) {
-		u.column(194, 3, 0)
-		u.half(true, 0, 8)
-		u.p("VMULPS quarter<>(SB), v8, v8")
-		u.turn(192, 0)
-		for j := range 16 {
-			u.p("VPSLLD $%d, v%d, v4\nVPSRAD $24, v4, v4\nVCVTDQ2PS v4, v4\nVMULPS v8, v4, v4", 24-j%4*8, j/4)
-			u.scale(4, j/2, j%2)
-		}
+		u.scalesQ6_K()
 		for h := range 2 {
 			for piece := range 2 {
 				u.turn(128+32*h+16*piece, 8)
@@ -129,43 +122,13 @@ func (g *gen) unpacks() {
 		}
 	})
 	g.unpack("Q2_K", 256, 84, "v8, v9: the block's scale and minimum.", func(u *unpacker) {
-		u.column(68, 3, 0)
-		u.half(false, 0, 8)
-		u.half(true, 0, 9)
-		u.p("VMULPS minus1<>(SB), v9, v9")
-		u.turn(0, 0)
-		for j := range 16 {
-			u.byteOf(j%4, j/4, 4, func() {
-				u.p("VPSRLD $4, v4, v5")
-				u.logic("AND", c("low4"), 4, 4)
-			})
-			u.p("VMULPS v8, v4, v4\nVCVTDQ2PS v5, v5\nVMULPS v9, v5, v5")
-			u.scale(4, j/2, j%2)
-			u.minimum(5, j/2, j%2)
-		}
+		u.scalesQ2_K()
 		u.pairs(16, func(r, b, at int) { u.signed(r, b, at) })
 	})
 	g.unpack("Q3_K", 256, 110, `
 		The third bit, the sign, goes on top of the two low ones: with 128 added that is 32*(q-4), so the scales are
 		32 times smaller. v12 to v15: third bits of 16 values of each sub-block.`, func(u *unpacker) {
-		u.column(94, 3, 0)
-		u.half(true, 0, 8)
-		u.p("VMULPS of32<>(SB), v8, v8")
-		u.turn(92, 0) // v1, v2: low halves of 16 scales, v3: high pairs
-		for j := range 16 {
-			low, shift := 1+j%8/4, 8*(j%4)+j/8*4
-			u.p("VPSRLD $%d, v%d, v4", shift, low)
-			u.logic("AND", c("low4"), 4, 4)
-			if shift := 8*(j%4) + j/4*2 - 4; shift < 0 {
-				u.p("VPSLLD $%d, v3, v5", -shift)
-			} else {
-				u.p("VPSRLD $%d, v3, v5", shift)
-			}
-			u.logic("AND", c("low30"), 5, 5)
-			u.logic("OR", "v5", 4, 4)
-			u.p("VPSUBD int32<>(SB), v4, v4\nVCVTDQ2PS v4, v4\nVMULPS v8, v4, v4")
-			u.scale(4, j/2, j%2)
-		}
+		u.scalesQ3_K()
 		for piece := range 2 {
 			u.load(16*piece, 12)
 			u.transpose(12, u.spare(12))
@@ -189,26 +152,11 @@ func (g *gen) unpacks() {
 		u.half(false, 0, 0)
 		u.scale(0, 0, 0)
 	})
-	g.unpack("IQ4_XS", 256, 136, "As IQ4_NL. v9: the block's scale; v10, v11: low halves and high pairs of the 6-bit ones.", func(u *unpacker) {
+	g.unpack("IQ4_XS", 256, 136, "As IQ4_NL.", func(u *unpacker) {
 		u.table(8)
-		u.turn(0, 0)
-		u.half(false, 0, 9)
-		u.p("VMOVDQU%[1]s v1, v10\nVPSRLD $16, v0, v11", u.wide())
+		u.scalesIQ4_XS()
 		for j := range 8 {
-			if j > 0 {
-				u.p("VPSRLD $%d, v10, v0", 4*j)
-				u.logic("AND", c("low4"), 0, 0)
-			} else {
-				u.logic("AND", c("low4"), 10, 0)
-			}
-			if shift := 2*j - 4; shift < 0 {
-				u.p("VPSLLD $%d, v11, v1", -shift)
-			} else {
-				u.p("VPSRLD $%d, v11, v1", shift)
-			}
-			u.logic("AND", c("low30"), 1, 1)
-			u.logic("OR", "v1", 0, 0)
-			u.p("VPSUBD int32<>(SB), v0, v0\nVCVTDQ2PS v0, v0\nVMULPS v9, v0, v0")
+			u.scaleIQ4_XS(j)
 			u.scale(0, j, 0)
 			u.turn(8+16*j, 0)
 			u.codes(j)
@@ -307,4 +255,79 @@ func (u *unpacker) scalesK() {
 		u.p("VMULPS v9, v1, v1")
 		u.minimum(1, j, 0)
 	}
+}
+
+// scalesQ6_K, scalesQ3_K and scalesQ2_K store the scales, and minima, of 16 values each. They take v0 to v9.
+func (u *unpacker) scalesQ6_K() {
+	u.column(194, 3, 0)
+	u.half(true, 0, 8)
+	u.p("VMULPS quarter<>(SB), v8, v8")
+	u.turn(192, 0)
+	for j := range 16 {
+		u.p("VPSLLD $%d, v%d, v4\nVPSRAD $24, v4, v4\nVCVTDQ2PS v4, v4\nVMULPS v8, v4, v4", 24-j%4*8, j/4)
+		u.scale(4, j/2, j%2)
+	}
+}
+
+func (u *unpacker) scalesQ3_K() {
+	u.column(94, 3, 0)
+	u.half(true, 0, 8)
+	u.p("VMULPS of32<>(SB), v8, v8")
+	u.turn(92, 0) // v1, v2: low halves of 16 scales, v3: high pairs
+	for j := range 16 {
+		low, shift := 1+j%8/4, 8*(j%4)+j/8*4
+		u.p("VPSRLD $%d, v%d, v4", shift, low)
+		u.logic("AND", c("low4"), 4, 4)
+		if shift := 8*(j%4) + j/4*2 - 4; shift < 0 {
+			u.p("VPSLLD $%d, v3, v5", -shift)
+		} else {
+			u.p("VPSRLD $%d, v3, v5", shift)
+		}
+		u.logic("AND", c("low30"), 5, 5)
+		u.logic("OR", "v5", 4, 4)
+		u.p("VPSUBD int32<>(SB), v4, v4\nVCVTDQ2PS v4, v4\nVMULPS v8, v4, v4")
+		u.scale(4, j/2, j%2)
+	}
+}
+
+func (u *unpacker) scalesQ2_K() {
+	u.column(68, 3, 0)
+	u.half(false, 0, 8)
+	u.half(true, 0, 9)
+	u.p("VMULPS minus1<>(SB), v9, v9")
+	u.turn(0, 0)
+	for j := range 16 {
+		u.byteOf(j%4, j/4, 4, func() {
+			u.p("VPSRLD $4, v4, v5")
+			u.logic("AND", c("low4"), 4, 4)
+		})
+		u.p("VMULPS v8, v4, v4\nVCVTDQ2PS v5, v5\nVMULPS v9, v5, v5")
+		u.scale(4, j/2, j%2)
+		u.minimum(5, j/2, j%2)
+	}
+}
+
+// scalesIQ4_XS prepares for scaleIQ4_XS: v9 is the block's scale; v10, v11 the low halves and high pairs of the 6-bit ones.
+func (u *unpacker) scalesIQ4_XS() {
+	u.turn(0, 0)
+	u.half(false, 0, 9)
+	u.p("VMOVDQU%[1]s v1, v10\nVPSRLD $16, v0, v11", u.wide())
+}
+
+// scaleIQ4_XS sets v0 to the scale of sub-block j. v1 is scratch.
+func (u *unpacker) scaleIQ4_XS(j int) {
+	if j > 0 {
+		u.p("VPSRLD $%d, v10, v0", 4*j)
+		u.logic("AND", c("low4"), 0, 0)
+	} else {
+		u.logic("AND", c("low4"), 10, 0)
+	}
+	if shift := 2*j - 4; shift < 0 {
+		u.p("VPSLLD $%d, v11, v1", -shift)
+	} else {
+		u.p("VPSRLD $%d, v11, v1", shift)
+	}
+	u.logic("AND", c("low30"), 1, 1)
+	u.logic("OR", "v1", 0, 0)
+	u.p("VPSUBD int32<>(SB), v0, v0\nVCVTDQ2PS v0, v0\nVMULPS v9, v0, v0")
 }

@@ -21,7 +21,9 @@ var strides = []string{"", "(CX*1)", "(CX*2)", "(DX*1)"}
 type unpacker struct {
 	*gen
 	pass       int
-	multiplies bool
+	multiplies bool // by VNNI
+	framed     bool // scales and minima go to a frame: see rower
+	loads      func()
 }
 
 // multiply writes the kernel that multiplies one row of activations with a panel of a type whose blocks have 32 values
@@ -110,6 +112,9 @@ func (g *gen) block(size int, do func(), step int) {
 
 // load loads 16 bytes at an offset of each row, row 4*l+z to lane l of v<r+z>.
 func (u *unpacker) load(off, r int) {
+	if u.loads != nil {
+		u.loads()
+	}
 	for z := range 4 {
 		for l := range u.lanes {
 			addr := fmt.Sprintf("%d(%s)%s", off, bases[u.pass*u.lanes+l], strides[z])
@@ -271,9 +276,20 @@ func (u *unpacker) scale(r, b, h int) {
 		u.p("VPADDD v10, v31, v31\nVCVTDQ2PS v31, v31\nVMULPS.BCST 32(DI), v%d, v28\nVFMADD231PS v28, v31, v29", r)
 		return
 	}
+	if u.framed {
+		u.p("VMOVUPS v%d, %s", r, slot(scaleSlots, b, h))
+		return
+	}
 	u.p("VMOVUPS v%d, %d(DI)", r, 768*b+512+64*h+32*u.pass)
 }
-func (u *unpacker) minimum(r, b, h int) { u.p("VMOVUPS v%d, %d(DI)", r, 768*b+640+64*h+32*u.pass) }
+
+func (u *unpacker) minimum(r, b, h int) {
+	if u.framed {
+		u.p("VMOVUPS v%d, %s", r, slot(minimumSlots, b, h))
+		return
+	}
+	u.p("VMOVUPS v%d, %d(DI)", r, 768*b+640+64*h+32*u.pass)
+}
 
 // byteOf sets v<dst> to byte n of v<r>'s dwords as float32, after what is to be done with it.
 func (u *unpacker) byteOf(n, r, dst int, before ...func()) {
