@@ -89,15 +89,16 @@ func (a *archiveReader) read(r io.Reader) ([]byte, error) {
 	return data, err
 }
 
-// archiveName is a member's name as shown: no drive, no root and no way up.
+// archiveName is a member's name as shown: no drive, no root and no way up. It is decoded first: in GBK and
+// Big5 a backslash may be half of a character.
 func archiveName(name string) string {
+	name, _ = decodeText([]byte(name), "")
 	name = strings.ReplaceAll(name, `\`, "/")
 	if len(name) > 1 && name[1] == ':' {
 		name = name[2:]
 	}
 	name = strings.TrimPrefix(path.Clean("/"+name), "/")
-	text, _ := decodeText([]byte(name), "")
-	return strings.Join(strings.Fields(cleanText(text, false)), " ")
+	return strings.Join(strings.Fields(cleanText(name, false)), " ")
 }
 
 func (a *archiveReader) zip() error {
@@ -117,7 +118,8 @@ func (a *archiveReader) zip() error {
 	if err := a.overlap(zr); err != nil {
 		return err
 	}
-	for _, f := range zr.File {
+	names := zipNames(zr.File)
+	for i, f := range zr.File {
 		if f.Flags&1 != 0 {
 			return parseError(ErrPassword, "the archive is encrypted; unpack it yourself")
 		}
@@ -126,10 +128,10 @@ func (a *archiveReader) zip() error {
 		}
 		rc, err := f.Open()
 		if err != nil {
-			a.b.warn(fmt.Sprintf("%s cannot be unpacked: %v", archiveName(f.Name), err))
+			a.b.warn(fmt.Sprintf("%s cannot be unpacked: %v", archiveName(names[i]), err))
 			continue
 		}
-		err = a.member(f.Name, rc)
+		err = a.member(names[i], rc)
 		rc.Close()
 		if err != nil {
 			return err

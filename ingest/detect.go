@@ -351,10 +351,12 @@ func detectText(in *input, head []byte) form {
 		return form{format: "markdown", what: "Markdown document"}
 	case slices.Contains(csvExts, ext):
 		return form{format: "csv", what: "table of comma-separated values"}
-	case slices.Contains(plainExts, ext):
-		return form{format: "text", what: "plain text"}
 	case ext == ".eml" || mailSigns(text):
 		return form{format: "eml", what: "mail message"}
+	case (ext == "" || ext == ".txt" || ext == ".text") && csvSigns(text):
+		return form{format: "csv", what: "table of comma-separated values"}
+	case slices.Contains(plainExts, ext):
+		return form{format: "text", what: "plain text"}
 	case markup == 1:
 		return form{format: "html", what: "HTML page"}
 	case markdownSigns(text):
@@ -436,6 +438,45 @@ func markdownSigns(text string) bool {
 		}
 	}
 	return heading > 0 && kinds >= 2
+}
+
+// csvSigns tells a table of delimited values without a name from prose: all of its first lines, four at
+// least, have the same number of fields, three at least or two with tabs, and none is a sentence.
+func csvSigns(text string) bool {
+	lines := strings.SplitN(strings.TrimRight(text, "\r\n"), "\n", csvSignsLines+1)
+	lines = lines[:min(len(lines), csvSignsLines)]
+	if len(lines) < 4 {
+		return false
+	}
+	for _, d := range []struct {
+		delim  rune
+		fields int
+	}{{'\t', 2}, {',', 3}, {';', 3}, {'|', 3}} {
+		fields, fits := 0, true
+		for i, line := range lines {
+			s := newCSVScanner(strings.TrimRight(line, "\r"), d.delim)
+			if fits = s.scan() && !csvProse(s.row); i == 0 {
+				fields = len(s.row)
+			}
+			if fits = fits && len(s.row) == fields && fields >= d.fields; !fits {
+				break
+			}
+		}
+		if fits {
+			return true
+		}
+	}
+	return false
+}
+
+// csvSignsLines is how many lines csvSigns looks at.
+const csvSignsLines = 50
+
+// csvProse tells a line of a text from a row: it ends a sentence, or has blanks behind its delimiters.
+func csvProse(row []string) bool {
+	last := strings.TrimSpace(row[len(row)-1])
+	return strings.HasSuffix(last, ".") || strings.HasSuffix(last, "。") ||
+		slices.ContainsFunc(row[1:], func(field string) bool { return strings.HasPrefix(field, " ") })
 }
 
 // mailSigns tells a mail message by the header lines it opens with.

@@ -87,6 +87,7 @@ func TestExtractFormats(t *testing.T) {
 		{"utf-16 without mark", "a.txt", utf16le(zhText, false), "text", "a", "zh", zh},
 		{"gb18030", "a.txt", []byte(gb), "text", "a", "zh", zh},
 		{"gbk, two characters", "a.txt", []byte(gbShort), "text", "a", "zh", []block{{"paragraph", 0, "你好"}}},
+		{"gbk, four letters of thai", "a.txt", []byte("\xcb\xb5\xc3\xf7"), "text", "a", "zh", []block{{"paragraph", 0, "说明"}}},
 		{"big5", "a.txt", []byte(big5), "text", "a", "zh", []block{{"paragraph", 0, "退款政策"}, {"paragraph", 0, "客戶在收到商品之日起七天內可以申請退款。這是說明。"}}},
 		{"latin-1", "a.txt", []byte("Le caf\xe9 est ferm\xe9 aujourd'hui, d\xe9sol\xe9."), "text", "a", "", []block{{"paragraph", 0, "Le café est fermé aujourd'hui, désolé."}}},
 		{"normal forms", "a.txt", []byte("cafe\u0301 ⽂件 of\ufb01ce a\u200bb"), "text", "a", "zh", []block{{"paragraph", 0, "café 文件 office ab"}}},
@@ -108,6 +109,12 @@ func TestExtractFormats(t *testing.T) {
 			{"heading", 1, "Terms"}, {"paragraph", 0, "You agree to all.\nNext line."}, {"list_item", 1, "- one"}, {"list_item", 2, "- deep"}, {"list_item", 1, "3. three"},
 			{"table", 0, "| k | v |\n| --- | --- |\n| a | b\\|c |\n| d | b\\|c |"}, {"code", 0, "  x = 1\n  y"}}},
 		{"html under another name", "p.pdf", []byte("<html><body><p>Hello there, reader of pages.</p></body></html>"), "html", "p", "en", []block{{"paragraph", 0, "Hello there, reader of pages."}}},
+		{"a table under another name", "a.txt", []byte("品名,数量,单价\n扳手,7,18.00\n\"锤, 大\",2,31.50\n电钻,1,299.00\n"), "csv", "a", "zh", []block{
+			{"table", 0, "| 品名 | 数量 | 单价 |\n| --- | --- | --- |\n| 扳手 | 7 | 18.00 |\n| 锤, 大 | 2 | 31.50 |\n| 电钻 | 1 | 299.00 |"}}},
+		{"no table", "a.txt", []byte("Dear all,\nmilk, bread, eggs,\nyours, ours, theirs,\nand so on, and on, and on.\n"), "text", "a", "en", []block{
+			{"paragraph", 0, "Dear all,\nmilk, bread, eggs,\nyours, ours, theirs,\nand so on, and on, and on."}}},
+		{"mail under another name", "a.txt", []byte("From: ada@example.org\nTo: bob@example.org\nSubject: Door\n\nThe code of the door is four.\n"), "eml", "Door", "en", []block{
+			{"heading", 1, "Door"}, {"paragraph", 0, "From: ada@example.org\nTo: bob@example.org"}, {"paragraph", 0, "The code of the door is four."}}},
 		{"html in gb2312", "p.htm", append([]byte("<html><meta charset=gb2312><p>"), []byte(gb)...), "html", "p", "zh", []block{{"paragraph", 0, strings.ReplaceAll(zhText, "\n\n", " ")}}},
 	}
 	ex := newExtractor(t, ingest.ExtractorConfig{Worker: workerArgv(), Workers: 1, CacheDir: t.TempDir()})

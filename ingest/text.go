@@ -49,6 +49,11 @@ func decodeText(b []byte, declared string) (text, name string) {
 	sample := b[:min(len(b), 1<<18)]
 	if r := chardet.Detect(sample); r.Confidence > 0.8 {
 		if enc, n := charset.Lookup(r.Encoding); enc != nil && n != "utf-8" && n != "windows-1252" {
+			if beyondASCII(sample) < shortSample && !eastAsian(n) {
+				if s, chinese := guessText(b, sample); chinese != "windows-1252" && plausible(s) > 0.85 {
+					return s, chinese
+				}
+			}
 			if n == "gbk" || n == "gb2312" {
 				enc, n = simplifiedchinese.GB18030, "gb18030"
 			}
@@ -58,6 +63,28 @@ func decodeText(b []byte, declared string) (text, name string) {
 		}
 	}
 	return guessText(b, sample)
+}
+
+// Below so many bytes beyond ASCII the statistics of letters say less than that a text reads as Chinese of
+// everyday characters: "说明" in GBK is four letters of Thai.
+const shortSample = 64
+
+func beyondASCII(b []byte) (n int) {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			n++
+		}
+	}
+	return n
+}
+
+// eastAsian tells the encodings of Chinese, Japanese and Korean by their names in [charset.Lookup].
+func eastAsian(name string) bool {
+	switch name {
+	case "gbk", "gb18030", "gb2312", "big5", "euc-jp", "shift_jis", "iso-2022-jp", "euc-kr":
+		return true
+	}
+	return false
 }
 
 // guessText picks among the encodings that short texts are seen in, by how plausible they read.

@@ -22,32 +22,25 @@ import (
 	"time"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
+
+	command "docent/cmd/docent"
 )
 
-// binary is the command as users run it, built once.
+// asCommand, in the environment, has the test binary be the command: what the tests run is built once.
+const asCommand = "RUN_AS_DOCENT_COMMAND"
+
 var binary string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "docent-cli-")
-	if err != nil {
+	if os.Getenv(asCommand) != "" {
+		command.Main()
+	}
+	var err error
+	if binary, err = os.Executable(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binary = filepath.Join(dir, "docent")
-	if runtime.GOOS == "windows" {
-		binary += ".exe"
-	}
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	code := 1
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build docent:", err)
-	} else {
-		code = m.Run()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 // A home is a data directory and a working directory to run docent in.
@@ -67,7 +60,7 @@ func newHome(t *testing.T) *home {
 		}
 	}
 	// No Ollama that happens to run on this machine answers.
-	h.env = append(h.env, "DOCENT_DATA="+h.data, "OLLAMA_HOST=127.0.0.1:1")
+	h.env = append(h.env, asCommand+"=1", "DOCENT_DATA="+h.data, "OLLAMA_HOST=127.0.0.1:1")
 	return h
 }
 

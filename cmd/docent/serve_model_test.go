@@ -26,7 +26,7 @@ func TestServeManyReaders(t *testing.T) {
 	h.write("rules.md", "# Holidays\n\nEverybody has thirty days of holiday a year.\n")
 	h.ok("--encoder", "none", "ingest", "rules.md")
 	model := llmtest.Random(t, filepath.Join(t.TempDir(), "random.gguf"))
-	url, stop := h.serve("--encoder", "none", "--model-provider", "local", "--model", model, "--model-context", "3072", "--model-parallel", "4")
+	url, stop := h.serve("--encoder", "none", "--model-provider", "local", "--model", model, "--model-context", "1536", "--model-parallel", "4")
 	status := func() llm.Status {
 		t.Helper()
 		resp, err := http.Get(url + "/api/status")
