@@ -122,6 +122,9 @@ func TestFindPrivate(t *testing.T) {
 		{"token ghp_abcdefghijklmnopqrstuvwxyz0123456789", "secret: ghp_abcdefghijklmnopqrstuvwxyz0123456789"},
 		{`api_key = "f3a9c27be81d4056"`, "secret: f3a9c27be81d4056"},
 		{"password: see the handbook chapter", ""},
+		{"Password: required. The password: https://example.org/1", ""},
+		{"password: hunter2secret; 密码：abc123, pwd=1234 and pwd=20240117", "secret: hunter2secret;, secret: abc123,, secret: 20240117"},
+		{"Server 192.168.1.20, dev 10.0.0.1 and ver. 1.2.3.4, 版本 1.2.3.4", "ip: 192.168.1.20, ip: 10.0.0.1"},
 		{"risk-management-and-governance-framework", ""},
 		{"-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----", "secret: -----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----"},
 	} {

@@ -152,7 +152,7 @@ func alphanumeric(c byte) bool {
 // the piece.
 type detector struct {
 	kind    string
-	where   func(text string) []span // the parts of a text to look through; nil means all of it
+	where   func(text string) []span // the parts of a text to look through
 	pattern *regexp.Regexp
 	check   func(text string, start, end int) bool // nil means that the pattern is enough
 }
@@ -168,6 +168,8 @@ var detectors = []detector{
 		regexp.MustCompile(`(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|sk-(?:proj-|ant-|svcacct-)?[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{35}|npm_[A-Za-z0-9]{36}|hf_[A-Za-z]{34}|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}|LTAI[A-Za-z0-9]{12,20}|AKID[A-Za-z0-9]{32}|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{10,}`), aKey},
 	// A name that says so, and a value that looks made by a machine.
 	{kindSecret, longWords, regexp.MustCompile(`(?i)(?:key|secret|token|passw(?:or)?d|密码|密钥)["']?\s*(?:[:=：]|=>)\s*["']?([A-Za-z0-9_+/=.~-]{12,128})`), machineMade},
+	// What people choose as passwords is shorter, and more like words.
+	{kindSecret, containing("assw", "ASSW", "pwd", "Pwd", "PWD", "密码", "密碼", "口令"), regexp.MustCompile(`(?i)(?:\bpassw(?:or)?d|\bpwd|密码|密碼|口令)["']?\s*(?:[:=：]|=>)\s*["']?([!-~]{6,64})`), password},
 	{kindEmail, containing("@"), regexp.MustCompile(`[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}[A-Za-z]{2,24}`), emailAddress},
 	{kindIDCard, numbers, regexp.MustCompile(`[1-8][0-9]{16}[0-9Xx]`), chineseID},
 	{kindBankCard, numbers, regexp.MustCompile(`[2-69][0-9]{3}(?:[ -]?[0-9]{4}){2}[ -]?[0-9]{1,7}|3[0-9]{3}[ -]?[0-9]{6}[ -]?[0-9]{4,5}|62[0-9]{4}[ -][0-9]{10,13}`), bankCard},
@@ -398,14 +400,11 @@ func ipv4(text string, start, end int) bool {
 	if err != nil || addr.IsLoopback() || addr.IsUnspecified() || text[start:end] == "255.255.255.255" || strings.HasPrefix(text[start:end], "255.") {
 		return false
 	}
-	before := strings.ToLower(strings.TrimRight(text[max(0, start-12):start], " ：:"))
-	for _, word := range []string{"version", "ver", "v", "release", "section", "clause", "版本", "版", "§"} {
-		if strings.HasSuffix(before, word) {
-			return false
-		}
-	}
-	return true
+	return !versionBefore.MatchString(text[max(0, start-16):start])
 }
+
+// versionBefore matches what says that four numbers are no address. Words are whole ones: "server" ends in "ver".
+var versionBefore = regexp.MustCompile(`(?i)(?:\b(?:version|ver\.?|v\.?|release|section|clause)|版本?|§)[ :：]*$`)
 
 // ipv6 wants what cannot be a time or a name in a program: digits, and at least three groups.
 func ipv6(text string, start, end int) bool {
@@ -423,6 +422,12 @@ func ipv6(text string, start, end int) bool {
 		}
 	}
 	return groups >= 3 && strings.ContainsAny(text[start:end], "0123456789")
+}
+
+// password tells what can be one from words about passwords: it holds a digit, and is no address of the web.
+func password(text string, start, end int) bool {
+	s := text[start:end]
+	return strings.ContainsAny(s, "0123456789") && !strings.Contains(s, "://")
 }
 
 // machineMade tells keys and generated passwords from words: letters and digits mixed, and many

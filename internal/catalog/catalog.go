@@ -43,6 +43,7 @@ type DB struct {
 	dialect *dialect
 	write   pool
 	read    pool
+	log     *emptier // of SQLite's write-ahead log; nil for Postgres
 }
 
 // newMigrations returns the migrations of the dialect, to be run on db.
@@ -88,6 +89,7 @@ func (d *DB) Path() string { return d.path }
 
 // Close writes the log back into the file and closes it. Calls that are under way may fail.
 func (d *DB) Close() error {
+	d.log.stop()
 	// Readers go first: the last connection, the writer, then folds the write-ahead log into the file.
 	var errs []error
 	for _, c := range []io.Closer{d.read, d.write} {

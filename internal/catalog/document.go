@@ -308,10 +308,17 @@ type Change struct {
 	Removed  []int64  // ids of the chunks that went
 	Files    []string // SHA-256 of the documents that went
 	Heir     string   // id of the document to which chunks passed, under new ids that are not in Added; mostly empty
+	log      *emptier // asked to work once this is committed; mostly nil
 }
 
 // Commit makes the change durable and visible.
-func (c *Change) Commit() error { return Explain(c.tx.Commit()) }
+func (c *Change) Commit() error {
+	err := c.tx.Commit()
+	if err == nil {
+		c.log.soon()
+	}
+	return Explain(err)
+}
 
 // Rollback undoes the change. After Commit it does nothing.
 func (c *Change) Rollback() { c.tx.Rollback() }
@@ -452,6 +459,7 @@ func removeDocument(ctx context.Context, tx *transaction, c *Change, id string) 
 // to which they can pass. It returns ErrNotFound when there is none.
 func (d *DB) DeleteDocument(ctx context.Context, id string) (*Change, error) {
 	return d.begin(ctx, func(tx *transaction, c *Change) error {
+		c.log = d.log
 		read := func() (err error) {
 			c.Document, err = scanDocument(tx.queryRow(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id = ?`, id))
 			return found(err, "document", id)
@@ -489,6 +497,7 @@ func (d *DB) DeleteDocument(ctx context.Context, id string) (*Change, error) {
 // is none.
 func (d *DB) DeleteCollection(ctx context.Context, name string) (*Change, error) {
 	return d.begin(ctx, func(tx *transaction, c *Change) error {
+		c.log = d.log
 		id, err := collectionID(ctx, tx, name, "{for update}")
 		if err != nil {
 			return err

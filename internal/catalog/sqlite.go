@@ -62,10 +62,11 @@ func Open(ctx context.Context, path string, logger *slog.Logger) (*DB, error) {
 		return nil, fmt.Errorf("open catalog %s: %w", path, err)
 	}
 	check := needsCheck(abs)
-	d := &DB{path: abs, dialect: sqlite}
+	d := &DB{path: abs, dialect: sqlite, log: &emptier{path: abs}}
 	// Full: a commit is synced to the disk before it is acknowledged, so it survives a power cut as well
 	// as SIGKILL. Normal would be quicker and lose the last commits of a power cut.
-	write, err := connect(abs, "_txlock=immediate", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)")
+	// What is removed is overwritten: a document that was deleted must not be found in the file's free pages.
+	write, err := connect(abs, "_txlock=immediate", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", "_pragma=secure_delete(1)")
 	if err != nil {
 		return nil, fmt.Errorf("open catalog %s: %w", path, err)
 	}
