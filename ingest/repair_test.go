@@ -53,9 +53,6 @@ type repairBench struct {
 	*bench
 	paths []string
 	want  map[string]string // path to what is known of the document
-	// checked is the part of it that has a checksum or another that it has to agree with. A bit of a title or
-	// heading that turns one letter into another cannot be told.
-	checked map[string]string
 }
 
 const repairFiles = 6
@@ -79,7 +76,7 @@ func newRepairBench(t testing.TB) *repairBench {
 		}
 		b.paths = append(b.paths, it.Path)
 	}
-	b.want, b.checked = b.state(t, true), b.state(t, false)
+	b.want = b.state(t)
 	if err := b.store.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +94,7 @@ func (b *repairBench) open(t testing.TB) {
 
 // state tells each document of the collection, with its passages; when it was made, and under which ids of
 // passages, does not count.
-func (b *repairBench) state(t testing.TB, all bool) map[string]string {
+func (b *repairBench) state(t testing.TB) map[string]string {
 	t.Helper()
 	docs, err := b.store.Documents(t.Context(), "c")
 	if err != nil {
@@ -113,14 +110,8 @@ func (b *repairBench) state(t testing.TB, all bool) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		told := fmt.Sprintf("%s %d\n", d.SHA256, d.Chunks)
-		if all {
-			told = fmt.Sprintf("%s %s %s %d\n%s\n", d.ID, d.Title, d.SHA256, d.Chunks, content.Text)
-		}
+		told := fmt.Sprintf("%s %s %s %d\n%s %s %d %d %v %v\n%s\n", d.ID, d.Title, d.SHA256, d.Chunks, d.Format, d.Language, d.Bytes, d.Pages, d.Metadata, d.Warnings, content.Text)
 		for _, k := range chunks {
-			if !all {
-				k.Headings = nil
-			}
 			told += fmt.Sprintf("%d-%d %q %s\n", k.Start, k.End, k.Headings, k.Text)
 		}
 		state[d.Path] = told
@@ -209,7 +200,7 @@ func TestRepair(t *testing.T) {
 			if tc.left == "" && len(left.Problems) > 0 || !strings.Contains(fmt.Sprint(left.Problems), tc.left) {
 				t.Errorf("left: %+v, want %q in it", left.Problems, tc.left)
 			}
-			if diff := cmp.Diff(b.want, b.state(t, true)); diff != "" {
+			if diff := cmp.Diff(b.want, b.state(t)); diff != "" {
 				t.Errorf("documents (-want +got):\n%s", diff)
 			}
 		})
@@ -273,7 +264,7 @@ func TestRepairRandomDamage(t *testing.T) {
 	refused, repaired, lost := 0, 0, 0
 	for round := range rounds {
 		rnd := rand.New(rand.NewPCG(seed, uint64(round)))
-		b := &repairBench{bench: &bench{dir: t.TempDir()}, checked: whole.checked}
+		b := &repairBench{bench: &bench{dir: t.TempDir()}, want: whole.want}
 		if err := os.CopyFS(filepath.Join(b.dir, "data"), os.DirFS(data)); err != nil {
 			t.Fatal(err)
 		}
@@ -361,10 +352,10 @@ func (b *repairBench) repairAndCheck(t *testing.T, how string, refused, repaired
 		}
 		return
 	}
-	got := b.state(t, false)
+	got := b.state(t)
 	kept, _ := filepath.Glob(filepath.Join(dir, "damaged-*", "files", "*"))
 	gone := 0
-	for path, want := range b.checked {
+	for path, want := range b.want {
 		switch has, ok := got[path]; {
 		case !ok:
 			gone++
@@ -373,7 +364,7 @@ func (b *repairBench) repairAndCheck(t *testing.T, how string, refused, repaired
 		}
 	}
 	*lost += gone
-	if gone > len(kept) && len(got) < len(b.checked) {
+	if gone > len(kept) && len(got) < len(b.want) {
 		t.Errorf("%s: %d documents are lost, and %d originals kept; %v", how, gone, len(kept), done)
 	}
 }

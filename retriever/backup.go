@@ -112,7 +112,7 @@ func copyDir(ctx context.Context, dir string) (temp string, err error) {
 	})
 }
 
-// describe counts what a copy of a record holds, and lists its files. It also brings the copy's schema up to
+// describe counts what a copy of a record holds, tells what of it is damaged, and lists its files. It also brings the copy's schema up to
 // date, and takes out what only the store has that was copied.
 func describe(ctx context.Context, record string, m *Bundle) (files []string, err error) {
 	db, err := catalog.Open(ctx, record, nil)
@@ -131,6 +131,13 @@ func describe(ctx context.Context, record string, m *Bundle) (files []string, er
 	for _, c := range all {
 		m.Documents += c.Documents
 		m.Chunks += c.Chunks
+	}
+	damaged, err := db.DamagedRows(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range damaged {
+		m.Damaged = append(m.Damaged, row.What)
 	}
 	if files, err = db.Files(ctx); err != nil {
 		return nil, err

@@ -167,6 +167,9 @@ func (s *Store) openLocal(ctx context.Context) (err error) {
 	if s.db, err = catalog.Open(ctx, record, s.log); err != nil {
 		return err
 	}
+	if err = s.warnOfDamage(ctx, record); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
 	if err = s.db.EndLeases(ctx); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
@@ -174,6 +177,27 @@ func (s *Store) openLocal(ctx context.Context) (err error) {
 		return fmt.Errorf("open store: %w", err)
 	}
 	return nil
+}
+
+// readAtOpen is the size in bytes up to which the rows of a record are all compared with their checksums when it is
+// opened; of a larger one it is those that all the others hang on. Passages are compared when an index is made of them.
+const readAtOpen = 32 << 20
+
+// warnOfDamage logs what of the record is not what was written. It is no reason to refuse the rest.
+func (s *Store) warnOfDamage(ctx context.Context, record string) error {
+	info, err := os.Stat(record)
+	if err != nil {
+		return err
+	}
+	damaged, err := s.db.DamagedRows(ctx, info.Size() <= readAtOpen)
+	for i, row := range damaged {
+		if i == 5 {
+			s.log.WarnContext(ctx, "more of the record is damaged", "file", record, "rows", len(damaged)-i)
+			break
+		}
+		s.log.WarnContext(ctx, "the record is damaged; docent doctor --repair mends what can be mended", "file", record, "damaged", row.What)
+	}
+	return err
 }
 
 // openShared opens a database of Postgres, where all is that other processes need. The data directory, which

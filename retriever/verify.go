@@ -79,7 +79,10 @@ func (s *Store) Verify(ctx context.Context, collection string) (Verification, er
 		return v, err
 	}
 	for _, f := range flaws {
-		v.damaged(f.Document, f.Text, "document %q: %s", f.Path, f.What)
+		if f.Path != "" {
+			f.What = fmt.Sprintf("document %q: %s", f.Path, f.What)
+		}
+		v.damaged(f.Document, f.Text, "%s", f.What)
 	}
 	if err := s.verifyChunks(ctx, c, &v); err != nil {
 		return v, err

@@ -40,6 +40,9 @@ func (c *backupCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if n := len(m.Damaged); n > 0 {
+		a.log.Warn("the record is damaged, and so is the backup; docent doctor --repair mends what can be mended", "rows", n, "damaged", m.Damaged[0])
+	}
 	return a.printBundle("backed up to", c.File, m, size)
 }
 

@@ -50,6 +50,7 @@ type Manifest struct {
 	Encoder    string    `json:"encoder,omitempty"` // fingerprint
 	Documents  int       `json:"documents"`
 	Chunks     int       `json:"chunks"`
+	Damaged    []string  `json:"damaged,omitempty"` // what of the record was not what had been written to it
 	Entries    []Entry   `json:"entries"`
 }
 

@@ -44,6 +44,7 @@ type DB struct {
 	write   pool
 	read    pool
 	log     *emptier // of SQLite's write-ahead log; nil for Postgres
+	summed  []summed // tables whose rows have checksums; none in Postgres
 }
 
 // newMigrations returns the migrations of the dialect, to be run on db.
@@ -80,6 +81,12 @@ func (d *DB) migrate(ctx context.Context, logger *slog.Logger) error {
 	results, err := p.Up(ctx)
 	for _, r := range results {
 		logger.InfoContext(ctx, "catalog migrated", "migration", filepath.Base(r.Source.Path), "took", r.Duration)
+	}
+	if err != nil && d.dialect == sqlite {
+		// A table that is missing, or not as it was made, is what a migration stumbles over.
+		if missing, findErr := missingParts(ctx, d.write.DB); findErr == nil && missing != "" {
+			err = fmt.Errorf("%w: %s: %w", ErrCorrupt, missing, err)
+		}
 	}
 	return err
 }

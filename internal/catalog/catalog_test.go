@@ -27,7 +27,14 @@ func open(t *testing.T, path string) *catalog.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { db.Close() })
+	t.Cleanup(func() {
+		// Whatever a test does, rows have the checksums of what they hold.
+		damaged, err := db.DamagedRows(context.Background(), true)
+		if err == nil && len(damaged) > 0 && !strings.HasPrefix(t.Name(), "TestSettle") {
+			t.Errorf("rows that do not match their checksums: %+v", damaged)
+		}
+		db.Close()
+	})
 	return db
 }
 

@@ -226,12 +226,11 @@ func (d *DB) ChunkIDs(ctx context.Context, collection string) ([]int64, error) {
 }
 
 // ChunksAfter yields the chunks of a collection whose ids are above after, with their vectors, by ascending
-// id, as of one moment. It
-// checks each against its hash and yields ErrCorrupt, with the document's name, for one that does not
-// match. It stops after an error.
+// id, as of one moment. It checks each against its hash and its sum and yields ErrCorrupt, with the document's
+// name, for one that does not match. It stops after an error.
 func (d *DB) ChunksAfter(ctx context.Context, collection string, after int64) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
-		rows, err := d.read.query(ctx, `SELECT `+chunkColumns+`, k.hash, k.vector, d.path FROM chunks k JOIN documents d ON d.id = k.document_id
+		rows, err := d.read.query(ctx, `SELECT `+chunkColumns+`, k.hash, k.vector, d.path, `+d.wholeChunk()+` FROM chunks k JOIN documents d ON d.id = k.document_id
 			WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?) AND k.id > ? ORDER BY k.id`, collection, after)
 		if err != nil {
 			yield(Chunk{}, Explain(err))
@@ -241,15 +240,16 @@ func (d *DB) ChunksAfter(ctx context.Context, collection string, after int64) it
 		for rows.Next() {
 			var hash, vector sql.RawBytes
 			var path string
-			k, err := scanChunk(rows, &hash, &vector, &path)
+			var whole bool
+			k, err := scanChunk(rows, &hash, &vector, &path, &whole)
 			if err != nil {
 				yield(k, Explain(err))
 				return
 			}
 			sum := HashText(k.IndexText())
 			k.Vector, err = d.dialect.floats(vector)
-			if err != nil || string(hash) != string(sum[:]) {
-				yield(k, fmt.Errorf("document %q, chunk %d: %w: its text does not match its checksum", path, k.ID, ErrCorrupt))
+			if err != nil || !whole || string(hash) != string(sum[:]) {
+				yield(k, fmt.Errorf("document %q, chunk %d: %w: it does not match its checksum", path, k.ID, ErrCorrupt))
 				return
 			}
 			if !yield(k, nil) {

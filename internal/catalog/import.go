@@ -17,11 +17,27 @@ func (d *DB) ImportCollection(ctx context.Context, other *DB, from, name string)
 		return Collection{}, Explain(err)
 	}
 	defer source.Rollback()
+	if err := other.sound(ctx, source, from); err != nil {
+		return Collection{}, fmt.Errorf("import collection %q: %w", name, err)
+	}
 	err = d.update(ctx, func(tx *transaction) error { return copyCollection(ctx, source, tx, from, name) })
 	if err != nil {
 		return Collection{}, fmt.Errorf("import collection %q: %w", name, err)
 	}
 	return d.Collection(ctx, name)
+}
+
+// sound returns ErrCorrupt, with what is damaged, unless all that is of a collection is what was written.
+func (d *DB) sound(ctx context.Context, q querier, collection string) error {
+	var id int64
+	if err := q.queryRow(ctx, `SELECT id FROM collections WHERE name = ?`, collection).Scan(&id); err != nil {
+		return found(err, "collection", collection)
+	}
+	damaged, err := damagedIn(ctx, q, d.summed, id, "documents", "contents", "chunks")
+	if err != nil {
+		return err
+	}
+	return damageError(d.path, damaged)
 }
 
 // snapshot begins a transaction that reads the catalog as it is at its first statement.

@@ -119,8 +119,9 @@ func examine(ctx context.Context, path string) (damage string, indexes bool, err
 	return examineDB(ctx, db)
 }
 
-// CheckAll compares the whole file with itself: its structure, its indexes with their tables, and the tables
-// with those of its schema version. It returns ErrCorrupt with the first findings, which RepairFile mends.
+// CheckAll compares the whole file with itself: its structure, its indexes with their tables, the tables with those
+// of its schema version, and rows with their checksums, but for those of documents, which Flaws and ChunksAfter tell.
+// It returns ErrCorrupt with the first findings, which RepairFile mends.
 //
 // Postgres has tools of its own for that, and is not checked.
 func (d *DB) CheckAll(ctx context.Context) error {
@@ -131,19 +132,25 @@ func (d *DB) CheckAll(ctx context.Context) error {
 	if err == nil && damage != "" {
 		err = fmt.Errorf("%s: %w: %s", d.path, ErrCorrupt, damage)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	damaged, err := d.DamagedRows(ctx, true)
+	if err != nil {
+		return err
+	}
+	return damageError(d.path, slices.DeleteFunc(damaged, func(r DamagedRow) bool { return ofDocuments(r.Table) }))
 }
 
 func examineDB(ctx context.Context, db *sql.DB) (damage string, indexes bool, err error) {
-	rows, err := db.QueryContext(ctx, `PRAGMA integrity_check(20)`)
-	found, err := collect(rows, err, func(s scanner) (f string, err error) { return f, s.Scan(&f) })
+	found, err := findings(ctx, db, "integrity_check")
 	if unreadable(err) {
 		return err.Error(), false, nil
 	}
 	if err != nil {
 		return "", false, err
 	}
-	if len(found) == 1 && found[0] == "ok" {
+	if len(found) == 0 {
 		missing, err := missingParts(ctx, db)
 		return missing, false, err
 	}
@@ -279,6 +286,9 @@ func copyTo(from, to string) error {
 func (d *DB) mendRows(ctx context.Context, keep string, r *Repairs) error {
 	return d.update(ctx, func(t *transaction) error {
 		tx := t.Tx
+		if err := d.correctRows(ctx, t, r); err != nil {
+			return err
+		}
 		if err := keepTexts(ctx, tx, keep, r); err != nil {
 			return err
 		}
@@ -336,6 +346,9 @@ func (d *DB) mendRows(ctx context.Context, keep string, r *Repairs) error {
 				}
 				r.add(c.done, "%s %v: its %s are not what was written", strings.TrimSuffix(c.table, "s"), key, c.column)
 			}
+		}
+		if err := d.settleRows(ctx, t, r); err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM search_outbox WHERE class NOT IN (SELECT name FROM search_classes)`); err != nil {
 			return err

@@ -25,7 +25,8 @@ type column struct {
 type shape struct {
 	name    string
 	columns []column
-	keyed   bool // WITHOUT ROWID
+	key     []string // the columns of the primary key, or rowid
+	keyed   bool     // WITHOUT ROWID
 
 	read, kept int
 }
@@ -234,6 +235,12 @@ func shapesOf(ctx context.Context, db *sql.DB) ([]*shape, error) {
 		for _, c := range all {
 			c.rowID = !s.keyed && c.key == 1 && c.kind == "INTEGER"
 			s.columns = append(s.columns, c.column)
+			if s.keyed && c.key > 0 {
+				s.key = append(s.key, c.name)
+			}
+		}
+		if !s.keyed {
+			s.key = []string{"rowid"}
 		}
 	}
 	return shapes, nil

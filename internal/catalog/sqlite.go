@@ -11,10 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the "sqlite" driver
+	sqlitedriver "modernc.org/sqlite"
 )
 
 var sqlite = &dialect{
@@ -66,10 +67,12 @@ func Open(ctx context.Context, path string, logger *slog.Logger) (*DB, error) {
 	// Full: a commit is synced to the disk before it is acknowledged, so it survives a power cut as well
 	// as SIGKILL. Normal would be quicker and lose the last commits of a power cut.
 	// What is removed is overwritten: a document that was deleted must not be found in the file's free pages.
-	write, err := connect(abs, "_txlock=immediate", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", "_pragma=secure_delete(1)")
+	connector, err := sqlitedriver.NewConnector(address(abs, "_txlock=immediate", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", "_pragma=secure_delete(1)"))
 	if err != nil {
 		return nil, fmt.Errorf("open catalog %s: %w", path, err)
 	}
+	k := &keeper{Connector: connector}
+	write := sql.OpenDB(k)
 	write.SetMaxOpenConns(1)
 	read, err := connect(abs, "_pragma=query_only(1)")
 	if err != nil {
@@ -85,6 +88,9 @@ func Open(ctx context.Context, path string, logger *slog.Logger) (*DB, error) {
 	}
 	if err == nil {
 		err = d.migrate(ctx, logger)
+	}
+	if err == nil {
+		err = d.keepSums(ctx, k)
 	}
 	if err != nil {
 		d.Close()
@@ -105,12 +111,16 @@ func needsCheck(path string) bool {
 }
 
 func connect(path string, params ...string) (*sql.DB, error) {
+	return sql.Open("sqlite", address(path, params...))
+}
+
+func address(path string, params ...string) string {
 	name := filepath.ToSlash(path)
 	if !strings.HasPrefix(name, "/") {
 		name = "/" + name // C:/… on Windows
 	}
 	params = append([]string{"_pragma=busy_timeout(10000)", "_pragma=foreign_keys(1)", "_pragma=temp_store(MEMORY)", "_pragma=mmap_size(0)"}, params...)
-	return sql.Open("sqlite", "file://"+(&url.URL{Path: name}).EscapedPath()+"?"+strings.Join(params, "&"))
+	return "file://" + (&url.URL{Path: name}).EscapedPath() + "?" + strings.Join(params, "&")
 }
 
 // Check reads the whole file and returns ErrCorrupt, with the first finding, when its structure is
@@ -119,15 +129,19 @@ func (d *DB) Check(ctx context.Context) error {
 	if d.dialect != sqlite {
 		return Explain(d.read.PingContext(ctx))
 	}
-	var finding string
-	err := d.write.queryRow(ctx, "PRAGMA quick_check(1)").Scan(&finding)
-	switch {
-	case err != nil:
-		return Explain(err)
-	case finding != "ok":
-		return fmt.Errorf("%w: %s", ErrCorrupt, finding)
+	found, err := findings(ctx, d.write.DB, "quick_check")
+	if err == nil && len(found) > 0 {
+		err = fmt.Errorf("%w: %s", ErrCorrupt, found[0])
 	}
-	return nil
+	return err
+}
+
+// findings returns the first of those of a check of SQLite. A row that a constraint forbids is none: it has a
+// checksum, which tells more.
+func findings(ctx context.Context, db *sql.DB, check string) ([]string, error) {
+	rows, err := db.QueryContext(ctx, "PRAGMA "+check+"(20)")
+	found, err := collect(rows, err, func(s scanner) (f string, err error) { return f, s.Scan(&f) })
+	return slices.DeleteFunc(found, func(f string) bool { return f == "ok" || strings.HasPrefix(f, "CHECK constraint failed") }), err
 }
 
 // SetMaxBytes bounds the size of the database file, in bytes rounded up to its pages; a change that

@@ -24,8 +24,15 @@ const transferKey = "transfer"
 // It copies a few documents at a time, so that one that is cut off goes on where it was; what has changed in
 // the other since then is copied again, what is gone there is removed. Nobody may change either meanwhile.
 // Until EndTransfer the catalog is marked, and Transferring says so. It returns ErrExists for a catalog that
-// holds anything but a part of such a copy.
+// holds anything but a part of such a copy, and ErrCorrupt when the other has rows that are not what was written.
 func (d *DB) Transfer(ctx context.Context, from *DB, progress func(TransferProgress)) error {
+	damaged, err := from.DamagedRows(ctx, true)
+	if err == nil {
+		err = damageError(from.Path(), damaged)
+	}
+	if err != nil {
+		return err
+	}
 	if err := d.beginTransfer(ctx, from); err != nil {
 		return err
 	}

@@ -7,14 +7,31 @@ type Flaw struct {
 	Document string // id
 	Path     string
 	What     string
-	Text     bool // its text is missing
+	Text     bool // its text is missing, or it or what else is known of the document is damaged
 }
 
 const noText = "its text is missing"
 
 // Flaws looks for documents of a collection that lack their text or some of their chunks, whose chunks lie
-// outside their text, or that are duplicates of nothing.
+// outside their text, that are duplicates of nothing, or that are not what was written. Whether chunks are what was
+// written is told by reading them.
 func (d *DB) Flaws(ctx context.Context, collection string) ([]Flaw, error) {
+	flaws, err := d.contradictions(ctx, collection)
+	if err != nil || d.dialect != sqlite {
+		return flaws, err
+	}
+	var id int64
+	if err := d.read.queryRow(ctx, `SELECT id FROM collections WHERE name = ?`, collection).Scan(&id); err != nil {
+		return nil, found(err, "collection", collection)
+	}
+	damaged, err := damagedIn(ctx, d.read, d.summed, id, "documents", "contents")
+	for _, r := range damaged {
+		flaws = append(flaws, Flaw{Document: r.Document, What: r.What + " is not what was written: it does not match its checksum", Text: true})
+	}
+	return flaws, err
+}
+
+func (d *DB) contradictions(ctx context.Context, collection string) ([]Flaw, error) {
 	rows, err := d.read.query(ctx, `SELECT id, path, what FROM (
 		SELECT d.id, d.path, CASE
 			WHEN d.duplicate_of <> '' AND NOT EXISTS (SELECT 1 FROM documents o WHERE o.id = d.duplicate_of AND o.sha256 = d.sha256)
