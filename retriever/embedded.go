@@ -172,7 +172,7 @@ func (v indexView) byWords(_ context.Context, q question, n int, also []int64) (
 	if err != nil {
 		return nil, nil, err
 	}
-	hits, scores := v.x.words().Search(keyword.ParseQuery(q.text), n, keyword.Options{Allow: v.allow, Also: numbers})
+	hits, scores := v.x.words().Search(keyword.ParseQuery(q.text), n, keyword.Options{Live: v.x.live, Allow: v.allow, Also: numbers})
 	found := make([]candidate, len(hits))
 	for i, h := range hits {
 		found[i] = candidate{keyword: h.Score, kwRank: i + 1}

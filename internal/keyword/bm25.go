@@ -12,14 +12,15 @@
 //
 // An [Index] is a list of parts: passages have consecutive numbers in each, and the parts follow one
 // another. The last part is being filled; earlier ones do not change, and may lie in a file that is mapped
-// into memory. Passages are taken out by the caller, who leaves them out of Options.Allow and drops them
-// when he merges parts.
+// into memory. Passages are taken out by the caller, who leaves them out of Options.Live and Options.Allow and
+// drops them when he merges parts; until then they count in no score.
 package keyword
 
 import (
 	"cmp"
 	"container/heap"
 	"math"
+	"math/bits"
 	"slices"
 	"sort"
 	"sync"
@@ -45,7 +46,8 @@ type Index []*Part
 
 // Options says what a search is to consider besides its words.
 type Options struct {
-	Allow bitset.Set // the passages that may be found; nil allows all
+	Live  bitset.Set // the passages that there are: what words are worth is told by them; nil for all
+	Allow bitset.Set // the passages that may be found, which are live; nil allows all
 	Also  []uint32   // passages whose scores are wanted, found or not
 }
 
@@ -53,12 +55,13 @@ type Options struct {
 // passages in opts.Also. It may run beside other searches.
 func (x Index) Search(q Query, k int, opts Options) (hits []Hit, also []float64) {
 	also = make([]float64, len(opts.Also))
-	n, length := 0, uint64(0)
+	n := 0
 	for _, p := range x {
 		n += p.Len()
-		length += p.total
 	}
-	if q.Empty() || k <= 0 || n == 0 || length == 0 {
+	gone := x.gone(opts.Live)
+	statistics := x.statistics(gone)
+	if q.Empty() || k <= 0 || statistics.Length == 0 {
 		return nil, also
 	}
 	s, _ := sums.Get().(*scores)
@@ -71,8 +74,8 @@ func (x Index) Search(q Query, k int, opts Options) (hits []Hit, also []float64)
 	}
 	s.allow = opts.Allow
 
-	w := Statistics{Passages: n, Length: length}.weighing()
-	terms := x.lookUp(q, w)
+	w := statistics.weighing()
+	terms := x.lookUp(q, w, gone, opts.Live)
 	rest := make([]float32, len(terms)+1) // the most that the terms from one on can add
 	for i := len(terms) - 1; i >= 0; i-- {
 		rest[i] = rest[i+1] + terms[i].gain
@@ -102,6 +105,45 @@ func (x Index) Search(q Query, k int, opts Options) (hits []Hit, also []float64)
 		also[i] = float64(s.sum[at])
 	}
 	return s.best(k), also
+}
+
+// gone returns the passages that are not live, ascending.
+func (x Index) gone(live bitset.Set) []uint32 {
+	if live == nil {
+		return nil
+	}
+	var gone []uint32
+	n := uint32(0)
+	for _, p := range x {
+		n += uint32(p.Len())
+	}
+	for first := uint32(0); first < n; first += 64 {
+		dead := ^live.Word(int(first / 64))
+		if rest := n - first; rest < 64 {
+			dead &= 1<<rest - 1
+		}
+		for ; dead != 0; dead &= dead - 1 {
+			gone = append(gone, first+uint32(bits.TrailingZeros64(dead)))
+		}
+	}
+	return gone
+}
+
+// statistics are those of all passages but the ones that are gone.
+func (x Index) statistics(gone []uint32) Statistics {
+	var s Statistics
+	first := uint32(0)
+	for _, p := range x {
+		s.Passages += p.Len()
+		s.Length += p.total
+		end := first + uint32(p.Len())
+		for ; len(gone) > 0 && gone[0] < end; gone = gone[1:] {
+			s.Passages--
+			s.Length -= uint64(p.lengths[gone[0]-first])
+		}
+		first = end
+	}
+	return s
 }
 
 // Statistics are what BM25 needs to know of all passages that are searched together. An engine that keeps
@@ -143,23 +185,30 @@ func (w weighing) score(gain float32, count uint16, length uint32) float32 {
 // term is a word of a query, with its list in each part.
 type term struct {
 	gain  float32 // what it adds to a passage at most
-	total int     // passages that hold it
+	total int     // passages in its lists
 	lists []postings
 }
 
-// lookUp returns the terms that some passage holds, those that add most first.
-func (x Index) lookUp(q Query, w weighing) []term {
+// lookUp returns the terms that some live passage holds, those that add most first.
+func (x Index) lookUp(q Query, w weighing, gone []uint32, live bitset.Set) []term {
 	terms := make([]term, 0, len(q.terms))
 	for _, t := range q.terms {
 		found := term{lists: make([]postings, len(x))}
+		passages := 0 // that are live and hold it
+		first, rest := uint32(0), gone
 		for i, p := range x {
-			found.lists[i] = p.list(t.term)
-			found.total += len(found.lists[i].docs)
+			end := first + uint32(p.Len())
+			n, _ := slices.BinarySearch(rest, end)
+			l := p.list(t.term)
+			found.lists[i] = l
+			found.total += len(l.docs)
+			passages += len(l.docs) - l.among(rest[:n], first, live)
+			first, rest = end, rest[n:]
 		}
-		if found.total == 0 {
+		if passages == 0 {
 			continue
 		}
-		found.gain = float32(w.Gain(t.weight, found.total))
+		found.gain = float32(w.Gain(t.weight, passages))
 		terms = append(terms, found)
 	}
 	slices.SortStableFunc(terms, func(a, b term) int { return cmp.Compare(b.gain, a.gain) })
@@ -201,10 +250,11 @@ func (s *scores) add(x Index, t term, w weighing) {
 	}
 }
 
-// few says whether it costs less to look up the passages allowed in each list than to go through the lists. To
-// look one up takes about as long as sixteen steps of a list.
+// lookup is how many steps of a list take about as long as looking a passage up in it.
+const lookup = 16
+
+// few says whether it costs less to look up the passages allowed in each list than to go through the lists.
 func (s *scores) few(terms []term) bool {
-	const lookup = 16
 	postings := 0
 	for _, t := range terms {
 		postings += t.total
@@ -241,6 +291,23 @@ func (s *scores) finish(x Index, terms []term, rest []float32, least float32, al
 			todo, first = todo[n:], end
 		}
 	}
+}
+
+// among counts the passages of the list, numbered from first on, that are gone.
+func (l postings) among(gone []uint32, first uint32, live bitset.Set) (n int) {
+	if len(gone) == 0 {
+		return 0
+	}
+	if lookup*len(gone) < len(l.docs) {
+		l.each(gone, first, func(uint32, uint16) { n++ })
+		return n
+	}
+	for _, doc := range l.docs {
+		if !live.Has(first + doc) {
+			n++
+		}
+	}
+	return n
 }
 
 // each calls found for the passages of at, numbered from first on, that are in the list. It gallops

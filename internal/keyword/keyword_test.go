@@ -246,6 +246,22 @@ func TestAgainstReference(t *testing.T) {
 			hits, _ = x.Search(q, k, Options{Allow: even})
 			compare(t, hits, kept, k)
 		}
+		// Scores are those of the passages that are left, however many were removed.
+		for _, left := range []int{399, 300, 60, 1} {
+			var live bitset.Set
+			rest := map[uint32]string{}
+			for _, i := range rnd.Perm(len(docs)) {
+				if len(rest) < left {
+					live.Add(uint32(i))
+					rest[uint32(i)] = docs[uint32(i)]
+				}
+			}
+			for range 5 {
+				q, k := ParseQuery(sentence(1+rnd.IntN(5))), 1+rnd.IntN(40)
+				hits, _ := x.Search(q, k, Options{Live: live, Allow: live})
+				compare(t, hits, reference(rest, q), k)
+			}
+		}
 	}
 }
 
@@ -390,18 +406,26 @@ func synthetic(n int) func() string {
 
 func BenchmarkSearch(b *testing.B) {
 	for _, n := range []int{10_000, 100_000} {
-		b.Run(fmt.Sprintf("chunks=%d", n), func(b *testing.B) {
-			var p Part
-			next := synthetic(120)
-			for range n {
-				p.Add(Analyze("", next()))
-			}
-			x := Index{&p}
-			ask := synthetic(8)
-			for b.Loop() {
-				x.Search(ParseQuery(ask()), 10, Options{})
-			}
-		})
+		var p Part
+		next := synthetic(120)
+		for range n {
+			p.Add(Analyze("", next()))
+		}
+		x := Index{&p}
+		for _, gone := range []int{0, 1, n / 100, n / 5} {
+			b.Run(fmt.Sprintf("chunks=%d/gone=%d", n, gone), func(b *testing.B) {
+				var live bitset.Set
+				for i := range n {
+					if gone == 0 || i%(n/gone) != 0 {
+						live.Add(uint32(i))
+					}
+				}
+				ask := synthetic(8)
+				for b.Loop() {
+					x.Search(ParseQuery(ask()), 10, Options{Live: live, Allow: live})
+				}
+			})
+		}
 	}
 }
 
