@@ -49,12 +49,17 @@ var preTokenizerNames = []struct {
 	names string
 	pre   preTokenizer
 }{
-	{"gpt-2 gpt2 phi-2 jina-es jina-de jina-v1-en jina-v2-es jina-v2-de roberta-bpe mpt olmo", preTokenizer{[]string{patternGPT2}, false, false}},
+	{"gpt-2 gpt2 phi-2 jina-es jina-de jina-v1-en jina-v2-es jina-v2-de roberta-bpe mpt olmo jais trillion granite-docling gigachat", preTokenizer{[]string{patternGPT2}, false, false}},
 	{"llama-bpe llama-v3 llama3 falcon3 pixtral lfm2", preTokenizer{[]string{patternLlama3}, false, true}},
 	{"dbrx smaug-bpe chatglm-bpe glm4 gpt-4", preTokenizer{[]string{patternLlama3}, false, false}},
-	{"qwen2 stablelm2 deepseek-r1-qwen megrez", preTokenizer{[]string{patternQwen2}, true, false}},
+	{"qwen2 stablelm2 deepseek-r1-qwen megrez hunyuan grok-2", preTokenizer{[]string{patternQwen2}, true, false}},
 	{"qwen35", preTokenizer{[]string{patternQwen35}, true, false}},
-	{"gpt-4o o200k llama4", preTokenizer{[]string{patternO200K}, false, false}},
+	{"gpt-4o o200k llama4 minimax-m2", preTokenizer{[]string{patternO200K}, false, false}},
+	{"tekken", preTokenizer{[]string{patternTekken}, false, true}},
+	{"deepseek-coder", preTokenizer{[]string{`[\r\n]`, `\s?\p{L}+`, `\s?\p{P}+`, patternIdeographs, `\p{N}`}, false, false}},
+	{"falcon", preTokenizer{[]string{patternFalcon, patternGPT2, `[0-9][0-9][0-9]`}, false, false}},
+	{"bloom poro-chat gpt3-finnish", preTokenizer{[]string{patternBloom}, false, false}},
+	{"viking", preTokenizer{[]string{patternBloom, `\p{N}`}, false, false}},
 	{"deepseek-v3 hunyuan-dense", preTokenizer{[]string{patternDigits3, patternCJK, patternDeepSeek}, false, false}},
 	{"starcoder refact command-r smollm codeshell exaone minerva-7b", preTokenizer{[]string{`\p{N}`, patternGPT2}, false, false}},
 }

@@ -49,10 +49,15 @@ const (
 	patternQwen2     = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	patternQwen35    = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	patternO200K     = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	patternTekken    = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	patternDeepSeek  = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 	patternCLIP      = `'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`
-	patternDigits3   = `\p{N}{1,3}`
-	patternCJK       = `[一-龥぀-ゟ゠-ヿ]+`
+	patternFalcon    = "[\\p{P}\\$\\+<=>\\^~\\|`]+"
+	patternBloom     = ` ?[^(\s|.,!?…。，、।۔،)]+`
+	// Ideographs, and what a mistaken range takes in: U+0800 to U+4E00.
+	patternIdeographs = `[一-龥ࠀ-一가-퟿]+`
+	patternDigits3    = `\p{N}{1,3}`
+	patternCJK        = `[一-龥぀-ゟ゠-ヿ]+`
 )
 
 var knownPatterns = map[string]*patternSplit{
@@ -63,6 +68,7 @@ var knownPatterns = map[string]*patternSplit{
 	patternQwen2:     {matchQwen2, true},
 	patternQwen35:    {matchQwen35, true},
 	patternO200K:     {matchO200K, true},
+	patternTekken:    {matchTekken, true},
 	patternDeepSeek:  {matchDeepSeek, false},
 	patternCLIP:      {matchCLIP, false},
 	patternDigits3:   {matchDigits3, false},
@@ -210,23 +216,33 @@ func lineEnds(s string, i int) int {
 }
 
 func matchO200K(c *runeClassTable, s string, i int) int {
+	ended := func(end int) int { return contraction(s, end, true) }
+	return matchCased(c, s, i, 3, ended)
+}
+
+func matchTekken(c *runeClassTable, s string, i int) int {
+	return matchCased(c, s, i, 1, func(end int) int { return end })
+}
+
+// matchCased cuts words where capital letters begin; ended is where a word that ends at end does.
+func matchCased(c *runeClassTable, s string, i, digits int, ended func(end int) int) int {
 	class, n := c.at(s, i)
 	j := i + n
 	lead := class&(isLetter|isNumber) == 0 && s[i] != '\r' && s[i] != '\n'
 	for _, word := range [...]func(*runeClassTable, string, int) int{wordLower, wordUpper} {
 		if lead && j < len(s) {
 			if end := word(c, s, j); end > j {
-				return contraction(s, end, true)
+				return ended(end)
 			}
 		}
 		if class&(isLetter|isMark) != 0 {
 			if end := word(c, s, i); end > i {
-				return contraction(s, end, true)
+				return ended(end)
 			}
 		}
 	}
 	if class&isNumber != 0 {
-		return skipDigits(c, s, j, 2)
+		return skipDigits(c, s, j, digits-1)
 	}
 	k := j
 	if s[i] == ' ' && j < len(s) {
