@@ -113,6 +113,11 @@ type ropeConfig struct {
 	High        float64   `json:"high_freq_factor"`
 	Original    int       `json:"original_max_position_embeddings"`
 	Attention   float64   `json:"attention_factor"`
+	BetaFast    float64   `json:"beta_fast"`
+	BetaSlow    float64   `json:"beta_slow"`
+	Truncate    *bool     `json:"truncate"`
+	MScale      float64   `json:"mscale"`
+	MScaleAll   float64   `json:"mscale_all_dim"`
 	ShortFactor []float64 `json:"short_factor"`
 	LongFactor  []float64 `json:"long_factor"`
 }
@@ -322,8 +327,15 @@ func (c *config) metadata(f family) (meta []gguf.KeyValue, extra []gguf.Tensor, 
 		add("rope.scaling.factor", float32(all.Factor))
 		if all.Type == "yarn" {
 			add("rope.scaling.original_context_length", uint32(cmp.Or(all.Original, int(float64(c.Positions)/max(1, all.Factor)))))
+			if all.Truncate != nil && !*all.Truncate || all.MScale != 0 || all.MScaleAll != 0 {
+				return nil, nil, fmt.Errorf("%w: config.json: YaRN with truncate, mscale or mscale_all_dim", ErrUnsupported)
+			}
 			if all.Attention > 0 {
 				add("rope.scaling.attn_factor", float32(all.Attention/(1+0.1*math.Log(all.Factor))))
+			}
+			if all.BetaFast != 0 || all.BetaSlow != 0 {
+				add("rope.scaling.yarn_beta_fast", float32(cmp.Or(all.BetaFast, 32)))
+				add("rope.scaling.yarn_beta_slow", float32(cmp.Or(all.BetaSlow, 1)))
 			}
 		}
 	case "llama3":

@@ -18,6 +18,7 @@ import (
 	"docent/internal/llm/convert"
 	"docent/internal/llm/engine"
 	"docent/internal/llm/gguf"
+	"docent/internal/tensor"
 	"docent/internal/tensor/safetensors"
 )
 
@@ -214,19 +215,80 @@ func TestTypes(t *testing.T) {
 			if n, _ := f.Uint("general.file_type"); n != uint64(c.file) {
 				t.Errorf("file type %d, want %d", n, c.file)
 			}
-			got := logits(t, path)
-			var ab, aa, bb float64
-			for i := range got {
-				for j := range got[i] {
-					a, b := float64(got[i][j]), float64(plain[i][j])
-					ab, aa, bb = ab+a*b, aa+a*a, bb+b*b
-				}
-			}
-			if cos := ab / math.Sqrt(aa*bb); cos < c.cosine {
+			if cos := cosine(slices.Concat(logits(t, path)...), slices.Concat(plain...)); cos < c.cosine {
 				t.Errorf("the cosine of the logits with those of F32 is %.5f", cos)
 			}
 		})
 	}
+}
+
+// TestFamilies: every architecture is converted to every type; values are off by no more than the type's rounding, and the
+// model is one that runs. The checkpoints are narrow, so that blocks of 256 values give way to the nearest type that fits;
+// TestTypes has a wide one.
+func TestFamilies(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/*-f16")
+	if err != nil || len(dirs) == 0 {
+		t.Fatal("there are no checkpoints", err)
+	}
+	for _, dir := range dirs {
+		name := filepath.Base(dir)
+		plain := openFile(t, "../engine/testdata/"+name+".gguf")
+		for kind, most := range map[convert.Type]float64{convert.Q8_0: 0.01, convert.Q4_0: 0.12, convert.Q4_K_M: 0.12} {
+			t.Run(name+"/"+string(kind), func(t *testing.T) {
+				path := convertTo(t, dir, convert.Options{Type: kind, NoTokenizer: true})
+				f, quantised := openFile(t, path), 0
+				for _, x := range f.Tensors {
+					w, _ := plain.Tensor(x.Name)
+					if got, want := values(x), values(w); !(distance(got, want) <= most) {
+						t.Errorf("tensor %s of %s is off by %.4f of its size", x.Name, x.Type, distance(got, want))
+					}
+					if x.Type != gguf.F32 && x.Type != gguf.F16 {
+						quantised++
+					}
+				}
+				if quantised < 4 {
+					t.Errorf("%d tensors are quantised", quantised)
+				}
+				m, err := engine.Open(path, engine.Config{Threads: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				res, err := m.GenerateIDs(context.Background(), []int32{5, 9, 33}, engine.Options{MaxTokens: 4}, func(int32) (bool, error) { return true, nil })
+				if err != nil || res.Completion != 4 {
+					t.Errorf("%+v, %v", res, err)
+				}
+			})
+		}
+	}
+}
+
+func values(x gguf.Tensor) []float32 {
+	out := make([]float32, x.Values())
+	tensor.DequantiseBlocks(tensor.QType(x.Type), out, x.Data)
+	return out
+}
+
+// distance is how far x is from y, of the size of y.
+func distance(x, y []float32) float64 {
+	if len(x) != len(y) {
+		return math.Inf(1)
+	}
+	var far, size float64
+	for i := range x {
+		d := float64(x[i]) - float64(y[i])
+		far, size = far+d*d, size+float64(y[i])*float64(y[i])
+	}
+	return math.Sqrt(far / size)
+}
+
+func cosine(x, y []float32) float64 {
+	var xy, xx, yy float64
+	for i := range x {
+		a, b := float64(x[i]), float64(y[i])
+		xy, xx, yy = xy+a*b, xx+a*a, yy+b*b
+	}
+	return xy / math.Sqrt(xx*yy)
 }
 
 // TestTurnedBias: a bias of queries is put in the order of their rows.
@@ -279,6 +341,7 @@ func TestRefused(t *testing.T) {
 		{"activation", set("hidden_act", "relu"), "relu"},
 		{"scaling", set("rope_scaling", map[string]any{"rope_type": "warp", "factor": 2}), "warp"},
 		{"llama3 scaling", set("rope_scaling", map[string]any{"rope_type": "llama3", "factor": 2}), "llama3"},
+		{"YaRN without whole bounds", set("rope_scaling", map[string]any{"rope_type": "yarn", "factor": 2, "truncate": false}), "truncate"},
 		{"unknown tensor", func(_ map[string]any, t map[string][]int) { t["model.layers.0.self_attn.z_proj.weight"] = []int{2, 2} }, "z_proj"},
 		{"no embeddings", func(_ map[string]any, t map[string][]int) { delete(t, "model.embed_tokens.weight") }, "embeddings"},
 		{"shape", func(_ map[string]any, t map[string][]int) {

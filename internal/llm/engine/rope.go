@@ -2,6 +2,8 @@ package engine
 
 import (
 	"math"
+
+	"docent/internal/llm/gguf"
 )
 
 // rope turns pairs of values of queries and keys by an angle that grows with the position (Su et al.
@@ -59,10 +61,17 @@ func (m *Model) readRopes(l *loader) {
 			r.freq[i] /= factor
 		}
 	case "yarn":
+		// Pairs that turn at least so often in the text of training stay, those that turn at most so often are
+		// interpolated as by linear scaling.
+		fast, slow := turns(f, key+"scaling.yarn_beta_fast", 32), turns(f, key+"scaling.yarn_beta_slow", 1)
+		if !(slow > 0 && fast > slow && fast < 1e6) {
+			l.fail("%w: %sscaling.yarn_beta_fast is %g and yarn_beta_slow %g", ErrUnsupported, key, fast, slow)
+			return
+		}
 		rotations := func(turns float64) float64 {
 			return float64(p.ropeDim) * math.Log(orig/(turns*2*math.Pi)) / (2 * math.Log(base))
 		}
-		low, high := max(0, math.Floor(rotations(32))), min(float64(p.ropeDim-1), math.Ceil(rotations(1)))
+		low, high := max(0, math.Floor(rotations(fast))), min(float64(p.ropeDim-1), math.Ceil(rotations(slow)))
 		for i, w := range r.freq {
 			keep := 1 - min(1, max(0, (float64(i)-low)/max(0.001, high-low)))
 			r.freq[i] = w/factor*(1-keep) + w*keep
@@ -100,6 +109,13 @@ func (m *Model) readRopes(l *loader) {
 		}
 		m.ropes = append(m.ropes, plain(local))
 	}
+}
+
+func turns(f *gguf.File, key string, fallback float64) float64 {
+	if x, ok := f.Float(key); ok {
+		return x
+	}
+	return fallback
 }
 
 // table sets cos and sin, of len(freq) values each, for one position.
