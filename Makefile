@@ -60,7 +60,7 @@ cross: ## the builds nobody here runs: no assembly, arm64, Windows, macOS
 test-arm64: ## the kernels, the encoder and language models for arm64, under qemu's user emulation, with and without dot products
 	@command -v qemu-aarch64-static >/dev/null || { echo "skipped: needs qemu-aarch64-static (Debian's package qemu-user-static)"; exit 0; }; \
 	export GOARCH=arm64; \
-	$(GO) test -timeout 30m -exec qemu-aarch64-static -run 'Mul[FIBP]|QMatrix|QRows|Unpack|Quantise|Round|GELU|Softmax|AddNorm|Vectors|Fuzz|Choose|NoAlloc' ./internal/tensor && \
+	$(GO) test -timeout 30m -exec qemu-aarch64-static -run 'Mul[FIBP]|QMatrix|QRows|Unpack|Quantise|Round|GELU|Softmax|AddNorm|Vectors|Halves|Alone|Gates|Fuzz|Choose|NoAlloc' ./internal/tensor && \
 	for level in neon-dot neon; do \
 		DOCENT_SIMD=$$level $(GO) test -count 1 -timeout 30m -exec qemu-aarch64-static -run 'TinyCheckpoints|CrossEncodersAgainst|Int8$$|BF16$$' ./embed && \
 		DOCENT_SIMD=$$level $(GO) test -count 1 -timeout 30m -exec qemu-aarch64-static -run 'Golden|EncoderDecoder$$' ./internal/llm/engine || exit 1; \

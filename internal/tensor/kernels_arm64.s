@@ -66,7 +66,11 @@ DATA constants<>+432(SB)/8, $0x0000007f0000007f // bias127
 DATA constants<>+440(SB)/8, $0x0000007f0000007f // bias127
 DATA constants<>+448(SB)/8, $0x4300000043000000 // offset
 DATA constants<>+456(SB)/8, $0x4300000043000000 // offset
-GLOBL constants<>(SB), RODATA|NOPTR, $464
+DATA constants<>+464(SB)/8, $0x477fe000477fe000 // largestHalf
+DATA constants<>+472(SB)/8, $0x477fe000477fe000 // largestHalf
+DATA constants<>+480(SB)/8, $0xc77fe000c77fe000 // smallestHalf
+DATA constants<>+488(SB)/8, $0xc77fe000c77fe000 // smallestHalf
+GLOBL constants<>(SB), RODATA|NOPTR, $496
 
 // func mulF32NEON(mr, k int, a *float32, lda int, b *float32, ldb int, c *float32, ldc int, bias *float32)
 //
@@ -2913,7 +2917,7 @@ end:
 
 // func expSumNEON(x *float32, n int, top, scale float32) (sum float32)
 //
-// x = exp((x-top)*scale), and their sum. x = m*ln 2 + r, exp(x) = 2^m * p(r) (see exp in Go).
+// x = exp((x-top)*scale), and their sum.
 TEXT ·expSumNEON(SB), NOSPLIT, $0-28
 	MOVD x+0(FP), R0
 	MOVD n+8(FP), R3
@@ -3306,6 +3310,124 @@ loop:
 	WORD $0x0e612804 // xtn v4.4h, v0.4s
 	WORD $0x4e612824 // xtn2 v4.8h, v1.4s
 	FMOVQ.P F4, 16(R0)
+	SUBS $8, R3
+	BNE loop
+end:
+	RET
+
+// func swishNEON(x *float32, n int, a, b float32)
+//
+// x = x*sigmoid(t), t = x*(a+b*x*x). With e = exp(-|t|) the sigmoid is 1/(1+e) where t is positive, else e/(1+e).
+TEXT ·swishNEON(SB), NOSPLIT, $0-24
+	MOVD x+0(FP), R0
+	MOVD n+8(FP), R3
+	FMOVS a+16(FP), F8
+	WORD $0x4e040508 // dup v8.4s, v8.s[0]
+	FMOVS b+20(FP), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	MOVD $constants<>(SB), R17
+	FMOVQ 256(R17), F16
+	FMOVQ 272(R17), F17
+	FMOVQ 288(R17), F18
+	FMOVQ 304(R17), F19
+	FMOVQ 320(R17), F20
+	FMOVQ 336(R17), F21
+	FMOVQ 352(R17), F22
+	FMOVQ 368(R17), F23
+	FMOVQ 384(R17), F24
+	FMOVQ 400(R17), F25
+	FMOVQ 416(R17), F26
+	FMOVQ 432(R17), F27
+	CBZ R3, end
+	PCALIGN $16
+loop:
+	FMOVQ (R0), F10
+	WORD $0x6e2add4b // fmul v11.4s, v10.4s, v10.4s
+	WORD $0x4ea81d0c // mov v12.16b, v8.16b
+	WORD $0x4e29cd6c // fmla v12.4s, v11.4s, v9.4s
+	WORD $0x6e2cdd4b // fmul v11.4s, v10.4s, v12.4s
+	WORD $0x4ea0f960 // fabs v0.4s, v11.4s
+	WORD $0x6ea0f800 // fneg v0.4s, v0.4s
+	WORD $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
+	WORD $0x6e31dc01 // fmul v1.4s, v0.4s, v17.4s
+	WORD $0x4e21a822 // fcvtns v2.4s, v1.4s
+	WORD $0x4e21d841 // scvtf v1.4s, v2.4s
+	WORD $0x4eb2cc20 // fmls v0.4s, v1.4s, v18.4s
+	WORD $0x4eb3cc20 // fmls v0.4s, v1.4s, v19.4s
+	WORD $0x4eb41e83 // mov v3.16b, v20.16b
+	WORD $0x4eb51ea4 // mov v4.16b, v21.16b
+	WORD $0x4e20cc64 // fmla v4.4s, v3.4s, v0.4s
+	WORD $0x4eb61ec3 // mov v3.16b, v22.16b
+	WORD $0x4e20cc83 // fmla v3.4s, v4.4s, v0.4s
+	WORD $0x4eb71ee4 // mov v4.16b, v23.16b
+	WORD $0x4e20cc64 // fmla v4.4s, v3.4s, v0.4s
+	WORD $0x4eb81f03 // mov v3.16b, v24.16b
+	WORD $0x4e20cc83 // fmla v3.4s, v4.4s, v0.4s
+	WORD $0x4eb91f24 // mov v4.16b, v25.16b
+	WORD $0x4e20cc64 // fmla v4.4s, v3.4s, v0.4s
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4e20cc83 // fmla v3.4s, v4.4s, v0.4s
+	WORD $0x4e3ad463 // fadd v3.4s, v3.4s, v26.4s
+	WORD $0x4ebb8442 // add v2.4s, v2.4s, v27.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #23
+	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
+	WORD $0x4e3ad465 // fadd v5.4s, v3.4s, v26.4s
+	WORD $0x6ea0c966 // fcmge v6.4s, v11.4s, #0.0
+	WORD $0x6e631f46 // bsl v6.16b, v26.16b, v3.16b
+	WORD $0x6e25fcc6 // fdiv v6.4s, v6.4s, v5.4s
+	WORD $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
+	FMOVQ.P F10, 16(R0)
+	SUBS $4, R3
+	BNE loop
+end:
+	RET
+
+// func widenHalvesNEON(dst *float32, src, next *uint16, n int)
+//
+// dst = src, 8 halves at a time. As much of next is fetched to the cache.
+TEXT ·widenHalvesNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD next+16(FP), R2
+	MOVD n+24(FP), R3
+	CBZ R3, end
+	PCALIGN $16
+loop:
+	FMOVQ.P 16(R1), F0
+	PRFM (R2), PLDL1KEEP
+	ADD $16, R2
+	WORD $0x0e217801 // fcvtl v1.4s, v0.4h
+	WORD $0x4e217802 // fcvtl2 v2.4s, v0.8h
+	FMOVQ.P F1, 16(R0)
+	FMOVQ.P F2, 16(R0)
+	SUBS $8, R3
+	BNE loop
+end:
+	RET
+
+// func narrowHalvesNEON(dst *uint16, src *float32, n int)
+//
+// dst = src, 8 values at a time; what is too large becomes the largest half.
+TEXT ·narrowHalvesNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD n+16(FP), R3
+	MOVD $constants<>(SB), R17
+	FMOVQ 464(R17), F16
+	FMOVQ 480(R17), F17
+	CBZ R3, end
+	PCALIGN $16
+loop:
+	FMOVQ.P 16(R1), F0
+	WORD $0x4eb0f400 // fmin v0.4s, v0.4s, v16.4s
+	WORD $0x4e31f400 // fmax v0.4s, v0.4s, v17.4s
+	FMOVQ.P 16(R1), F1
+	WORD $0x4eb0f421 // fmin v1.4s, v1.4s, v16.4s
+	WORD $0x4e31f421 // fmax v1.4s, v1.4s, v17.4s
+	WORD $0x0e216802 // fcvtn v2.4h, v0.4s
+	WORD $0x4e216822 // fcvtn2 v2.8h, v1.4s
+	FMOVQ.P F2, 16(R0)
 	SUBS $8, R3
 	BNE loop
 end:

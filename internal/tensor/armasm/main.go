@@ -58,6 +58,7 @@ var two = map[string]struct {
 	"addv": {0x4eb1b800, "s%d, v%d.4s"}, "fmaxv": {0x6e30f800, "s%d, v%d.4s"}, "fminv": {0x6eb0f800, "s%d, v%d.4s"},
 	"mov": {0x4ea01c00, "v%d.16b, v%d.16b"}, "dup": {0x4e040400, "v%d.4s, v%d.s[0]"},
 	"fneg": {0x6ea0f800, "v%d.4s, v%d.4s"}, "fcvtl": {0x0e217800, "v%d.4s, v%d.4h"}, "fcvtl2": {0x4e217800, "v%d.4s, v%d.8h"},
+	"fabs": {0x4ea0f800, "v%d.4s, v%d.4s"}, "fcvtn": {0x0e216800, "v%d.4h, v%d.4s"}, "fcvtn2": {0x4e216800, "v%d.8h, v%d.4s"},
 	"shll": {0x2e613800, "v%d.4s, v%d.4h, #16"}, "shll2": {0x6e613800, "v%d.4s, v%d.8h, #16"},
 }
 
@@ -68,6 +69,7 @@ var special = map[string]struct {
 }{
 	"addb": {0x4e208400, "add v%d.16b, v%d.16b, v%d.16b"}, "subb": {0x6e208400, "sub v%d.16b, v%d.16b, v%d.16b"},
 	"trn1d": {0x4ec02800, "trn1 v%d.2d, v%d.2d, v%d.2d"}, "trn2d": {0x4ec06800, "trn2 v%d.2d, v%d.2d, v%d.2d"},
+	"positive": {0x6ea0c800, "fcmge v%d.4s, v%d.4s, #0.0"}, "bsl": {0x6e601c00, "bsl v%d.16b, v%d.16b, v%d.16b"},
 	"tbl":  {0x4e000000, "tbl v%d.16b, {v%d.16b}, v%d.16b"},
 	"xtn8": {0x0e212800, "xtn v%d.8b, v%d.8h"}, "widen": {0x0f10a400, "sshll v%d.4s, v%d.4h, #0"},
 	"widen2": {0x4f10a400, "sshll2 v%d.4s, v%d.8h, #0"}, "shl23": {0x4f375400, "shl v%d.4s, v%d.4s, #23"},
@@ -144,6 +146,7 @@ var consts = []struct {
 	{"expMin", -87}, {"log2e", math.Log2E}, {"ln2hi", 0.693359375}, {"ln2lo", -2.12194440e-4},
 	{"e0", 1.9875691500e-4}, {"e1", 1.3981999507e-3}, {"e2", 8.3334519073e-3}, {"e3", 4.1665795894e-2},
 	{"e4", 1.6666665459e-1}, {"e5", 5.0000001201e-1}, {"one", 1}, {"bias127", math.Float32frombits(127)}, {"offset", 128},
+	{"largestHalf", 65504}, {"smallestHalf", -65504},
 }
 
 // load puts constants into registers from first on and returns where each is.
@@ -402,42 +405,103 @@ func (g *gen) gelu() {
 	g.p("\tRET")
 }
 
+// exponents are the constants of exp.
+var exponents = []string{"expMin", "log2e", "ln2hi", "ln2lo", "e0", "e1", "e2", "e3", "e4", "e5", "one", "bias127"}
+
+// exp returns the register of exp of V0: with V0 = m*ln 2 + r it is 2^m * p(r) (see exp in Go). It takes V0 to V4.
+func (g *gen) exp(c map[string]int) int {
+	g.v("fmax", 0, 0, c["expMin"])
+	g.v("fmul", 1, 0, c["log2e"])
+	g.v("fcvtns", 2, 1)
+	g.v("scvtf", 1, 2)
+	g.v("fmls", 0, 1, c["ln2hi"])
+	g.v("fmls", 0, 1, c["ln2lo"])
+	a, b := 3, 4
+	g.v("mov", a, c["e0"])
+	for i := 1; i <= 5; i++ {
+		g.v("mov", b, c[fmt.Sprint("e", i)])
+		g.v("fmla", b, a, 0)
+		a, b = b, a
+	}
+	g.v("fmul", a, a, 0)
+	g.v("mov", b, 0)
+	g.v("fmla", b, a, 0)
+	g.v("fadd", b, b, c["one"])
+	g.v("add", 2, 2, c["bias127"])
+	g.v("shl23", 2, 2)
+	g.v("fmul", b, b, 2)
+	return b
+}
+
 func (g *gen) expSum() {
-	g.text("expSum", "x *float32, n int, top, scale float32) (sum float32", 28, `x = exp((x-top)*scale), and their sum. x = m*ln 2 + r, exp(x) = 2^m * p(r) (see exp in Go).`)
+	g.text("expSum", "x *float32, n int, top, scale float32) (sum float32", 28, `x = exp((x-top)*scale), and their sum.`)
 	g.args("x")
 	g.spread("top", 16, 8)
 	g.spread("scale", 20, 9)
-	c := g.load(16, "expMin", "log2e", "ln2hi", "ln2lo", "e0", "e1", "e2", "e3", "e4", "e5", "one", "bias127")
+	c := g.load(16, exponents...)
 	g.movi(7, 0)
 	g.each(4, func() {
 		g.p("\tFMOVQ (R0), F0")
 		g.v("fsub", 0, 0, 8)
 		g.v("fmul", 0, 0, 9)
-		g.v("fmax", 0, 0, c["expMin"])
-		g.v("fmul", 1, 0, c["log2e"])
-		g.v("fcvtns", 2, 1)
-		g.v("scvtf", 1, 2)
-		g.v("fmls", 0, 1, c["ln2hi"])
-		g.v("fmls", 0, 1, c["ln2lo"])
-		a, b := 3, 4
-		g.v("mov", a, c["e0"])
-		for i := 1; i <= 5; i++ {
-			g.v("mov", b, c[fmt.Sprint("e", i)])
-			g.v("fmla", b, a, 0)
-			a, b = b, a
-		}
-		g.v("fmul", a, a, 0)
-		g.v("mov", b, 0)
-		g.v("fmla", b, a, 0)
-		g.v("fadd", b, b, c["one"])
-		g.v("add", 2, 2, c["bias127"])
-		g.v("shl23", 2, 2)
-		g.v("fmul", b, b, 2)
-		g.v("fadd", 7, 7, b)
-		g.p("\tFMOVQ.P F%d, 16(R0)", b)
+		r := g.exp(c)
+		g.v("fadd", 7, 7, r)
+		g.p("\tFMOVQ.P F%d, 16(R0)", r)
 	})
 	g.sum(7)
 	g.p("\tFMOVS F7, sum+24(FP)\n\tRET")
+}
+
+// attention writes what only language models need.
+func (g *gen) attention() {
+	g.text("swish", "x *float32, n int, a, b float32", 24, `
+		x = x*sigmoid(t), t = x*(a+b*x*x). With e = exp(-|t|) the sigmoid is 1/(1+e) where t is positive, else e/(1+e).`)
+	g.args("x")
+	g.spread("a", 16, 8)
+	g.spread("b", 20, 9)
+	c := g.load(16, exponents...)
+	g.each(4, func() {
+		g.p("\tFMOVQ (R0), F10")
+		g.v("fmul", 11, 10, 10)
+		g.v("mov", 12, 8)
+		g.v("fmla", 12, 11, 9)
+		g.v("fmul", 11, 10, 12)
+		g.v("fabs", 0, 11)
+		g.v("fneg", 0, 0)
+		e := g.exp(c)
+		g.v("fadd", 5, e, c["one"])
+		g.v("positive", 6, 11)
+		g.v("bsl", 6, c["one"], e)
+		g.v("fdiv", 6, 6, 5)
+		g.v("fmul", 10, 10, 6)
+		g.p("\tFMOVQ.P F10, 16(R0)")
+	})
+	g.p("\tRET")
+
+	g.text("widenHalves", "dst *float32, src, next *uint16, n int", 32, `dst = src, 8 halves at a time. As much of next is fetched to the cache.`)
+	g.args("dst", "src", "next")
+	g.each(8, func() {
+		g.p("\tFMOVQ.P 16(R1), F0\n\tPRFM (R2), PLDL1KEEP\n\tADD $16, R2")
+		g.v("fcvtl", 1, 0)
+		g.v("fcvtl2", 2, 0)
+		g.p("\tFMOVQ.P F1, 16(R0)\n\tFMOVQ.P F2, 16(R0)")
+	})
+	g.p("\tRET")
+
+	g.text("narrowHalves", "dst *uint16, src *float32, n int", 24, `dst = src, 8 values at a time; what is too large becomes the largest half.`)
+	g.args("dst", "src")
+	c = g.load(16, "largestHalf", "smallestHalf")
+	g.each(8, func() {
+		for i := range 2 {
+			g.p("\tFMOVQ.P 16(R1), F%d", i)
+			g.v("fmin", i, i, c["largestHalf"])
+			g.v("fmax", i, i, c["smallestHalf"])
+		}
+		g.v("fcvtn", 2, 0)
+		g.v("fcvtn2", 2, 1)
+		g.p("\tFMOVQ.P F2, 16(R0)")
+	})
+	g.p("\tRET")
 }
 
 func (g *gen) small() {
@@ -628,6 +692,7 @@ func main() {
 		g.gelu()
 		g.expSum()
 		g.small()
+		g.attention()
 	})
 	write("q_arm64.s", `// The kernels of qkernels_arm64.go. The meaning of each is its plain Go twin in qgeneric.go. Pointers may be
 // unaligned. Instructions that Go's assembler lacks are words with their text beside them.
