@@ -5,7 +5,7 @@
     python scripts/golden_llm.py quants   # internal/tensor/testdata/quants.bin
     python scripts/golden_llm.py rounded  # internal/tensor/testdata/rounded.bin; GGML=libggml-base.so names ggml's library
     python scripts/golden_llm.py models   # internal/llm/engine/testdata/*.gguf and *.golden; MODELS="a b" only these;
-                                          # llama-k and llama-iq4_nl need GGML too
+                                          # llama-k, llama-iq4_* and llama-q*_k need GGML too
 
 Models are tiny and random. A .golden file holds, little-endian: the number of prompt tokens, of
 continuation tokens and of the vocabulary (uint32), the prompt, the greedy continuation (int32), and
@@ -101,6 +101,10 @@ LONG = dict(rope_type="longrope", rope_theta=10000.0, short_factor=[1.0, 1.1, 1.
             original_max_position_embeddings=16)  # less than the prompt: the short factors are never used
 MIXED = {"attn_q": T.Q4_K, "attn_k": T.Q5_K, "attn_v": T.Q6_K, "attn_output": T.Q2_K, "ffn_gate": T.Q3_K,
          "ffn_up": T.Q4_K, "ffn_down": T.Q6_K, "token_embd": T.IQ4_XS, "output": T.Q6_K}
+NTK = dict(rope_type="default", rope_theta=10000.0 * 4 ** (8 / 6))  # four times as far, of heads 8 wide
+# Blocks of 256 values, so rows of as many; those of attn_output are shorter.
+BLOCKS = WIDE | dict(head_dim=16)
+MATRICES = ("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up", "ffn_down", "token_embd")
 # name: (transformers' configuration, its settings, GGUF's architecture, type of matrices, tied)
 MODELS = {
     "llama-f32": ("LlamaConfig", SHAPE, "LLAMA", T.F32, False),
@@ -114,6 +118,9 @@ MODELS = {
     "llama-q5_1": ("LlamaConfig", SHAPE, "LLAMA", T.Q5_1, True),
     "llama-iq4_nl": ("LlamaConfig", SHAPE, "LLAMA", T.IQ4_NL, True),
     "llama-k": ("LlamaConfig", WIDE, "LLAMA", MIXED, False),
+    **{f"llama-{kind.name.lower()}": ("LlamaConfig", BLOCKS, "LLAMA", dict.fromkeys(MATRICES, kind) | {"attn_output": T.Q8_0}, True)
+       for kind in (T.Q2_K, T.Q3_K, T.Q4_K, T.Q5_K, T.Q6_K, T.IQ4_XS)},
+    "llama-ntk-f16": ("LlamaConfig", SHAPE | dict(rope_parameters=NTK), "LLAMA", T.F16, True),
     "mistral-f16": ("MistralConfig", SHAPE | dict(sliding_window=8), "LLAMA", T.F16, False),
     "qwen2-f16": ("Qwen2Config", SHAPE, "QWEN2", T.F16, True),
     "qwen3-f16": ("Qwen3Config", SHAPE | dict(head_dim=16), "QWEN3", T.F16, True),
@@ -336,7 +343,8 @@ def kind_of(part, kinds):
 
 
 # Models that have learnt a text.
-LEARNT = ["llama-yarn-f16", "phi3-long-f16", "llama-linear-bf16", "llama-q8_0", "llama-q4_0", "llama-q5_0", "llama-q5_1", "llama-iq4_nl", "llama-k", "mixtral-q8_0"]
+LEARNT = ["llama-yarn-f16", "phi3-long-f16", "llama-linear-bf16", "llama-q8_0", "llama-q4_0", "llama-q5_0", "llama-q5_1", "llama-iq4_nl", "llama-k", "mixtral-q8_0",
+          "llama-q2_k", "llama-q3_k", "llama-q4_k", "llama-q5_k", "llama-q6_k", "llama-iq4_xs"]
 FAR_APART = 8  # logits, of each place's token from the next
 
 

@@ -125,6 +125,24 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// learnt are the models that know their text by heart (LEARNT in scripts/golden_llm.py): no rounding changes a token.
+var learnt = []string{
+	"llama-yarn-f16", "phi3-long-f16", "llama-linear-bf16", "llama-q8_0", "llama-q4_0", "llama-q5_0", "llama-q5_1", "llama-iq4_nl", "llama-k", "mixtral-q8_0",
+}
+
+// TestGoldenCaches: models that are sure of their text write it as they run by default, and with the smaller cache.
+func TestGoldenCaches(t *testing.T) {
+	for _, name := range learnt {
+		g := readGolden(t, "testdata/"+name+".golden")
+		for _, cache := range []engine.CacheType{engine.CacheF16, engine.CacheQ8_0} {
+			m := open(t, "testdata/"+name+".gguf", engine.Config{Cache: cache})
+			if answer, _ := generate(t, m, g.prompt, engine.Options{MaxTokens: len(g.answer)}); !slices.Equal(answer, g.answer) {
+				t.Errorf("%s, a cache in %s: continues with %v, want %v", name, cache, answer, g.answer)
+			}
+		}
+	}
+}
+
 func cosine(a, b []float32) float64 {
 	var ab, aa, bb float64
 	for i := range a {
