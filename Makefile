@@ -66,8 +66,9 @@ test-arm64: ## the kernels, the encoder and language models for arm64, under qem
 		DOCENT_SIMD=$$level $(GO) test -count 1 -timeout 30m -exec qemu-aarch64-static -run 'Golden|EncoderDecoder$$' ./internal/llm/engine || exit 1; \
 	done
 
-race: ## the scheduler of language models under the race detector; needs a C compiler
-	CGO_ENABLED=1 $(GO) test -race -run 'Pool|Segments|Together|Prefix|Queue|Stalled|Close|Cancel|Guesses|Score' ./internal/llm/engine
+race: ## language models, their scheduler first, under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race -run 'Pool|Segments|Together|Prefix|Queue|Stalled|Close|Cancel|Guesses|Score|Adapters|Constrain' ./internal/llm/engine
+	CGO_ENABLED=1 $(GO) test -race ./internal/llm
 
 bench: ## Go benchmarks; the comparisons with peers are in bench/, a README in each
 	$(GO) test -run '^$$' -bench . -benchmem ./...

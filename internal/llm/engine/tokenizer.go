@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"docent/internal/llm/gguf"
 	"docent/internal/tokenizer"
@@ -12,7 +14,10 @@ func newTokenizer(f *gguf.File, kind string) (textTokenizer, error) {
 	tokens, _ := f.Strings("tokenizer.ggml.tokens")
 	types64, _ := f.Ints("tokenizer.ggml.token_type")
 	var types []int32
-	for _, t := range types64 {
+	for i, t := range types64 {
+		if t == tokenUser && i < len(tokens) && marks(tokens[i]) {
+			t = tokenControl
+		}
 		types = append(types, int32(t))
 	}
 	scores, _ := f.Floats("tokenizer.ggml.scores")
@@ -38,3 +43,12 @@ func newTokenizer(f *gguf.File, kind string) (textTokenizer, error) {
 	}
 	return nil, fmt.Errorf("tokenizer.ggml.model %q is not known", kind)
 }
+
+// marks tells whether a token that was added to a vocabulary as text (tokenUser) shows where turns, thoughts or calls
+// begin and end, as Qwen's do. A text that is not trusted must not bring such a token, while others, such as Gemma's
+// <table>, are what the model was trained to read.
+func marks(token string) bool {
+	return slices.Contains(written, token) || slices.Contains(turnMarks, token) || strings.HasPrefix(token, "<|") && strings.HasSuffix(token, "|>")
+}
+
+var turnMarks = []string{"<s>", "</s>", "<bos>", "<eos>", "[INST]", "[/INST]", "<start_of_turn>", "<end_of_turn>"}
