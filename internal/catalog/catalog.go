@@ -29,7 +29,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 	_ "modernc.org/sqlite" // the "sqlite" driver
 )
 
@@ -45,6 +44,7 @@ type DB struct {
 	read    pool
 	log     *emptier // of SQLite's write-ahead log; nil for Postgres
 	summed  []summed // tables whose rows have checksums; none in Postgres
+	schema  int64    // the version that this program works with, in Postgres
 }
 
 // newMigrations returns the migrations of the dialect, to be run on db.
@@ -53,16 +53,7 @@ func newMigrations(l *dialect, db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := []goose.ProviderOption{goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true)}
-	if l == postgres {
-		// Several processes may start at once.
-		locker, err := lock.NewPostgresSessionLocker()
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, goose.WithSessionLocker(locker))
-	}
-	return goose.NewProvider(l.goose, db, dir, options...)
+	return goose.NewProvider(l.goose, db, dir, goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
 }
 
 // migrate runs the migrations the database lacks.
@@ -110,7 +101,7 @@ func (d *DB) Close() error {
 // update runs fn in one transaction. fn may be called again, after a rollback.
 func (d *DB) update(ctx context.Context, fn func(*transaction) error) error {
 	return Explain(d.write.retry(ctx, func() error {
-		tx, err := d.write.begin(ctx, nil)
+		tx, err := d.beginChange(ctx)
 		if err != nil {
 			return err
 		}
@@ -120,6 +111,32 @@ func (d *DB) update(ctx context.Context, fn func(*transaction) error) error {
 		}
 		return tx.Commit()
 	}))
+}
+
+// exec runs one statement as a change of its own.
+func (d *DB) exec(ctx context.Context, statement string, args ...any) (res sql.Result, err error) {
+	if d.dialect == sqlite {
+		return d.write.exec(ctx, statement, args...)
+	}
+	err = d.update(ctx, func(tx *transaction) error {
+		res, err = tx.exec(ctx, statement, args...)
+		return err
+	})
+	return res, err
+}
+
+// beginChange begins a transaction that changes the record. It returns ErrNewerSchema when a later release has
+// migrated it meanwhile.
+func (d *DB) beginChange(ctx context.Context) (*transaction, error) {
+	tx, err := d.write.begin(ctx, nil)
+	if err != nil || d.dialect != postgres {
+		return tx, err
+	}
+	if _, err := tx.Tx.ExecContext(ctx, guard(d.schema)); err != nil {
+		tx.Rollback()
+		return nil, d.refused(err)
+	}
+	return tx, nil
 }
 
 // found turns sql.ErrNoRows and a count of no rows changed into ErrNotFound, with what was looked for.

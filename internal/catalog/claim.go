@@ -84,7 +84,7 @@ func (d *DB) SaveJob(ctx context.Context, j Job, lease time.Duration) (asked Req
 // AskJob asks something of whoever works on a job, and reports false when nobody does. A request to cancel
 // stands above the others.
 func (d *DB) AskJob(ctx context.Context, id string, what Request) (asked bool, err error) {
-	res, err := d.write.exec(ctx, `UPDATE jobs SET asked = CASE asked WHEN 'cancel' THEN asked ELSE ? END, updated_at = {now} WHERE id = ? AND state = 'running'`, what, id)
+	res, err := d.exec(ctx, `UPDATE jobs SET asked = CASE asked WHEN 'cancel' THEN asked ELSE ? END, updated_at = {now} WHERE id = ? AND state = 'running'`, what, id)
 	if err != nil {
 		return false, Explain(err)
 	}
@@ -94,7 +94,7 @@ func (d *DB) AskJob(ctx context.Context, id string, what Request) (asked bool, e
 
 // AskJobs asks something of all who work on jobs.
 func (d *DB) AskJobs(ctx context.Context, what Request) error {
-	_, err := d.write.exec(ctx, `UPDATE jobs SET asked = ?, updated_at = {now} WHERE state = 'running' AND asked = ''`, what)
+	_, err := d.exec(ctx, `UPDATE jobs SET asked = ?, updated_at = {now} WHERE state = 'running' AND asked = ''`, what)
 	return Explain(err)
 }
 
@@ -184,7 +184,7 @@ func holdsClaim(ctx context.Context, tx *transaction, claim string) error {
 // TakeLease gives the owner, for a time, what the name stands for, or renews it, and reports false while
 // another has it.
 func (d *DB) TakeLease(ctx context.Context, name, owner string, lease time.Duration) (bool, error) {
-	res, err := d.write.exec(ctx, `INSERT INTO leases (name, owner, until) VALUES (?, ?, {now} + ?)
+	res, err := d.exec(ctx, `INSERT INTO leases (name, owner, until) VALUES (?, ?, {now} + ?)
 		ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until WHERE leases.owner = excluded.owner OR leases.until < {now}`, name, owner, lease.Microseconds())
 	if err != nil {
 		return false, Explain(err)
@@ -195,7 +195,7 @@ func (d *DB) TakeLease(ctx context.Context, name, owner string, lease time.Durat
 
 // GiveLease gives up what TakeLease gave.
 func (d *DB) GiveLease(ctx context.Context, name, owner string) error {
-	_, err := d.write.exec(ctx, `DELETE FROM leases WHERE name = ? AND owner = ?`, name, owner)
+	_, err := d.exec(ctx, `DELETE FROM leases WHERE name = ? AND owner = ?`, name, owner)
 	return Explain(err)
 }
 

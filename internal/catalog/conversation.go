@@ -54,7 +54,7 @@ func (d *DB) CreateConversation(ctx context.Context, c Conversation) (Conversati
 	if c.UpdatedAt.IsZero() {
 		c.UpdatedAt = c.CreatedAt
 	}
-	_, err := d.write.exec(ctx, `INSERT INTO conversations (`+conversationColumns+`) VALUES (?,?,?,?,?)`,
+	_, err := d.exec(ctx, `INSERT INTO conversations (`+conversationColumns+`) VALUES (?,?,?,?,?)`,
 		c.ID, c.Collection, c.Title, toMicro(c.CreatedAt), toMicro(c.UpdatedAt))
 	return c, Explain(err)
 }
@@ -77,14 +77,14 @@ func (d *DB) Conversation(ctx context.Context, id string) (Conversation, error) 
 
 // RenameConversation gives a conversation another title. It returns ErrNotFound when there is none.
 func (d *DB) RenameConversation(ctx context.Context, id, title string) error {
-	res, err := d.write.exec(ctx, `UPDATE conversations SET title = ?, updated_at = ? WHERE id = ?`, title, toMicro(now()), id)
+	res, err := d.exec(ctx, `UPDATE conversations SET title = ?, updated_at = ? WHERE id = ?`, title, toMicro(now()), id)
 	return changed(res, err, "conversation", id)
 }
 
 // DeleteConversation removes a conversation and its messages. It returns ErrNotFound when there is
 // none.
 func (d *DB) DeleteConversation(ctx context.Context, id string) error {
-	res, err := d.write.exec(ctx, `DELETE FROM conversations WHERE id = ?`, id)
+	res, err := d.exec(ctx, `DELETE FROM conversations WHERE id = ?`, id)
 	return changed(res, err, "conversation", id)
 }
 
@@ -135,6 +135,6 @@ func (d *DB) Setting(ctx context.Context, key string) (string, error) {
 
 // SetSetting stores value under key.
 func (d *DB) SetSetting(ctx context.Context, key, value string) error {
-	_, err := d.write.exec(ctx, `INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
+	_, err := d.exec(ctx, `INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
 	return Explain(err)
 }

@@ -74,7 +74,7 @@ func scanCollection(s scanner) (Collection, error) {
 // CreateCollection stores an empty collection. It returns ErrExists when the name is taken.
 func (d *DB) CreateCollection(ctx context.Context, name, encoder string, dim int) (Collection, error) {
 	c := Collection{Name: name, Encoder: encoder, Dim: dim, CreatedAt: now()}
-	_, err := d.write.exec(ctx, `INSERT INTO collections (name, encoder, dim, created_at) VALUES (?,?,?,?)`, name, encoder, dim, toMicro(c.CreatedAt))
+	_, err := d.exec(ctx, `INSERT INTO collections (name, encoder, dim, created_at) VALUES (?,?,?,?)`, name, encoder, dim, toMicro(c.CreatedAt))
 	if err = Explain(err); errors.Is(err, ErrExists) {
 		return Collection{}, fmt.Errorf("collection %q: %w", name, ErrExists)
 	}
@@ -326,7 +326,7 @@ func (c *Change) Rollback() { c.tx.Rollback() }
 // begin runs fn in a transaction that it leaves open. fn may be called again, after a rollback.
 func (d *DB) begin(ctx context.Context, fn func(*transaction, *Change) error) (c *Change, err error) {
 	err = d.write.retry(ctx, func() error {
-		tx, err := d.write.begin(ctx, nil)
+		tx, err := d.beginChange(ctx)
 		if err != nil {
 			return err
 		}

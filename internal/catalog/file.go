@@ -74,7 +74,7 @@ func (d *DB) HasFile(ctx context.Context, sha256 string) (has bool, err error) {
 
 // FileUsed says that a document has come for a file that was stored.
 func (d *DB) FileUsed(ctx context.Context, sha256 string) error {
-	_, err := d.write.exec(ctx, `UPDATE files SET uses = greatest(uses - 1, 0), kept_until = CASE WHEN uses <= 1 THEN 0 ELSE kept_until END WHERE sha256 = ?`, sha256)
+	_, err := d.exec(ctx, `UPDATE files SET uses = greatest(uses - 1, 0), kept_until = CASE WHEN uses <= 1 THEN 0 ELSE kept_until END WHERE sha256 = ?`, sha256)
 	return Explain(err)
 }
 
@@ -85,7 +85,7 @@ func (d *DB) RemoveFiles(ctx context.Context, sums []string) error {
 	if sums != nil {
 		which, args = ` AND sha256 IN {texts}`, append(args, list(sums))
 	}
-	_, err := d.write.exec(ctx, `DELETE FROM files f WHERE kept_until < ?`+which+` AND NOT (`+fileNeeded+`)`, args...)
+	_, err := d.exec(ctx, `DELETE FROM files f WHERE kept_until < ?`+which+` AND NOT (`+fileNeeded+`)`, args...)
 	return Explain(err)
 }
 

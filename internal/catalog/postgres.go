@@ -58,12 +58,14 @@ func storable(s string) string {
 }
 
 const (
-	// How many connections a process has at most: to change the record, and to read it. Those at rest beyond
-	// a few are closed; a server takes 100 by default, for all its clients.
+	// How many connections a process has at most: to change the record, and to read it. Those at rest for a
+	// minute are closed; a server takes 100 by default, for all its clients.
 	maxWriters  = 8
 	maxReaders  = 12
-	idleConns   = 2
 	connTimeout = 10 * time.Second
+
+	// upgradeCopy is the parameter of an address that keeps a migration from copying the record first: off.
+	upgradeCopy = "upgrade_copy"
 )
 
 // OpenPostgres opens the database of a Postgres server that the URL names, which must have the extension
@@ -85,17 +87,26 @@ func OpenPostgres(ctx context.Context, address string, logger *slog.Logger) (*DB
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "docent"
 	}
+	copying := true
+	switch cfg.RuntimeParams[upgradeCopy] {
+	case "", "on":
+	case "off":
+		copying = false
+	default:
+		return nil, fmt.Errorf("open catalog %s: %s is on or off", shown, upgradeCopy)
+	}
+	delete(cfg.RuntimeParams, upgradeCopy)
 	d := &DB{path: shown, dialect: postgres}
 	connections := func(n int) pool {
 		db := stdlib.OpenDB(*cfg)
 		db.SetMaxOpenConns(n)
-		db.SetMaxIdleConns(idleConns)
+		db.SetMaxIdleConns(n)
 		db.SetConnMaxIdleTime(time.Minute)
 		return pool{db, postgres}
 	}
 	d.write, d.read = connections(maxWriters), connections(maxReaders)
 	d.Reader = Reader{d.read}
-	if err := d.migrate(ctx, logger); err != nil {
+	if err := d.migratePostgres(ctx, copying, logger); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("open catalog %s: %w", shown, Explain(err))
 	}

@@ -95,7 +95,7 @@ func (r *Repairs) copyRows(ctx context.Context, path string, to *sql.DB) ([]*sha
 		roots[t.Name] = t.Root
 	}
 	// The schema version first: it says which tables there are.
-	version, err := latestSchema()
+	version, err := latestSchema(sqlite)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (c *Change) SearchClass(ctx context.Context, collection, format string) (Se
 // those to be dropped.
 func (d *DB) NameSearchClass(ctx context.Context) (string, error) {
 	name := className()
-	_, err := d.write.exec(ctx, `INSERT INTO search_classes (name, format, encoder, dim, ready, swept) VALUES (?,'','',0,0,0)`, name)
+	_, err := d.exec(ctx, `INSERT INTO search_classes (name, format, encoder, dim, ready, swept) VALUES (?,'','',0,0,0)`, name)
 	return name, Explain(err)
 }
 
@@ -81,20 +81,20 @@ func (d *DB) TakeSearchClass(ctx context.Context, collection, format, name strin
 
 // SearchClassReady notes that a class has all chunks of its collection.
 func (d *DB) SearchClassReady(ctx context.Context, name string) error {
-	_, err := d.write.exec(ctx, `UPDATE search_classes SET ready = 1 WHERE name = ?`, name)
+	_, err := d.exec(ctx, `UPDATE search_classes SET ready = 1 WHERE name = ?`, name)
 	return Explain(err)
 }
 
 // SearchClassSwept notes that the chunks up to an id that a class has are known here.
 func (d *DB) SearchClassSwept(ctx context.Context, name string, chunk int64) error {
-	_, err := d.write.exec(ctx, `UPDATE search_classes SET swept = ?2 WHERE name = ?1 AND swept < ?2`, name, chunk)
+	_, err := d.exec(ctx, `UPDATE search_classes SET swept = ?2 WHERE name = ?1 AND swept < ?2`, name, chunk)
 	return Explain(err)
 }
 
 // GiveUpSearchClass leaves a class to be dropped, or all that there are when name is empty: its collection
 // gets another when one is asked for.
 func (d *DB) GiveUpSearchClass(ctx context.Context, name string) error {
-	_, err := d.write.exec(ctx, `UPDATE search_classes SET collection_id = NULL WHERE collection_id IS NOT NULL AND (name = ?1 OR ?1 = '')`, name)
+	_, err := d.exec(ctx, `UPDATE search_classes SET collection_id = NULL WHERE collection_id IS NOT NULL AND (name = ?1 OR ?1 = '')`, name)
 	return Explain(err)
 }
 
@@ -106,13 +106,13 @@ func (d *DB) SearchClassesToDrop(ctx context.Context) ([]string, error) {
 
 // ForgetSearchClass forgets a class that has been dropped.
 func (d *DB) ForgetSearchClass(ctx context.Context, name string) error {
-	_, err := d.write.exec(ctx, `DELETE FROM search_classes WHERE name = ? AND collection_id IS NULL`, name)
+	_, err := d.exec(ctx, `DELETE FROM search_classes WHERE name = ? AND collection_id IS NULL`, name)
 	return Explain(err)
 }
 
 // ForgetSearchClasses forgets all classes, in a copy of a database: they belong to the other.
 func (d *DB) ForgetSearchClasses(ctx context.Context) error {
-	_, err := d.write.exec(ctx, `DELETE FROM search_classes`)
+	_, err := d.exec(ctx, `DELETE FROM search_classes`)
 	return Explain(err)
 }
 
@@ -139,7 +139,7 @@ func (d *DB) PendingSearches(ctx context.Context, limit int) ([]PendingSearch, e
 
 // SearchDone strikes off what has been done.
 func (d *DB) SearchDone(ctx context.Context, ids []int64) error {
-	_, err := d.write.exec(ctx, `DELETE FROM search_outbox WHERE id IN {ints}`, list(ids))
+	_, err := d.exec(ctx, `DELETE FROM search_outbox WHERE id IN {ints}`, list(ids))
 	return Explain(err)
 }
 

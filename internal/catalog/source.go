@@ -19,7 +19,7 @@ type Fetch struct {
 // PutFetch records a fetch in place of an earlier one of the same address. It returns ErrNotFound for an
 // unknown collection.
 func (d *DB) PutFetch(ctx context.Context, collection string, f Fetch) error {
-	res, err := d.write.exec(ctx, `INSERT INTO fetches (collection_id, url, path, sha256, etag, last_modified, fetched_at)
+	res, err := d.exec(ctx, `INSERT INTO fetches (collection_id, url, path, sha256, etag, last_modified, fetched_at)
 		SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM collections WHERE name = ?1
 		ON CONFLICT (collection_id, url) DO UPDATE SET path = excluded.path, sha256 = excluded.sha256, etag = excluded.etag, last_modified = excluded.last_modified, fetched_at = excluded.fetched_at`, collection, f.URL, f.Path, f.SHA256, f.ETag, f.LastModified, toMicro(f.At))
 	return changed(res, err, "collection", collection)
@@ -27,7 +27,7 @@ func (d *DB) PutFetch(ctx context.Context, collection string, f Fetch) error {
 
 // DeleteFetch forgets a fetch, if there was one.
 func (d *DB) DeleteFetch(ctx context.Context, collection, url string) error {
-	_, err := d.write.exec(ctx, `DELETE FROM fetches WHERE url = ?2 AND collection_id = (SELECT id FROM collections WHERE name = ?1)`, collection, url)
+	_, err := d.exec(ctx, `DELETE FROM fetches WHERE url = ?2 AND collection_id = (SELECT id FROM collections WHERE name = ?1)`, collection, url)
 	return Explain(err)
 }
 
@@ -75,7 +75,7 @@ func (d *DB) AddWatch(ctx context.Context, w Watch) (Watch, error) {
 	if w.Exclude == nil {
 		w.Exclude = []string{}
 	}
-	res, err := d.write.exec(ctx, `INSERT INTO watches (id, collection_id, folder, include, exclude, created_at)
+	res, err := d.exec(ctx, `INSERT INTO watches (id, collection_id, folder, include, exclude, created_at)
 		SELECT ?2, id, ?3, ?4, ?5, ?6 FROM collections WHERE name = ?1`, w.Collection, w.ID, w.Folder, marshal(w.Include), marshal(w.Exclude), toMicro(w.CreatedAt))
 	if err != nil {
 		return w, fmt.Errorf("watch %s: %w", w.Folder, Explain(err))
@@ -104,6 +104,6 @@ func (d *DB) Watches(ctx context.Context, collection string) ([]Watch, error) {
 
 // DeleteWatch ends a watch; its documents stay. It returns ErrNotFound when there is none.
 func (d *DB) DeleteWatch(ctx context.Context, id string) error {
-	res, err := d.write.exec(ctx, `DELETE FROM watches WHERE id = ?`, id)
+	res, err := d.exec(ctx, `DELETE FROM watches WHERE id = ?`, id)
 	return changed(res, err, "watch", id)
 }

@@ -156,6 +156,6 @@ func (d *DB) SetMaxBytes(ctx context.Context, n int64) error {
 	if n > 0 {
 		pages = min((n+page-1)/page, pages)
 	}
-	_, err := d.write.exec(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+	_, err := d.exec(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages))
 	return Explain(err)
 }

@@ -52,7 +52,7 @@ func (d *DB) Transfer(ctx context.Context, from *DB, progress func(TransferProgr
 
 // EndTransfer takes the mark away, when all that belongs to the copy is there.
 func (d *DB) EndTransfer(ctx context.Context) error {
-	_, err := d.write.exec(ctx, `DELETE FROM settings WHERE key = ?`, transferKey)
+	_, err := d.exec(ctx, `DELETE FROM settings WHERE key = ?`, transferKey)
 	return Explain(err)
 }
 
@@ -226,7 +226,7 @@ func (t *transfer) documents(ctx context.Context) error {
 		stale = append(stale, id)
 	}
 	for batch := range slices.Chunk(stale, 500) {
-		if _, err := t.to.write.exec(ctx, `DELETE FROM documents WHERE id IN {texts}`, list(batch)); err != nil {
+		if _, err := t.to.exec(ctx, `DELETE FROM documents WHERE id IN {texts}`, list(batch)); err != nil {
 			return err
 		}
 	}

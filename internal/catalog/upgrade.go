@@ -30,7 +30,7 @@ func Upgrade(ctx context.Context, path, copies string, logger *slog.Logger) erro
 	if err != nil || current == 0 {
 		return nil // new, or damaged, which Open tells
 	}
-	latest, err := latestSchema()
+	latest, err := latestSchema(sqlite)
 	if err != nil {
 		return err
 	}
@@ -86,9 +86,9 @@ func versionOf(ctx context.Context, db *sql.DB) (int64, error) {
 	return version.Int64, Explain(err)
 }
 
-// latestSchema is the version of the newest migration.
-func latestSchema() (int64, error) {
-	names, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+// latestSchema is the version of the newest migration of the dialect.
+func latestSchema(l *dialect) (int64, error) {
+	names, err := fs.Glob(migrations, "migrations/"+l.name+"/*.sql")
 	if err != nil || len(names) == 0 {
 		return 0, errors.Join(err, errors.New("catalog: there are no migrations"))
 	}
