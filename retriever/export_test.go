@@ -30,6 +30,19 @@ func ExactBelow(chunks int) (undo func()) {
 	return func() { exactBelow = before }
 }
 
+// SettleIndex puts all vectors of a collection in Postgres that wait for it into the index, if they are many.
+func SettleIndex(t *testing.T, s *Store, collection string) {
+	t.Helper()
+	e := s.engine.(*pgEngine)
+	_, err, _ := e.settled.Do(collection, func() (any, error) {
+		_, err := e.settle(context.Background(), collection)
+		return nil, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func weaviateOf(s *Store) *weaviateEngine { return s.engine.(*weaviateEngine) }
 
 // WeaviateClass is the class of a collection.

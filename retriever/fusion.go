@@ -26,17 +26,46 @@ const (
 
 // fuse joins what the words and the vectors find into one ranking.
 func (s *Store) fuse(ctx context.Context, v view, q question, cfg searchConfig, n int) ([]candidate, error) {
-	depth := max(n, pool)
-	found, err := v.nearest(ctx, q, depth)
+	find := bothOf
+	if p, ok := v.(pairedView); ok {
+		find = func(ctx context.Context, _ view, q question, n int) ([]candidate, error) { return p.both(ctx, q, n) }
+	}
+	found, err := find(ctx, v, q, max(n, pool))
+	if err != nil {
+		return nil, err
+	}
+	voting := votes(s.asking[v.encoder()], q.text) || !slices.ContainsFunc(found, func(c candidate) bool { return c.kwRank > 0 })
+	switch cfg.fusion {
+	case RankFusion:
+		addRanks(found, voting)
+	case ScaledFusion:
+		weigh(found, scale(found), cmp.Or(cfg.denseShare, scaledDenseShare), voting)
+	default:
+		weigh(found, func(cosine float64) float64 { return cosine }, cmp.Or(cfg.denseShare, defaultDenseShare), voting)
+	}
+	sortCandidates(found, func(c candidate) float64 { return c.score })
+	return found[:min(n, len(found))], nil
+}
+
+// A pairedView finds by meaning and by words at one stroke.
+type pairedView interface {
+	// both returns the n chunks nearest to the question's vector and the n best by BM25, in no certain order, each
+	// with both scores exactly and with the ranks of the searches that found it.
+	both(ctx context.Context, q question, n int) ([]candidate, error)
+}
+
+// bothOf is both of any view.
+func bothOf(ctx context.Context, v view, q question, n int) ([]candidate, error) {
+	found, err := v.nearest(ctx, q, n)
 	if err != nil {
 		return nil, err
 	}
 	also := make([]int64, len(found))
-	at := make(map[int64]int, 2*depth)
+	at := make(map[int64]int, 2*n)
 	for i, c := range found {
 		also[i], at[c.chunk] = c.chunk, i
 	}
-	byWord, words, err := v.byWords(ctx, q, depth, also)
+	byWord, words, err := v.byWords(ctx, q, n, also)
 	if err != nil {
 		return nil, err
 	}
@@ -59,17 +88,7 @@ func (s *Store) fuse(ctx context.Context, v view, q question, cfg searchConfig, 
 	for i, cosine := range cosines {
 		found[len(also)+i].dense = cosine
 	}
-	voting := votes(s.asking[v.encoder()], q.text) || len(byWord) == 0
-	switch cfg.fusion {
-	case RankFusion:
-		addRanks(found, voting)
-	case ScaledFusion:
-		weigh(found, scale(found), cmp.Or(cfg.denseShare, scaledDenseShare), voting)
-	default:
-		weigh(found, func(cosine float64) float64 { return cosine }, cmp.Or(cfg.denseShare, defaultDenseShare), voting)
-	}
-	sortCandidates(found, func(c candidate) float64 { return c.score })
-	return found[:min(n, len(found))], nil
+	return found, nil
 }
 
 // DenseShare sets the weight of the cosine in a hybrid score with ScoreFusion or ScaledFusion, up to 1; the rest is the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,20 +18,23 @@ import (
 	"docent/internal/keyword"
 )
 
-// pgEngine searches where the record is, in Postgres with pgvector. Each collection has three tables, made of
+// pgEngine searches where the record is, in Postgres with pgvector. Each collection has four tables, made of
 // the record at first use and changed in the transaction that changes the record, so that what is searched
 // and what is recorded are of one moment for every process:
 //
-//	search_vectors_N (chunk, document, embedding)        HNSW over the embedding
+//	search_vectors_M (chunk, document, embedding)        HNSW over the embedding
+//	search_recent_N  (chunk, document, embedding)        the vectors that are not in the index yet
 //	search_words_N   (chunk, document, length, terms, counts)  GIN over the terms
-//	search_terms_N   (id, term, chunks)                  in how many chunks each term is
+//	search_terms_N   (id, term, chunks, best)            in how many chunks each term is
 //
-// N is a number of its own in search_collections, which says what the tables were made of. Those that do not
+// N and M are in search_collections, which says what the tables were made of. Those that do not
 // fit the collection's encoder, or this release, are made anew. terms are ids of terms, counts the same ids
 // with their counts (keyword.Terms) as a sparse vector, whose product with a unit vector is the count of a
 // term: so BM25 is computed in the server, exactly as the embedded engine computes it.
 //
-// Changes of one collection's tables wait for each other, from when they are written to their commit.
+// Changes of one collection's tables wait for each other, from when they are written to their commit. To put a
+// vector into the graph of the index takes thousands of times as long as to write it, so new ones wait in
+// search_recent, all of which a search compares, until some process has time (see settle).
 type pgEngine struct {
 	record *catalog.DB
 	db     *sql.DB // its connections
@@ -40,10 +44,12 @@ type pgEngine struct {
 	cancel  context.CancelFunc
 	making  singleflight.Group // of tables, by collection
 	filling sync.RWMutex       // held for reading while tables are made
+	settled singleflight.Group // of vectors that are put into an index, by collection
+	known   sync.Map           // pgTables of collections as they were last, by name
 }
 
-// pgFormat changes with every change of the tables.
-const pgFormat = 1
+// pgFormat grows with every change of the tables.
+const pgFormat = 2
 
 func openPGEngine(ctx context.Context, record *catalog.DB, log *slog.Logger) (*pgEngine, error) {
 	e := &pgEngine{record: record, db: record.Postgres(), log: log}
@@ -64,6 +70,20 @@ func openPGEngine(ctx context.Context, record *catalog.DB, log *slog.Logger) (*p
 				terms         bigint NOT NULL  -- the last id of a term
 			);
 			CREATE SEQUENCE IF NOT EXISTS search_generation`)
+		if err != nil {
+			return err
+		}
+		var old bool // made by a release before format 2
+		err = tx.QueryRowContext(ctx, `SELECT NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = 'search_collections'::regclass AND attname = 'vectors')`).Scan(&old)
+		if err != nil || !old {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `ALTER TABLE search_collections
+				ADD COLUMN vectors  bigint NOT NULL DEFAULT 0, -- M
+				ADD COLUMN building bigint NOT NULL DEFAULT 0, -- the next M, while its index is being built
+				ADD COLUMN recent   bigint NOT NULL DEFAULT 0, -- chunks that are not in the index yet
+				ADD COLUMN base     float8 NOT NULL DEFAULT 0; -- the average length that the terms' best are for
+			UPDATE search_collections SET vectors = generation`)
 		return err
 	})
 }
@@ -137,40 +157,63 @@ func lockSearch(ctx context.Context, tx *sql.Tx, collection string) error {
 	return err
 }
 
+// pgTables are the numbers in the names of a collection's tables; 0 without tables that can be used.
+type pgTables struct{ generation, vectors int64 }
+
 // A pgCollection is a collection and the tables it is searched by.
 type pgCollection struct {
-	id         int64
-	encoder    string
-	dim        int
-	generation int64 // 0 without tables that can be used
-	chunks     int
-	length     uint64
-	terms      int64
+	id      int64
+	encoder string
+	dim     int
+	pgTables
+	chunks int
+	length uint64
+	terms  int64
+	recent int     // of the chunks, those that are not in the index of the vectors
+	base   float64 // the average length that the terms' best are for
 }
 
-// queryer is *sql.DB or *sql.Tx.
+// queryer is *sql.DB, *sql.Conn or *sql.Tx.
 type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+// lookUpCollection selects what scan reads of the collection of a name.
+const lookUpCollection = `SELECT c.id, c.encoder, c.dim, coalesce(s.encoder = c.encoder AND s.dim = c.dim, false), coalesce(s.format, 0), coalesce(s.analysis, 0), coalesce(s.generation, 0), coalesce(s.vectors, 0),
+		coalesce(s.chunks, 0), coalesce(s.length, 0), coalesce(s.terms, 0), coalesce(s.recent, 0), coalesce(s.base, 0)
+	FROM collections c LEFT JOIN search_collections s ON s.collection_id = c.id WHERE c.name = $1`
+
+// scan reads a row of lookUpCollection. It returns ErrNewerSchema for the tables of a later release, which this
+// one must not replace: the two would do nothing else.
+func (c *pgCollection) scan(row interface{ Scan(dest ...any) error }, name string) error {
+	var fits bool
+	var format, analysis int
+	err := row.Scan(&c.id, &c.encoder, &c.dim, &fits, &format, &analysis, &c.generation, &c.vectors, &c.chunks, &c.length, &c.terms, &c.recent, &c.base)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("collection %q: %w", name, ErrNotFound)
+	case err != nil:
+		return err
+	case format > pgFormat || analysis > keyword.Version:
+		return fmt.Errorf("collection %q: %w: a later release has made the tables it is searched by; update this program", name, ErrNewerSchema)
+	case !fits || format != pgFormat || analysis != keyword.Version:
+		*c = pgCollection{id: c.id, encoder: c.encoder, dim: c.dim}
+	}
+	return nil
+}
+
 // lookUp returns a collection, or ErrNotFound.
 func lookUp(ctx context.Context, q queryer, name string) (c pgCollection, err error) {
-	err = q.QueryRowContext(ctx, `SELECT c.id, c.encoder, c.dim, coalesce(s.generation, 0), coalesce(s.chunks, 0), coalesce(s.length, 0), coalesce(s.terms, 0)
-		FROM collections c LEFT JOIN search_collections s ON s.collection_id = c.id AND s.encoder = c.encoder AND s.dim = c.dim AND s.format = $2 AND s.analysis = $3
-		WHERE c.name = $1`, name, pgFormat, keyword.Version).Scan(&c.id, &c.encoder, &c.dim, &c.generation, &c.chunks, &c.length, &c.terms)
-	if errors.Is(err, sql.ErrNoRows) {
-		return c, fmt.Errorf("collection %q: %w", name, ErrNotFound)
-	}
+	err = c.scan(q.QueryRowContext(ctx, lookUpCollection, name), name)
 	return c, err
 }
 
-// table returns a statement with the names of the collection's tables: {vectors}, {words} and {terms}.
-func (c pgCollection) table(statement string) string {
-	for _, name := range []string{"vectors", "words", "terms"} {
-		statement = strings.ReplaceAll(statement, "{"+name+"}", fmt.Sprintf("search_%s_%d", name, c.generation))
-	}
-	return statement
+// table returns a statement with the names of the tables: {vectors}, {recent}, {words} and {terms}.
+func (t pgTables) table(statement string) string {
+	n := strconv.FormatInt(t.generation, 10)
+	return strings.NewReplacer("{vectors}", "search_vectors_"+strconv.FormatInt(t.vectors, 10), "{recent}", "search_recent_"+n,
+		"{words}", "search_words_"+n, "{terms}", "search_terms_"+n).Replace(statement)
 }
 
 func (e *pgEngine) encoder(ctx context.Context, collection string) (string, int, error) {
@@ -201,7 +244,11 @@ func (e *pgEngine) apply(ctx context.Context, collection string, change edit) er
 			return catalog.Explain(err)
 		}
 	}
-	return change.Commit()
+	if err := change.Commit(); err != nil {
+		return err
+	}
+	e.settleSoon(collection, c)
+	return nil
 }
 
 // change brings the tables after a change of the record that tx has made.
@@ -225,7 +272,7 @@ func (c *pgCollection) change(ctx context.Context, tx *sql.Tx, e edit) error {
 	if err := c.add(ctx, tx, came); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE search_collections SET chunks = $2, length = $3, terms = $4 WHERE collection_id = $1`, c.id, c.chunks, c.length, c.terms)
+	_, err := tx.ExecContext(ctx, `UPDATE search_collections SET chunks = $2, length = $3, terms = $4, recent = $5, base = $6 WHERE collection_id = $1`, c.id, c.chunks, c.length, c.terms, c.recent, c.base)
 	return err
 }
 
@@ -255,26 +302,27 @@ func (e *pgEngine) discard(ctx context.Context, collection string) error {
 	})
 }
 
-// dropTables removes the tables of the collections s that the condition names.
+// dropTables removes the tables of the collections s that the condition names. An index that is being built is
+// left to its builder.
 func dropTables(ctx context.Context, tx *sql.Tx, which string, args ...any) error {
-	rows, err := tx.QueryContext(ctx, `DELETE FROM search_collections s WHERE `+which+` RETURNING s.generation`, args...)
+	rows, err := tx.QueryContext(ctx, `DELETE FROM search_collections s WHERE `+which+` RETURNING s.generation, s.vectors, CASE WHEN pg_try_advisory_xact_lock(`+buildLock("s.collection_id")+`) THEN s.building ELSE 0 END`, args...)
 	if err != nil {
 		return err
 	}
-	var old []pgCollection
+	defer rows.Close()
+	var drop []string
 	for rows.Next() {
-		var c pgCollection
-		if err := rows.Scan(&c.generation); err != nil {
-			rows.Close()
+		var t, left pgTables
+		if err := rows.Scan(&t.generation, &t.vectors, &left.vectors); err != nil {
 			return err
 		}
-		old = append(old, c)
+		drop = append(drop, t.table(`{vectors}, {recent}, {words}, {terms}, `)+left.table(`{vectors}`))
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	for _, c := range old {
-		if _, err := tx.ExecContext(ctx, c.table(`DROP TABLE IF EXISTS {vectors}, {words}, {terms}`)); err != nil {
+	for _, tables := range drop {
+		if _, err := tx.ExecContext(ctx, `DROP TABLE IF EXISTS `+tables); err != nil {
 			return err
 		}
 	}

@@ -82,11 +82,17 @@ func analyse(chunks []pgText) []analysed {
 	return all
 }
 
-// A vocabulary gives terms their ids, and counts the chunks that have each.
+// A vocabulary gives terms their ids, counts the chunks that have each, and knows the most that a term adds to
+// the score of one of them, as a share of its gain.
 type vocabulary struct {
 	ids    map[string]int64
 	chunks map[string]int64
+	best   map[string]float32
 	last   int64
+}
+
+func newVocabulary(last int64) vocabulary {
+	return vocabulary{make(map[string]int64), make(map[string]int64), make(map[string]float32), last}
 }
 
 // insertWords writes rows for chunks whose terms are all in ids, and counts them in c.
@@ -139,27 +145,44 @@ func sparse(words keyword.Terms, ids map[string]int64) (terms, counts string) {
 	return strings.TrimSuffix(string(t), ",") + "}", strings.TrimSuffix(string(v), ",") + "}/" + strconv.Itoa(sparseDim)
 }
 
-// count adds chunks' terms to the vocabulary.
-func (v *vocabulary) count(chunks []analysed) {
+// count adds chunks' terms to the vocabulary of the collection.
+func (c *pgCollection) count(v vocabulary, chunks []analysed) {
+	if c.base == 0 && len(chunks) > 0 {
+		for _, a := range chunks {
+			c.base += float64(a.words.Length())
+		}
+		c.base = max(1, c.base/float64(len(chunks)))
+	}
+	fixed, slope := keyword.Statistics{Passages: 1, Length: uint64(c.base)}.Norm()
 	for _, a := range chunks {
-		for term := range a.words.Counts() {
+		norm := fixed + slope*float64(a.words.Length())
+		for term, count := range a.words.Counts() {
 			v.chunks[term]++
-			if _, ok := v.ids[term]; !ok {
-				v.last++
-				v.ids[term] = v.last
-			}
+			v.best[term] = max(v.best[term], float32(float64(count)/(float64(count)+norm)))
 		}
 	}
 }
 
-// insertTerms writes terms with their ids and numbers of chunks.
+// number gives ids to the terms that have none, and returns them.
+func (v *vocabulary) number() (fresh []string) {
+	for term := range v.chunks {
+		if _, ok := v.ids[term]; !ok {
+			v.last++
+			v.ids[term] = v.last
+			fresh = append(fresh, term)
+		}
+	}
+	return fresh
+}
+
+// insertTerms writes terms of the vocabulary.
 func (c *pgCollection) insertTerms(ctx context.Context, tx *sql.Tx, v vocabulary, terms []string) error {
 	for part := range slices.Chunk(terms, 10*pgBatch) {
-		ids, chunks := make([]int64, len(part)), make([]int64, len(part))
+		ids, chunks, best := make([]int64, len(part)), make([]int64, len(part)), make([]float32, len(part))
 		for i, t := range part {
-			ids[i], chunks[i] = v.ids[t], v.chunks[t]
+			ids[i], chunks[i], best[i] = v.ids[t], v.chunks[t], v.best[t]
 		}
-		_, err := tx.ExecContext(ctx, c.table(`INSERT INTO {terms} (id, term, chunks) SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[])`), ids, part, chunks)
+		_, err := tx.ExecContext(ctx, c.table(`INSERT INTO {terms} (id, term, chunks, best) SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::real[])`), ids, part, chunks, best)
 		if err != nil {
 			return err
 		}
@@ -172,19 +195,15 @@ func (c *pgCollection) add(ctx context.Context, tx *sql.Tx, chunks []analysed) e
 	if len(chunks) == 0 {
 		return nil
 	}
-	v := vocabulary{ids: make(map[string]int64), chunks: make(map[string]int64), last: c.terms}
-	for _, a := range chunks {
-		for term := range a.words.Counts() {
-			v.chunks[term]++
-		}
-	}
+	v := newVocabulary(c.terms)
+	c.count(v, chunks)
 	// Known terms first; the others get the ids that follow.
-	all, n := make([]string, 0, len(v.chunks)), make([]int64, 0, len(v.chunks))
+	all, n, best := make([]string, 0, len(v.chunks)), make([]int64, 0, len(v.chunks)), make([]float32, 0, len(v.chunks))
 	for term, chunks := range v.chunks {
-		all, n = append(all, term), append(n, chunks)
+		all, n, best = append(all, term), append(n, chunks), append(best, v.best[term])
 	}
-	rows, err := tx.QueryContext(ctx, c.table(`UPDATE {terms} t SET chunks = t.chunks + n.chunks FROM unnest($1::text[], $2::bigint[]) AS n (term, chunks)
-		WHERE t.term = n.term RETURNING t.term, t.id`), all, n)
+	rows, err := tx.QueryContext(ctx, c.table(`UPDATE {terms} t SET chunks = t.chunks + n.chunks, best = greatest(t.best, n.best) FROM unnest($1::text[], $2::bigint[], $3::real[]) AS n (term, chunks, best)
+		WHERE t.term = n.term RETURNING t.term, t.id`), all, n, best)
 	if err != nil {
 		return err
 	}
@@ -200,14 +219,7 @@ func (c *pgCollection) add(ctx context.Context, tx *sql.Tx, chunks []analysed) e
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	var fresh []string
-	for _, term := range all {
-		if _, ok := v.ids[term]; !ok {
-			v.last++
-			v.ids[term] = v.last
-			fresh = append(fresh, term)
-		}
-	}
+	fresh := v.number()
 	c.terms = v.last
 	if err := c.insertTerms(ctx, tx, v, fresh); err != nil {
 		return err
@@ -219,7 +231,8 @@ func (c *pgCollection) add(ctx context.Context, tx *sql.Tx, chunks []analysed) e
 	for i, a := range chunks {
 		ids[i] = a.chunk
 	}
-	_, err = tx.ExecContext(ctx, c.table(`INSERT INTO {vectors} (chunk, document, embedding) SELECT id, document_id, vector FROM chunks WHERE id = ANY ($1::bigint[])`), ids)
+	c.recent += len(ids)
+	_, err = tx.ExecContext(ctx, c.table(`INSERT INTO {recent} (chunk, document, embedding) SELECT id, document_id, vector FROM chunks WHERE id = ANY ($1::bigint[])`), ids)
 	return err
 }
 
@@ -242,7 +255,15 @@ func (c *pgCollection) remove(ctx context.Context, tx *sql.Tx, chunks []int64) e
 	}
 	c.chunks -= gone
 	c.length -= length
-	_, err = tx.ExecContext(ctx, c.table(`DELETE FROM {vectors} WHERE chunk = ANY ($1::bigint[])`), chunks)
+	if _, err = tx.ExecContext(ctx, c.table(`DELETE FROM {vectors} WHERE chunk = ANY ($1::bigint[])`), chunks); err != nil {
+		return err
+	}
+	res, err := tx.ExecContext(ctx, c.table(`DELETE FROM {recent} WHERE chunk = ANY ($1::bigint[])`), chunks)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	c.recent -= int(n)
 	return err
 }
 
@@ -256,19 +277,23 @@ func fill(ctx context.Context, tx *sql.Tx, collection string) error {
 	if err := tx.QueryRowContext(ctx, `SELECT nextval('search_generation')`).Scan(&c.generation); err != nil {
 		return err
 	}
-	embedding := "vector"
-	if c.dim > 0 {
-		embedding = fmt.Sprintf("vector(%d)", c.dim)
-	}
+	c.vectors = c.generation
 	// Rows of words are read by the thousand for each question, once for each of its terms, and must not be
 	// pushed out of line; those of terms change in place.
-	if _, err := tx.ExecContext(ctx, c.table(`CREATE TABLE {vectors} (chunk bigint NOT NULL, document text COLLATE "C" NOT NULL, embedding `+embedding+` NOT NULL);
-		CREATE TABLE {words} (chunk bigint NOT NULL, document text COLLATE "C" NOT NULL, length bigint NOT NULL, terms integer[] NOT NULL, counts sparsevec NOT NULL) WITH (toast_tuple_target = 8160);
-		CREATE TABLE {terms} (id bigint NOT NULL, term text COLLATE "C" NOT NULL, chunks bigint NOT NULL) WITH (fillfactor = 60)`)); err != nil {
+	if _, err := tx.ExecContext(ctx, c.table(c.vectorTable("{vectors}")+c.vectorTable("{recent}")+`CREATE TABLE {words} (chunk bigint NOT NULL, document text COLLATE "C" NOT NULL, length bigint NOT NULL, terms integer[] NOT NULL, counts sparsevec NOT NULL) WITH (toast_tuple_target = 8160);
+		CREATE TABLE {terms} (id bigint NOT NULL, term text COLLATE "C" NOT NULL, chunks bigint NOT NULL, best real NOT NULL) WITH (fillfactor = 60)`)); err != nil {
 		return err
 	}
+	into := "{recent}"
 	if c.dim > 0 {
-		_, err := tx.ExecContext(ctx, c.table(`INSERT INTO {vectors} (chunk, document, embedding) SELECT k.id, k.document_id, k.vector
+		var all int
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(sum(chunks), 0)::bigint FROM documents WHERE collection_id = $1`, c.id).Scan(&all); err != nil {
+			return err
+		}
+		if column, _ := c.indexed(); column == "" || all > exactBelow {
+			into = "{vectors}"
+		}
+		_, err := tx.ExecContext(ctx, c.table(`INSERT INTO `+into+` (chunk, document, embedding) SELECT k.id, k.document_id, k.vector
 			FROM documents d JOIN chunks k ON k.document_id = d.id WHERE d.collection_id = $1`), c.id)
 		if state := sqlState(err); state == "22000" || state == "23502" {
 			return fmt.Errorf("collection %q: %w: a chunk has no vector of its encoder: %w", collection, ErrCorrupt, err)
@@ -277,8 +302,7 @@ func fill(ctx context.Context, tx *sql.Tx, collection string) error {
 			return err
 		}
 	}
-	c.chunks, c.length = 0, 0
-	v := vocabulary{ids: make(map[string]int64), chunks: make(map[string]int64)}
+	v := newVocabulary(0)
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`DECLARE texts NO SCROLL CURSOR FOR `+textsOf(`d.collection_id = %d`), c.id)); err != nil {
 		return err
 	}
@@ -291,7 +315,8 @@ func fill(ctx context.Context, tx *sql.Tx, collection string) error {
 			break
 		}
 		words := analyse(chunks)
-		v.count(words)
+		c.count(v, words)
+		v.number()
 		if err := c.insertWords(ctx, tx, words, v.ids); err != nil {
 			return err
 		}
@@ -307,36 +332,49 @@ func fill(ctx context.Context, tx *sql.Tx, collection string) error {
 		return err
 	}
 	c.terms = v.last
-	if _, err := tx.ExecContext(ctx, c.indexes()); err != nil {
+	if c.dim > 0 && into == "{recent}" {
+		c.recent = c.chunks
+	}
+	if _, err := tx.ExecContext(ctx, c.table(`ALTER TABLE {words} ADD PRIMARY KEY (chunk);
+		ALTER TABLE {terms} ADD PRIMARY KEY (term);
+		ALTER TABLE {recent} ADD PRIMARY KEY (chunk);
+		CREATE INDEX ON {terms} (id);
+		CREATE INDEX ON {recent} (document);
+		CREATE INDEX ON {words} (document);
+		CREATE INDEX ON {words} USING gin (terms) WITH (gin_pending_list_limit = 512);
+		ANALYZE {recent}, {words}, {terms};
+		`)+c.vectorIndexes(c.chunks)); err != nil {
 		return err
 	}
 	if err := dropTables(ctx, tx, `s.collection_id = $1`, c.id); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO search_collections (collection_id, generation, format, analysis, encoder, dim, chunks, length, terms) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)`,
-		c.id, c.generation, pgFormat, keyword.Version, c.encoder, c.dim, c.chunks, c.length, c.terms)
+	_, err = tx.ExecContext(ctx, `INSERT INTO search_collections (collection_id, generation, format, analysis, encoder, dim, chunks, length, terms, vectors, recent, base) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)`,
+		c.id, c.generation, pgFormat, keyword.Version, c.encoder, c.dim, c.chunks, c.length, c.terms, c.vectors, c.recent, c.base)
 	return err
 }
 
-// indexes are the statements that index the filled tables.
-func (c pgCollection) indexes() string {
+// vectorTable is the statement that makes a table of vectors.
+func (c pgCollection) vectorTable(name string) string {
+	embedding := "vector"
+	if c.dim > 0 {
+		embedding = fmt.Sprintf("vector(%d)", c.dim)
+	}
+	return `CREATE TABLE ` + name + ` (chunk bigint NOT NULL, document text COLLATE "C" NOT NULL, embedding ` + embedding + " NOT NULL);\n"
+}
+
+// vectorIndexes are the statements that index the filled table of the vectors.
+func (c pgCollection) vectorIndexes(chunks int) string {
 	var sb strings.Builder
 	// The graph of a large collection is to fit in memory while it is made: else it takes several times as long.
-	if need := c.chunks * (4*c.dim + 400) >> 20; need > 64 {
+	if need := chunks * (4*c.dim + 400) >> 20; need > 64 {
 		fmt.Fprintf(&sb, "SET LOCAL maintenance_work_mem = '%dMB';\n", min(need, 1024))
 	}
-	sb.WriteString(`ALTER TABLE {vectors} ADD PRIMARY KEY (chunk);
-		ALTER TABLE {words} ADD PRIMARY KEY (chunk);
-		ALTER TABLE {terms} ADD PRIMARY KEY (term);
-		CREATE INDEX ON {terms} (id);
-		CREATE INDEX ON {vectors} (document);
-		CREATE INDEX ON {words} (document);
-		CREATE INDEX ON {words} USING gin (terms) WITH (gin_pending_list_limit = 512);
-		`)
+	sb.WriteString("ALTER TABLE {vectors} ADD PRIMARY KEY (chunk);\nCREATE INDEX ON {vectors} (document);\n")
 	if column, class := c.indexed(); column != "" {
 		fmt.Fprintf(&sb, "CREATE INDEX ON {vectors} USING hnsw ((%s) %s);\n", column, class)
 	}
-	sb.WriteString("ANALYZE {vectors}, {words}, {terms}")
+	sb.WriteString("ANALYZE {vectors}")
 	return c.table(sb.String())
 }
 

@@ -2,7 +2,6 @@ package retriever
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -42,7 +41,7 @@ func (f pgFilter) chunks(all int) int {
 // filterSQL makes a condition of a filter, which compiles. Comparisons by order of a key of the metadata,
 // whose kind depends on both sides, have none in SQL: for a filter with one the documents of the collection
 // are read, and those that it lets through are named one by one.
-func filterSQL(ctx context.Context, tx *sql.Tx, collection int64, f Filter) (pgFilter, error) {
+func filterSQL(ctx context.Context, tx queryer, collection int64, f Filter) (pgFilter, error) {
 	if f.Op == "" {
 		return pgFilter{}, nil
 	}
@@ -67,7 +66,7 @@ func filterSQL(ctx context.Context, tx *sql.Tx, collection int64, f Filter) (pgF
 }
 
 // matching returns the ids of the documents that a filter lets through.
-func matching(ctx context.Context, tx *sql.Tx, collection int64, f Filter) ([]string, error) {
+func matching(ctx context.Context, tx queryer, collection int64, f Filter) ([]string, error) {
 	match, err := f.compile(0)
 	if err != nil {
 		return nil, err

@@ -103,6 +103,7 @@ func checkIndex(t *testing.T, ctx context.Context, s *retriever.Store, chunks in
 			t.Fatal(err)
 		}
 	}
+	retriever.SettleIndex(t, s, "c")
 	same, all := 0, 0
 	for _, query := range sayings(10, 20) {
 		for _, f := range []retriever.SearchOption{retriever.TopK(10), retriever.TopK(60), retriever.WithMetadata("third", "1"), retriever.WithMetadata("third", "0", "2"), retriever.WithMetadata("rare", "true")} {
@@ -127,6 +128,72 @@ func checkIndex(t *testing.T, ctx context.Context, s *retriever.Store, chunks in
 	}
 }
 
+// While vectors are put into the index documents come, change and go: it has what the record has.
+func TestPostgresSettle(t *testing.T) {
+	defer retriever.ExactBelow(20)()
+	ctx, address := t.Context(), pgtest.Database(t)
+	s := place{dir: t.TempDir(), address: address}.open(t, words)
+	create(t, s, "c")
+	search(t, s, "c", "leave")
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	recent := func() (n int) {
+		t.Helper()
+		if err := db.QueryRow(`SELECT recent FROM search_collections`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	// One that was killed while it built an index has left this.
+	if _, err := db.Exec(`CREATE TABLE search_vectors_999 (); UPDATE search_collections SET building = 999`); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for g := range 2 {
+		wg.Go(func() {
+			for i := range 40 {
+				path := fmt.Sprint(g, " ", i%15)
+				if _, err := put(ctx, s, "c", retriever.Document{Path: path}, strings.Join(sayings(uint64(100*g+i), 1+i%5), "")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 10 {
+		retriever.SettleIndex(t, s, "c")
+		if hits := search(t, s, "c", "leave", retriever.WithMode(retriever.Dense), retriever.TopK(200)); len(hits) == 0 {
+			t.Log("nothing yet")
+		}
+	}
+	wg.Wait()
+	for i := range 3 {
+		mustPut(t, s, "c", fmt.Sprint("more ", i), strings.Join(sayings(uint64(900+i), 4), ""))
+	}
+	retriever.SettleIndex(t, s, "c")
+	if n := recent(); n > 5 {
+		t.Errorf("%d vectors are not in the index", n)
+	}
+	c, err := s.Collection(ctx, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	agrees(t, s, "c", c.Chunks)
+	var inIndex, tables int
+	if err := db.QueryRow(`SELECT count(*) FROM pg_class WHERE relname LIKE 'search\_vectors\_%' AND relkind = 'r'`).Scan(&tables); err != nil || tables != 1 {
+		t.Errorf("%d tables of vectors, %v", tables, err)
+	}
+	var table string
+	if err := db.QueryRow(`SELECT 'search_vectors_' || vectors FROM search_collections`).Scan(&table); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.QueryRow(`SELECT count(*) FROM ` + table).Scan(&inIndex); err != nil || inIndex != c.Chunks-recent() {
+		t.Errorf("%d vectors are in the index and %d not, of %d chunks; %v", inIndex, recent(), c.Chunks, err)
+	}
+}
+
 // What is searched in Postgres can be spoilt by others; Verify tells, and it is made anew.
 func TestPostgresVerify(t *testing.T) {
 	address := pgtest.Database(t)
@@ -143,7 +210,7 @@ func TestPostgresVerify(t *testing.T) {
 	for _, change := range []struct{ spoil, says string }{
 		{`UPDATE search_words_1 SET counts = '{1:400}/1000000000' WHERE chunk = 1`, "other words"},
 		{`UPDATE search_words_1 SET document = 'x' WHERE chunk = 1`, "another document"},
-		{`UPDATE search_vectors_1 SET embedding = (SELECT embedding FROM search_vectors_1 WHERE chunk = 2) WHERE chunk = 1`, "another vector"},
+		{`UPDATE search_recent_1 SET embedding = (SELECT embedding FROM search_recent_1 WHERE chunk = 2) WHERE chunk = 1`, "another vector"},
 		{`DELETE FROM search_words_1 WHERE chunk = 1`, "not in the index"},
 	} {
 		tx, err := db.Begin()

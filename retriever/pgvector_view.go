@@ -6,10 +6,13 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"docent/internal/catalog"
 	"docent/internal/keyword"
@@ -19,13 +22,11 @@ import (
 // exact, and as fast or faster where a filter leaves few of many. Tests change it.
 var exactBelow = 2000
 
-// maxTerms is how many terms of a question are looked for, those that say most.
-const maxTerms = 128
-
-// A pgView is a transaction that sees the record and the tables as of one moment.
+// A pgView is a connection in a transaction that sees the record and the tables as of one moment. What does not need
+// the outcome of something else goes to the server together, as a batch.
 type pgView struct {
 	pgCollection
-	tx     *sql.Tx
+	conn   *sql.Conn
 	reader catalog.Reader
 	filter pgFilter
 }
@@ -38,6 +39,7 @@ func (e *pgEngine) view(ctx context.Context, collection string, f Filter) (view,
 	if err != nil {
 		return nil, catalog.Explain(err)
 	}
+	e.settleSoon(collection, v.pgCollection)
 	return v, nil
 }
 
@@ -46,15 +48,16 @@ func (e *pgEngine) open(ctx context.Context, collection string, f Filter) (*pgVi
 	for {
 		v, err := e.begin(ctx, collection, f)
 		switch {
-		case err == nil && v.generation != 0:
+		case err != nil:
+			return nil, err
+		case v == nil: // other tables than the known ones
+		case v.generation != 0:
 			return v, nil
-		case err == nil:
+		default:
 			v.close()
 			if err := e.make(ctx, collection); err != nil {
 				return nil, fmt.Errorf("load collection %q: %w", collection, err)
 			}
-		case sqlState(err) != undefinedTable: // replaced between two statements
-			return nil, err
 		}
 	}
 }
@@ -62,68 +65,140 @@ func (e *pgEngine) open(ctx context.Context, collection string, f Filter) (*pgVi
 const undefinedTable = "42P01"
 
 // begin begins the transaction of a view, whose tables stay until it ends; of one without tables there is no
-// more to know.
+// more to know. It locks the tables that the collection had last, and returns nil when those are not the ones.
 func (e *pgEngine) begin(ctx context.Context, collection string, f Filter) (v *pgView, err error) {
-	tx, err := e.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	conn, err := e.db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
+	v = &pgView{conn: conn, reader: e.record.ReaderOn(conn)}
+	opened := v
 	defer func() {
-		if err != nil {
-			tx.Rollback()
+		if err != nil || v == nil {
+			opened.close()
 		}
 	}()
-	v = &pgView{tx: tx, reader: e.record.ReaderIn(tx)}
-	if v.pgCollection, err = lookUp(ctx, tx, collection); err != nil || v.generation == 0 {
-		return v, err
+	var known pgTables
+	if t, ok := e.known.Load(collection); ok {
+		known = t.(pgTables)
 	}
-	if _, err = tx.ExecContext(ctx, v.table(`LOCK TABLE {vectors}, {words}, {terms} IN ACCESS SHARE MODE`)); err != nil {
+	var b pgx.Batch
+	b.Queue(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`)
+	b.Queue(`SELECT set_config('jit', 'off', true)`) // no statement of a search takes as long as to compile it
+	b.Queue(catalog.SchemaVersion).QueryRow(func(row pgx.Row) error {
+		var version int64
+		if err := row.Scan(&version); err != nil {
+			return err
+		}
+		return e.record.CheckSchema(version)
+	})
+	b.Queue(lookUpCollection, collection).QueryRow(func(row pgx.Row) error { return v.scan(row, collection) })
+	if known.generation != 0 {
+		b.Queue(known.table(`LOCK TABLE {vectors}, {recent}, {words}, {terms} IN ACCESS SHARE MODE`))
+	}
+	err = v.send(ctx, &b)
+	switch {
+	case err != nil && sqlState(err) != undefinedTable:
 		return nil, err
+	case err != nil || v.pgTables != known:
+		e.known.Store(collection, v.pgTables)
+		if err != nil || v.generation != 0 {
+			return nil, nil
+		}
+		return v, nil
+	case v.generation == 0:
+		return v, nil
 	}
-	v.filter, err = filterSQL(ctx, tx, v.id, f)
+	v.filter, err = filterSQL(ctx, conn, v.id, f)
 	return v, err
 }
 
-func (v *pgView) close()                 { v.tx.Rollback() }
+// send sends a batch and reads what comes of it.
+func (v *pgView) send(ctx context.Context, b *pgx.Batch) error {
+	return v.conn.Raw(func(c any) error { return c.(*stdlib.Conn).Conn().SendBatch(ctx, b).Close() })
+}
+
+// close ends the transaction, even when what was asked in it was given up.
+func (v *pgView) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, _ = v.conn.ExecContext(ctx, `ROLLBACK`) // a connection in a transaction is not used again
+	v.conn.Close()
+}
+
 func (v *pgView) encoder() string        { return v.pgCollection.encoder }
 func (v *pgView) record() catalog.Reader { return v.reader }
 
-// candidates reads rows of a chunk, its document and a score.
-func (v *pgView) candidates(ctx context.Context, set func(*candidate, float64, int), statement string, args ...any) ([]candidate, error) {
-	rows, err := v.tx.QueryContext(ctx, v.table(statement), args...)
-	if err != nil {
-		return nil, catalog.Explain(err)
-	}
-	defer rows.Close()
-	var found []candidate
-	for rows.Next() {
-		var c candidate
-		var score float64
-		if err := rows.Scan(&c.chunk, &c.document, &score); err != nil {
-			return nil, err
+// ranked reads rows of a chunk, its document and a score into found.
+func ranked(found *[]candidate, set func(*candidate, float64, int)) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		for rows.Next() {
+			var c candidate
+			var score float64
+			if err := rows.Scan(&c.chunk, &c.document, &score); err != nil {
+				return err
+			}
+			set(&c, score, len(*found)+1)
+			*found = append(*found, c)
 		}
-		set(&c, score, len(found)+1)
-		found = append(found, c)
+		return rows.Err()
 	}
-	return found, catalog.Explain(rows.Err())
 }
 
 func (v *pgView) nearest(ctx context.Context, q question, n int) ([]candidate, error) {
+	var b pgx.Batch
+	found := v.queueNearest(&b, q, n)
+	return v.sendNearest(ctx, &b, q, n, found)
+}
+
+// A pgNearest is what the nearest chunks are taken from.
+type pgNearest struct {
+	found   []candidate
+	indexed bool // by the index
+}
+
+// queueNearest adds to a batch what finds the n nearest chunks.
+func (v *pgView) queueNearest(b *pgx.Batch, q question, n int) *pgNearest {
+	near := new(pgNearest)
 	let := v.filter.chunks(v.chunks)
 	if n <= 0 || let == 0 {
-		return nil, ctx.Err()
+		return near
 	}
-	if column, _ := v.indexed(); column != "" && !v.fewer(let, n) {
-		found, err := v.nearestByIndex(ctx, q, n, column)
-		if err != nil || len(found) == min(n, let) {
-			return found, err
+	column, _ := v.indexed()
+	if near.indexed = column != "" && v.recent < v.chunks && !v.fewer(let, n); near.indexed {
+		v.queueIndexed(b, q, n, column, &near.found)
+	} else {
+		v.queueCompared(b, q, n, &near.found, true)
+	}
+	return near
+}
+
+// sendNearest sends the batch and returns the n nearest that come of it.
+func (v *pgView) sendNearest(ctx context.Context, b *pgx.Batch, q question, n int, near *pgNearest) ([]candidate, error) {
+	if b.Len() > 0 {
+		if err := v.send(ctx, b); err != nil {
+			return nil, catalog.Explain(err)
 		}
-		// The index has given up: it met so few that the filter lets through that its memory is spent.
 	}
-	// OFFSET keeps the subquery apart: each vector is compared once, and the index is not used.
-	return v.candidates(ctx, setDense, `SELECT chunk, document, -distance
-		FROM (SELECT chunk, document, embedding <#> $1::real[]::vector AS distance FROM {vectors} t `+v.filter.where(3)+` OFFSET 0) c
-		ORDER BY distance, chunk LIMIT $2`, append([]any{q.vector, n}, v.filter.args...)...)
+	if near.indexed && len(near.found) < min(n, v.filter.chunks(v.chunks)) {
+		// The index has given up: it met so few that the filter lets through that its memory is spent.
+		near.found = nil
+		var again pgx.Batch
+		v.queueCompared(&again, q, n, &near.found, true)
+		if err := v.send(ctx, &again); err != nil {
+			return nil, catalog.Explain(err)
+		}
+	}
+	// What was compared stands behind what the index found, and rounded vectors are in another order.
+	found := near.found
+	slices.SortFunc(found, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.dense, a.dense), cmp.Compare(a.chunk, b.chunk))
+	})
+	found = found[:min(max(0, n), len(found))]
+	for i := range found {
+		found[i].denseRank = i + 1
+	}
+	return found, nil
 }
 
 // fewer says whether to compare all that a filter lets through costs less than to follow the index until n of
@@ -134,177 +209,74 @@ func (v *pgView) fewer(let, n int) bool {
 
 func setDense(c *candidate, score float64, rank int) { c.dense, c.denseRank = score, rank }
 
-// nearestByIndex goes on until it has n that the filter lets through, and puts them in their exact order.
-func (v *pgView) nearestByIndex(ctx context.Context, q question, n int, column string) ([]candidate, error) {
-	_, err := v.tx.ExecContext(ctx, fmt.Sprintf(`SET LOCAL hnsw.ef_search = %d; SET LOCAL hnsw.iterative_scan = strict_order;
-		SET LOCAL hnsw.max_scan_tuples = 2147483647; SET LOCAL hnsw.scan_mem_multiplier = 32; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off`, min(max(200, 2*n), 1000)))
-	if err != nil {
-		return nil, catalog.Explain(err)
+// queueCompared compares vectors one by one: all, or those that are not in the index.
+func (v *pgView) queueCompared(b *pgx.Batch, q question, n int, found *[]candidate, all bool) {
+	compare := func(table string) string {
+		return `SELECT chunk, document, embedding <#> (SELECT $1::real[]::vector) AS distance FROM ` + table + ` t ` + v.filter.where(3)
 	}
+	from := compare("{recent}")
+	if all && v.recent < v.chunks {
+		from = compare("{vectors}") + ` UNION ALL ` + from
+	}
+	// OFFSET keeps the subquery apart: each vector is compared once, and the index is not used.
+	b.Queue(v.table(`SELECT chunk, document, -distance FROM (`+from+` OFFSET 0) c ORDER BY distance, chunk LIMIT $2`), append([]any{q.vector, n}, v.filter.args...)...).
+		Query(ranked(found, setDense))
+}
+
+// queueIndexed follows the index until it has n that the filter lets through, and compares what is not in it yet.
+func (v *pgView) queueIndexed(b *pgx.Batch, q question, n int, column string, found *[]candidate) {
+	b.Queue(`SELECT set_config('hnsw.ef_search', $1, true), set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.max_scan_tuples', '2147483647', true),
+		set_config('hnsw.scan_mem_multiplier', '32', true), set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true)`, strconv.Itoa(min(max(200, 2*n), 1000)))
 	ask := n
 	if column != "embedding" {
 		ask = 2*n + 20 // rounded vectors are in another order
 	}
-	to := strings.Replace(column, "embedding", "$1::real[]::vector", 1)
-	found, err := v.candidates(ctx, setDense, `SELECT chunk, document, -(embedding <#> $1::real[]::vector) FROM {vectors} t `+v.filter.where(3)+`
-		ORDER BY (`+column+`) <#> (`+to+`) LIMIT $2`, append([]any{q.vector, ask}, v.filter.args...)...)
-	slices.SortFunc(found, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.dense, a.dense), cmp.Compare(a.chunk, b.chunk))
-	})
-	found = found[:min(n, len(found))]
-	for i := range found {
-		found[i].denseRank = i + 1
+	to := `(SELECT ` + strings.Replace(column, "embedding", "$1::real[]::vector", 1) + `)`
+	b.Queue(v.table(`SELECT chunk, document, -(embedding <#> (SELECT $1::real[]::vector)) FROM {vectors} t `+v.filter.where(3)+` ORDER BY (`+column+`) <#> `+to+` LIMIT $2`),
+		append([]any{q.vector, ask}, v.filter.args...)...).Query(ranked(found, setDense))
+	b.Queue(`SELECT set_config('enable_seqscan', 'on', true), set_config('enable_sort', 'on', true)`)
+	if v.recent > 0 {
+		v.queueCompared(b, q, n, found, false)
 	}
-	return found, err
 }
 
 func (v *pgView) similarities(ctx context.Context, q question, chunks []int64) ([]float64, error) {
-	return v.scores(ctx, chunks, `SELECT chunk, -(embedding <#> $2::real[]::vector) FROM {vectors} WHERE chunk = ANY ($1::bigint[])`, chunks, q.vector)
-}
-
-// scores reads rows of a chunk and its score, in the order of chunks; 0 for those without a row.
-func (v *pgView) scores(ctx context.Context, chunks []int64, statement string, args ...any) ([]float64, error) {
 	all := make([]float64, len(chunks))
 	if len(chunks) == 0 {
 		return all, nil
 	}
-	rows, err := v.tx.QueryContext(ctx, v.table(statement), args...)
-	if err != nil {
-		return nil, catalog.Explain(err)
-	}
-	defer rows.Close()
 	score := make(map[int64]float64, len(chunks))
-	for rows.Next() {
-		var id int64
-		var s float64
-		if err := rows.Scan(&id, &s); err != nil {
-			return nil, err
+	var b pgx.Batch
+	b.Queue(v.table(`SELECT k.chunk, `+v.cosine("$2", "k")+` FROM unnest($1::bigint[]) AS k (chunk)`), chunks, q.vector).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var id int64
+			var s float64
+			if err := rows.Scan(&id, &s); err != nil {
+				return err
+			}
+			score[id] = s
 		}
-		score[id] = s
+		return rows.Err()
+	})
+	if err := v.send(ctx, &b); err != nil {
+		return nil, catalog.Explain(err)
 	}
 	for i, id := range chunks {
 		all[i] = score[id]
 	}
-	return all, catalog.Explain(rows.Err())
+	return all, nil
 }
 
-// pgTerm is a term of a question that some chunk has.
-type pgTerm struct {
-	id     int64
-	chunks int
-	gain   float64
-}
-
-// queryTerms returns the terms of the question, those that add most first.
-func (v *pgView) queryTerms(ctx context.Context, text string) ([]pgTerm, error) {
-	var words []string
-	weight := make(map[string]float32)
-	for term, w := range keyword.ParseQuery(text).Terms() {
-		words = append(words, term)
-		weight[term] = w
+// cosine is the expression of the cosine of the vector that a parameter is and that of the chunk of a row.
+func (v *pgView) cosine(parameter, row string) string {
+	of := func(table string) string {
+		return `(SELECT -(v.embedding <#> (SELECT ` + parameter + `::real[]::vector)) FROM ` + table + ` v WHERE v.chunk = ` + row + `.chunk)`
 	}
-	if len(words) == 0 || v.chunks == 0 {
-		return nil, nil
-	}
-	rows, err := v.tx.QueryContext(ctx, v.table(`SELECT term, id, chunks FROM {terms} WHERE term = ANY ($1::text[]) AND chunks > 0`), words)
-	if err != nil {
-		return nil, catalog.Explain(err)
-	}
-	defer rows.Close()
-	statistics := keyword.Statistics{Passages: v.chunks, Length: v.length}
-	var terms []pgTerm
-	for rows.Next() {
-		var term string
-		var t pgTerm
-		if err := rows.Scan(&term, &t.id, &t.chunks); err != nil {
-			return nil, err
-		}
-		t.gain = statistics.Gain(weight[term], t.chunks)
-		terms = append(terms, t)
-	}
-	slices.SortFunc(terms, func(a, b pgTerm) int { return cmp.Or(cmp.Compare(b.gain, a.gain), cmp.Compare(a.id, b.id)) })
-	return terms[:min(len(terms), maxTerms)], catalog.Explain(rows.Err())
-}
-
-// bm25 is the expression of the score of a row of words by the terms, each of which adds
-// gain · count / (count + norm) = gain - gain · norm / (count + norm).
-func (v *pgView) bm25(terms []pgTerm) string {
-	var gains float64
-	var sb strings.Builder
-	for i, t := range terms {
-		gains += t.gain
-		if i > 0 {
-			sb.WriteString(" + ")
-		}
-		fmt.Fprintf(&sb, "%.17g::float8 / (norm - (counts <#> '{%d:1}/%d'::sparsevec))", t.gain, t.id, sparseDim)
-	}
-	return fmt.Sprintf("%.17g::float8 - norm * (%s)", gains, sb.String())
-}
-
-// words is the table with the norm of each row.
-func (v *pgView) words(where string) string {
-	fixed, slope := keyword.Statistics{Passages: v.chunks, Length: v.length}.Norm()
-	return fmt.Sprintf(`(SELECT chunk, document, counts, %.17g::float8 + %.17g::float8 * length AS norm FROM {words} t %s) w`, fixed, slope, where)
-}
-
-func (v *pgView) byWords(ctx context.Context, q question, n int, also []int64) (found []candidate, scores []float64, err error) {
-	terms, err := v.queryTerms(ctx, q.text)
-	if err != nil || len(terms) == 0 {
-		return nil, make([]float64, len(also)), err
-	}
-	if n > 0 {
-		if found, err = v.bestByWords(ctx, terms, n); err != nil {
-			return nil, nil, err
-		}
-	}
-	scores, err = v.scores(ctx, also, `SELECT chunk, `+v.bm25(terms)+` FROM `+v.words(`WHERE chunk = ANY ($1::bigint[])`), pgx.QueryExecModeExec, also)
-	return found, scores, err
-}
-
-// bestByWords looks only at chunks that have one of the first terms: as many of them as it takes until
-// the others together add less than the n-th best has (MaxScore: Turtle and Flood 1995).
-func (v *pgView) bestByWords(ctx context.Context, terms []pgTerm, n int) ([]candidate, error) {
-	rest := make([]float64, len(terms)+1) // the most that the terms from one on can add
-	for i := len(terms) - 1; i >= 0; i-- {
-		rest[i] = rest[i+1] + terms[i].gain
-	}
-	first, rows := 0, 0
-	for first < len(terms) && (first == 0 || rows < 10*n) {
-		rows += terms[first].chunks
-		first++
-	}
-	set := func(c *candidate, score float64, rank int) { c.keyword, c.kwRank = score, rank }
-	for {
-		ids := make([]string, first)
-		for i, t := range terms[:first] {
-			ids[i] = fmt.Sprint(t.id)
-		}
-		where := v.filter.where(2)
-		if where == "" {
-			where = "WHERE true"
-		}
-		// The terms are written out, and a plan made for them: so the server knows how many rows have them.
-		statement := `SELECT chunk, document, ` + v.bm25(terms) + ` AS score FROM ` + v.words(where+` AND terms && '{`+strings.Join(ids, ",")+`}'::integer[]`) + `
-			ORDER BY score DESC, chunk LIMIT $1`
-		found, err := v.candidates(ctx, set, statement, append([]any{pgx.QueryExecModeExec, n}, v.filter.args...)...)
-		if err != nil {
-			return nil, err
-		}
-		need := len(terms)
-		if len(found) == n {
-			least := found[n-1].keyword
-			for need = first; need < len(terms) && rest[need] >= least*(1-1e-9); need++ {
-			}
-		}
-		if need <= first {
-			return found, nil
-		}
-		first = need
-	}
+	return `coalesce(` + of("{vectors}") + `, ` + of("{recent}") + `, 0)`
 }
 
 func (v *pgView) count(ctx context.Context) (n int, err error) {
-	err = v.tx.QueryRowContext(ctx, v.table(`SELECT count(*) FROM {words}`)).Scan(&n)
+	err = v.conn.QueryRowContext(ctx, v.table(`SELECT count(*) FROM {words}`)).Scan(&n)
 	return n, catalog.Explain(err)
 }
 
@@ -318,9 +290,9 @@ func (v *pgView) disagrees(ctx context.Context, chunks []catalog.Chunk) ([]strin
 	for i := range what {
 		what[i] = "it is not in the index"
 	}
-	rows, err := v.tx.QueryContext(ctx, v.table(`SELECT w.chunk, w.document, w.length, v.embedding IS NOT DISTINCT FROM k.vector,
+	rows, err := v.conn.QueryContext(ctx, v.table(`SELECT w.chunk, w.document, w.length, coalesce(v.embedding, r.embedding) IS NOT DISTINCT FROM k.vector,
 			ARRAY(SELECT t.id || ' ' || t.term FROM {terms} t WHERE t.id = ANY (w.terms)), w.counts::text
-		FROM {words} w JOIN chunks k ON k.id = w.chunk LEFT JOIN {vectors} v ON v.chunk = w.chunk WHERE w.chunk = ANY ($1::bigint[])`), ids)
+		FROM {words} w JOIN chunks k ON k.id = w.chunk LEFT JOIN {vectors} v ON v.chunk = w.chunk LEFT JOIN {recent} r ON r.chunk = w.chunk WHERE w.chunk = ANY ($1::bigint[])`), ids)
 	if err != nil {
 		return nil, catalog.Explain(err)
 	}

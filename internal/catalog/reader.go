@@ -6,7 +6,7 @@ import (
 )
 
 // A Reader reads what a search shows of the passages it found. That of a DB sees each time what is there;
-// ReaderIn makes one that sees what a transaction sees.
+// ReaderOn makes one that sees what a connection sees, in a transaction.
 type Reader struct{ querier }
 
 type querier interface {
@@ -15,8 +15,21 @@ type querier interface {
 	decode(vector []byte) ([]float32, error)
 }
 
-// ReaderIn returns a Reader in a transaction of the connections that Postgres returned.
-func (d *DB) ReaderIn(tx *sql.Tx) Reader { return Reader{&transaction{tx, d.dialect}} }
+// ReaderOn returns a Reader on one of the connections that Postgres returned.
+func (d *DB) ReaderOn(c *sql.Conn) Reader { return Reader{connection{c, d.dialect}} }
+
+type connection struct {
+	*sql.Conn
+	*dialect
+}
+
+func (c connection) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	return c.Conn.QueryContext(ctx, c.statement(statement), c.values(args)...)
+}
+
+func (c connection) queryRow(ctx context.Context, statement string, args ...any) *sql.Row {
+	return c.Conn.QueryRowContext(ctx, c.statement(statement), c.values(args)...)
+}
 
 // ChunksByID returns the chunks with the ids, without vectors and in no certain order. Unknown ids are
 // left out.
