@@ -66,9 +66,10 @@ test-arm64: ## the kernels, the encoder and language models for arm64, under qem
 		DOCENT_SIMD=$$level $(GO) test -count 1 -timeout 30m -exec qemu-aarch64-static -run 'Golden|EncoderDecoder$$' ./internal/llm/engine || exit 1; \
 	done
 
-race: ## language models, their scheduler first, under the race detector; needs a C compiler
+race: ## serving language models, in the engine and over HTTP, under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -run 'Pool|Segments|Together|Prefix|Queue|Stalled|Close|Cancel|Guesses|Score|Adapters|Constrain' ./internal/llm/engine
 	CGO_ENABLED=1 $(GO) test -race ./internal/llm
+	CGO_ENABLED=1 $(GO) test -race -run 'ManyOverHTTP|Disconnect|Busy|ChatCompletions' ./web
 
 bench: ## Go benchmarks; the comparisons with peers are in bench/, a README in each
 	$(GO) test -run '^$$' -bench . -benchmem ./...

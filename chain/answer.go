@@ -71,10 +71,11 @@ type Answer struct {
 	Passages  []Passage  `json:"passages"`          // all that were in the prompt; never nil
 	Dropped   int        `json:"dropped,omitempty"` // passages found that did not fit in the model's context
 	Reasoning string     `json:"reasoning,omitempty"`
-	Choices   []Choice   `json:"choices,omitempty"`  // of a question that has some, the likeliest first
-	Declined  bool       `json:"declined,omitempty"` // the documents do not hold an answer
-	Notice    string     `json:"notice,omitempty"`   // one line for the reader: no language model is installed
-	Query     string     `json:"query,omitempty"`    // what was searched, when it differs from the question
+	Choices   []Choice   `json:"choices,omitempty"`   // of a question that has some, the likeliest first
+	Declined  bool       `json:"declined,omitempty"`  // the documents do not hold an answer
+	Truncated bool       `json:"truncated,omitempty"` // the model was to write more than it was allowed
+	Notice    string     `json:"notice,omitempty"`    // one line for the reader: no language model is installed
+	Query     string     `json:"query,omitempty"`     // what was searched, when it differs from the question
 	Model     string     `json:"model"`
 	Usage     Usage      `json:"usage"`
 }

@@ -38,14 +38,19 @@ type prompt struct {
 	dropped  int // passages that did not fit
 }
 
-// fit builds the prompt in at most window tokens: the rules and the question always, then examples and
+// fit builds the prompt of a question, which is put in the words of question, in at most window tokens: the rules and
+// the question always, then examples and
 // earlier turns as far as they leave the passages their due, then passages from the best down. The
 // first passage is cut between sentences rather than left out.
-func (s *style) fit(question string, history []Turn, passages []source, window int, count func(string) int) (prompt, error) {
+func (s *style) fit(question string, of Question, passages []source, window int, count func(string) int) (prompt, error) {
 	system, err := render(s.system, systemData{Decline: declineText(s.language)})
 	if err != nil {
 		return prompt{}, err
 	}
+	if of.Instructions != "" {
+		system += "\n\n" + of.Instructions
+	}
+	history := of.History
 	bare, err := s.ask(question, nil)
 	if err != nil {
 		return prompt{}, err

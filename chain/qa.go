@@ -72,6 +72,11 @@ type Question struct {
 	Choices []string
 
 	Adapter string // a LoRA adapter of the model, by its name, or "none"; "" means the model's first
+
+	// Instructions are told to the model after the prompt style's own, as whoever asks words them: a tone, a length.
+	Instructions string
+	// Options are for the model that writes the answer, over the chain's own.
+	Options []llms.CallOption
 }
 
 var (
@@ -325,7 +330,7 @@ func (q *QA) condense(ctx context.Context, question string, history []Turn, usag
 		q.log.Warn("question not rewritten: searching it with the words of the one before", "error", err)
 		return heuristicQuery(question, history), nil
 	}
-	usage.add(resp)
+	usage.Add(resp)
 	if query, ok := condensed(resp.Content); ok {
 		return query, nil
 	}
@@ -474,7 +479,7 @@ func (q *QA) generate(ctx context.Context, text, language string, style *style, 
 	}
 	window := q.cfg.ContextTokens - reply
 	for attempt := 0; ; attempt++ {
-		p, err := style.fit(asked, question.History, passages, window, q.cfg.CountTokens)
+		p, err := style.fit(asked, question, passages, window, q.cfg.CountTokens)
 		if err != nil {
 			return err
 		}
@@ -499,7 +504,7 @@ func (q *QA) generate(ctx context.Context, text, language string, style *style, 
 			return nil
 		}
 		streamed, apart := false, strings.Builder{}
-		opts := append([]llms.CallOption{llms.WithMaxTokens(reply), llms.WithTemperature(q.cfg.Temperature)}, options...)
+		opts := append([]llms.CallOption{llms.WithMaxTokens(reply), llms.WithTemperature(q.cfg.Temperature)}, slices.Concat(options, question.Options)...)
 		if len(question.Choices) > 0 {
 			answer.Choices, err = q.choose(ctx, p.messages, question.Choices, &answer.Usage, opts)
 			if err != nil && attempt < 3 && llm.IsContextOverflow(err) {
@@ -537,7 +542,8 @@ func (q *QA) generate(ctx context.Context, text, language string, style *style, 
 		if err := deliver(f.close()); err != nil {
 			return err
 		}
-		answer.Usage.add(resp)
+		answer.Usage.Add(resp)
+		answer.Truncated = resp.StopReason == "length"
 		text, reasoning := f.result()
 		thoughts := strings.TrimSpace(cmp.Or(apart.String(), resp.ReasoningContent))
 		answer.Reasoning = strings.TrimSpace(strings.Join([]string{thoughts, reasoning}, "\n"))
@@ -574,7 +580,7 @@ func (q *QA) choose(ctx context.Context, messages []llms.MessageContent, choices
 	if err != nil {
 		return nil, err
 	}
-	usage.add(resp)
+	usage.Add(resp)
 	f := &filter{labels: true}
 	f.write(resp.Content)
 	f.close()
@@ -658,8 +664,8 @@ func (q *QA) call(ctx context.Context, messages []llms.MessageContent, each func
 	}
 }
 
-// add counts the tokens of a reply, under the names that langchaingo's providers give them.
-func (u *Usage) add(c *llms.ContentChoice) {
+// Add counts the tokens of a reply, under the names that langchaingo's providers give them.
+func (u *Usage) Add(c *llms.ContentChoice) {
 	number := func(keys ...string) int {
 		for _, k := range keys {
 			switch v := c.GenerationInfo[k].(type) {

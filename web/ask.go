@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -72,43 +71,23 @@ func (s *Server) ask(c *gin.Context) {
 	if !s.decode(c, &in) {
 		return
 	}
-	in.Question = strings.TrimSpace(in.Question)
+	model := s.cfg.Model(c.Request.Context())
+	question := chain.Question{Text: strings.TrimSpace(in.Question), Style: in.Style, Where: in.Where, Choices: in.Choices, Adapter: in.Adapter}
 	switch {
-	case in.Question == "":
-		s.fail(c, badRequest("the question is empty"))
-		return
-	case len(in.Question) > maxQuestion:
-		s.fail(c, badRequest(fmt.Sprintf("the question is longer than %d bytes", maxQuestion)))
-		return
-	case in.Style != "" && len(s.cfg.Styles) > 0 && !slices.Contains(s.cfg.Styles, in.Style):
-		s.fail(c, badRequest(fmt.Sprintf("there is no style %s; there are: %s", quoteShort(in.Style), strings.Join(s.cfg.Styles, ", "))))
-		return
-	case in.Agent && !s.hasAgent():
+	case in.Agent && !s.hasAgent(model):
 		s.fail(c, agent.ErrNoModel)
 		return
 	case in.Agent && (len(in.Choices) > 0 || in.Adapter != ""):
 		s.fail(c, badRequest("the agent takes no choices and no adapter; leave them out"))
 		return
-	case len(in.Choices) > 0 && s.cfg.Model.Provider == llm.ExtractiveAnswer:
-		s.fail(c, fmt.Errorf("%w: there is no language model to choose", chain.ErrChoices))
-		return
-	case in.Adapter != "" && in.Adapter != llm.NoAdapter && !slices.Contains(s.cfg.Model.Adapters, in.Adapter):
-		s.fail(c, fmt.Errorf("%w %s; there are: %s", chain.ErrUnknownAdapter, quoteShort(in.Adapter), strings.Join(append([]string{llm.NoAdapter}, s.cfg.Model.Adapters...), ", ")))
-		return
 	}
-	if len(in.Choices) > 0 {
-		if err := chain.CheckChoices(in.Choices); err != nil {
-			s.fail(c, err)
-			return
-		}
-	}
-	if _, err := in.Where.Matches(retriever.Document{}); err != nil {
+	if err := s.checkQuestion(model, question); err != nil {
 		s.fail(c, err)
 		return
 	}
+	in.Question = question.Text
 
 	db := s.cfg.Store.Catalog()
-	var turns []chain.Turn
 	if in.ConversationID != "" {
 		conv, err := db.Conversation(c.Request.Context(), in.ConversationID)
 		if err != nil {
@@ -127,7 +106,7 @@ func (s *Server) ask(c *gin.Context) {
 			s.fail(c, err)
 			return
 		}
-		turns = history(messages, historyTurns)
+		question.History = history(messages, historyTurns)
 	}
 	if in.Collection == "" {
 		s.fail(c, badRequest("the collection is missing"))
@@ -137,10 +116,9 @@ func (s *Server) ask(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	var search []retriever.SearchOption
 	if len(in.Retrieval) > 0 {
 		var err error
-		search, err = s.searchOptions(c.Request.Context(), in.Collection, func(v *ingest.Settings) error {
+		question.Search, err = s.searchOptions(c.Request.Context(), in.Collection, func(v *ingest.Settings) error {
 			return v.Merge(fmt.Appendf(nil, `{"retrieval":%s}`, in.Retrieval))
 		})
 		if err != nil {
@@ -158,7 +136,6 @@ func (s *Server) ask(c *gin.Context) {
 	ctx, cancel := context.WithCancel(c.Request.Context())
 	defer cancel()
 	var events iter.Seq2[chain.Event, error]
-	question := chain.Question{Text: in.Question, History: turns, Style: in.Style, Where: in.Where, Search: search, Choices: in.Choices, Adapter: in.Adapter}
 	if in.Agent {
 		events = s.cfg.Agent(ctx, in.Collection, question)
 	} else {
@@ -198,13 +175,38 @@ func (s *Server) ask(c *gin.Context) {
 	c.JSON(http.StatusOK, askReply{in.ConversationID, a.messageID, indexing, *a.answer})
 }
 
-// streamAnswer sends the events as they come. They are made in a goroutine of their own, so that
-// heartbeats flow, and a reader's leaving is seen, while a model thinks.
-func (s *Server) streamAnswer(c *gin.Context, ctx context.Context, cancel context.CancelFunc, a *asked, events iter.Seq2[chain.Event, error]) {
-	type item struct {
-		event chain.Event
-		err   error
+// checkQuestion refuses what is known to be impossible.
+func (s *Server) checkQuestion(model Model, q chain.Question) error {
+	switch {
+	case q.Text == "":
+		return badRequest("the question is empty")
+	case len(q.Text) > maxQuestion:
+		return badRequest(fmt.Sprintf("the question is longer than %d bytes", maxQuestion))
+	case q.Style != "" && len(s.cfg.Styles) > 0 && !slices.Contains(s.cfg.Styles, q.Style):
+		return badRequest(fmt.Sprintf("there is no style %s; there are: %s", quoteShort(q.Style), strings.Join(s.cfg.Styles, ", ")))
+	case len(q.Choices) > 0 && model.Provider == llm.ExtractiveAnswer:
+		return fmt.Errorf("%w: there is no language model to choose", chain.ErrChoices)
+	case q.Adapter != "" && q.Adapter != llm.NoAdapter && !slices.Contains(model.Adapters, q.Adapter):
+		return fmt.Errorf("%w %s; there are: %s", chain.ErrUnknownAdapter, quoteShort(q.Adapter), strings.Join(append([]string{llm.NoAdapter}, model.Adapters...), ", "))
 	}
+	if len(q.Choices) > 0 {
+		if err := chain.CheckChoices(q.Choices); err != nil {
+			return err
+		}
+	}
+	_, err := q.Where.Matches(retriever.Document{})
+	return err
+}
+
+// item is an event, or the error that ends them.
+type item struct {
+	event chain.Event
+	err   error
+}
+
+// pump makes events in a goroutine of their own, so that heartbeats flow, and a reader's leaving is seen, while a
+// model thinks. The channel is closed after the last, or when ctx ends.
+func pump(ctx context.Context, events iter.Seq2[chain.Event, error]) <-chan item {
 	items := make(chan item)
 	go func() {
 		defer close(items)
@@ -227,6 +229,12 @@ func (s *Server) streamAnswer(c *gin.Context, ctx context.Context, cancel contex
 			}
 		}
 	}()
+	return items
+}
+
+// streamAnswer sends the events as they come.
+func (s *Server) streamAnswer(c *gin.Context, ctx context.Context, cancel context.CancelFunc, a *asked, events iter.Seq2[chain.Event, error]) {
+	items := pump(ctx, events)
 	stream := openStream(c)
 	defer stream.close()
 	err := stream.send("started", startedEvent{a.in.ConversationID, a.messageID})
@@ -346,7 +354,7 @@ func (a *asked) end(ctx context.Context) {
 	case ctx.Err() != nil:
 		a.err = explain(context.Canceled)
 	case a.err == nil:
-		a.err = explain(errors.New("the answer ended without a result"))
+		a.err = explain(errNoResult)
 	}
 }
 

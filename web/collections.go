@@ -31,9 +31,10 @@ func (s *Server) info(c *gin.Context) {
 	if styles == nil {
 		styles = []string{}
 	}
+	model := s.cfg.Model(c.Request.Context())
 	c.JSON(http.StatusOK, gin.H{
-		"version": s.cfg.Version, "encoder": s.cfg.Encoder, "model": s.cfg.Model, "styles": styles,
-		"agent": s.hasAgent(), "max_upload_bytes": s.cfg.MaxUploadBytes, "sample": s.cfg.Sample != nil,
+		"version": s.cfg.Version, "encoder": s.cfg.Encoder, "model": model, "styles": styles,
+		"agent": s.hasAgent(model), "max_upload_bytes": s.cfg.MaxUploadBytes, "sample": s.cfg.Sample != nil,
 	})
 }
 
@@ -49,8 +50,8 @@ func (s *Server) status(c *gin.Context) {
 }
 
 // hasAgent tells whether there is an agent and a language model for it.
-func (s *Server) hasAgent() bool {
-	return s.cfg.Agent != nil && s.cfg.Model.Provider != llm.ExtractiveAnswer
+func (s *Server) hasAgent(model Model) bool {
+	return s.cfg.Agent != nil && model.Provider != llm.ExtractiveAnswer
 }
 
 func (s *Server) collectionRoutes(r gin.IRoutes) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -26,6 +27,7 @@ const (
 	codeForbidden   = "forbidden"
 	codeModel       = "model_unavailable"
 	codeStorageFull = "storage_full"
+	codeBusy        = "busy"
 	codeCancelled   = "cancelled"
 	codeInternal    = "internal"
 )
@@ -60,6 +62,8 @@ func explain(err error) *apiError {
 	}
 	var status *llm.StatusError
 	var file *ingest.FileError
+	var option *llm.OptionError
+	var busy *llm.BusyError
 	public := func(httpStatus int, code string) *apiError { return &apiError{httpStatus, code, err.Error(), nil} }
 	switch {
 	case errors.Is(err, retriever.ErrNotFound):
@@ -76,8 +80,10 @@ func explain(err error) *apiError {
 		return &apiError{http.StatusInsufficientStorage, codeStorageFull, "the disk is full; nothing of this was kept. Make room and try again", err}
 	case errors.Is(err, retriever.ErrUnavailable):
 		return &apiError{http.StatusServiceUnavailable, codeInternal, "the database cannot be reached; try again in a moment", err}
-	case errors.Is(err, chain.ErrChoices), errors.Is(err, chain.ErrUnknownAdapter):
+	case errors.Is(err, chain.ErrChoices), errors.Is(err, chain.ErrUnknownAdapter), errors.As(err, &option), llm.IsRequestError(err):
 		return public(http.StatusBadRequest, codeBadRequest)
+	case errors.As(err, &busy):
+		return &apiError{http.StatusServiceUnavailable, codeBusy, busy.Error(), err}
 	case errors.Is(err, chain.ErrNoChoice):
 		return public(http.StatusBadGateway, codeModel)
 	case errors.Is(err, agent.ErrNoModel):
@@ -99,6 +105,14 @@ func explain(err error) *apiError {
 func (s *Server) fail(c *gin.Context, err error) {
 	e := explain(err)
 	s.logFailure(c, e)
+	if wait := retryAfter(err); wait != "" {
+		c.Header("Retry-After", wait)
+	}
+	if isOpenAI(c.Request.URL.Path) {
+		status, body := asOpenAI(err)
+		c.AbortWithStatusJSON(status, gin.H{"error": body})
+		return
+	}
 	c.AbortWithStatusJSON(e.status, gin.H{"error": failureBody{e.code, e.message}})
 }
 
@@ -112,8 +126,10 @@ func (s *Server) logFailure(c *gin.Context, e *apiError) {
 const maxBody = 1 << 20
 
 // decode reads a JSON body into v. It replies and returns false when it cannot.
-func (s *Server) decode(c *gin.Context, v any) bool {
-	dec := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+func (s *Server) decode(c *gin.Context, v any) bool { return s.decodeUpTo(c, v, maxBody) }
+
+func (s *Server) decodeUpTo(c *gin.Context, v any, most int64) bool {
+	dec := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, most))
 	err := dec.Decode(v)
 	if err == nil {
 		if _, err = dec.Token(); errors.Is(err, io.EOF) {
@@ -127,7 +143,7 @@ func (s *Server) decode(c *gin.Context, v any) bool {
 	var wrongType *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &tooLarge):
-		s.fail(c, &apiError{http.StatusRequestEntityTooLarge, codeTooLarge, "the body is larger than 1 MiB", nil})
+		s.fail(c, &apiError{http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("the body is larger than %d MiB", most>>20), nil})
 	case errors.As(err, &wrongType):
 		s.fail(c, badRequest("the body's \""+wrongType.Field+"\" should be a "+wrongType.Type.String()+", not a "+wrongType.Value))
 	case errors.Is(err, io.EOF):

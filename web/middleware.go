@@ -56,7 +56,7 @@ func (s *Server) recover(c *gin.Context) {
 			c.Abort()
 			return
 		}
-		c.AbortWithStatusJSON(http.StatusInternalServerError, gin.H{"error": failureBody{codeInternal, "something went wrong in the server; its log says what"}})
+		s.fail(c, &apiError{http.StatusInternalServerError, codeInternal, "something went wrong in the server; its log says what", nil})
 	}()
 	c.Next()
 }
@@ -90,7 +90,7 @@ func (s *Server) guard(c *gin.Context) {
 			"this server does not serve the host name " + quoteShort(r.Host) + "; if it should, start it with --host and that name", nil})
 		return
 	}
-	if !strings.HasPrefix(r.URL.Path, "/api/") {
+	if !strings.HasPrefix(r.URL.Path, "/api/") && !isOpenAI(r.URL.Path) {
 		return // the page and its files hold nothing private and change nothing
 	}
 	if origin := r.Header.Get("Origin"); origin != "" && !s.ownOrigin(origin, r.Host) {

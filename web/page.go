@@ -26,7 +26,7 @@ var hashedRE = regexp.MustCompile(`^assets/.*[-.][A-Za-z0-9_-]{8,}\.[a-z0-9]+$`)
 // page serves the built page. Addresses that name no file are the page's own to read.
 func (s *Server) page(c *gin.Context) {
 	name := strings.TrimPrefix(path.Clean("/"+c.Request.URL.Path), "/")
-	if name == "api" || strings.HasPrefix(name, "api/") {
+	if name == "api" || strings.HasPrefix(name, "api/") || isOpenAI("/"+name) {
 		s.fail(c, &apiError{http.StatusNotFound, codeNotFound, "there is no " + quoteShort(c.Request.URL.Path), nil})
 		return
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/tmc/langchaingo/llms"
 
 	"docent/chain"
 	"docent/ingest"
@@ -58,16 +59,31 @@ type Encoder struct {
 	Name      string `json:"name"`
 	Dim       int    `json:"dim"`
 	MaxTokens int    `json:"max_tokens"`
+
+	Embedder Embedder `json:"-"` // nil: not offered over HTTP
+}
+
+// An Embedder embeds text; docent's encoders are.
+type Embedder interface {
+	EmbedDocuments(ctx context.Context, texts []string) ([][]float32, error)
+	EmbedQuery(ctx context.Context, text string) ([]float32, error)
+	// TokenStarts appends the offset of each token of text to dst.
+	TokenStarts(dst []int, text string) []int
 }
 
 // Model says which language model answers.
 type Model struct {
-	Provider string `json:"provider"` // openai, ollama or extractive
+	Provider string `json:"provider"` // local, openai, ollama or extractive
 	Name     string `json:"name"`
 	Notice   string `json:"notice,omitempty"` // one line for the reader when it is not what was asked for
 
 	Adapters []string `json:"adapters,omitempty"` // that a question may name
+
+	LLM llms.Model `json:"-"` // what answers to its name over the OpenAI protocol; nil: nothing
 }
+
+// writes reports whether there is a language model that a request can name.
+func (m Model) writes() bool { return m.LLM != nil && m.Provider != llm.ExtractiveAnswer }
 
 // Config builds a Server.
 type Config struct {
@@ -87,7 +103,10 @@ type Config struct {
 
 	Version string
 	Encoder *Encoder // nil: keyword search only
-	Model   Model
+
+	// Model says which language model answers now. It is called for each request, so that one may come up later; nil
+	// means that there is none.
+	Model func(ctx context.Context) Model
 
 	// ModelStatus says what a language model that runs in this process is doing; nil, or false, where there is none.
 	ModelStatus func() (llm.Status, bool)
@@ -111,6 +130,7 @@ type Server struct {
 	log     *slog.Logger
 	hosts   map[string]bool
 	handler http.Handler
+	began   time.Time
 	closing chan struct{} // closed when the server begins to shut down
 }
 
@@ -127,13 +147,16 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxUploadBytes <= 0 {
 		cfg.MaxUploadBytes = 512 << 20
 	}
+	if cfg.Model == nil {
+		cfg.Model = func(context.Context) Model { return Model{Provider: llm.ExtractiveAnswer, Name: llm.ExtractiveAnswer} }
+	}
 	if cfg.Heartbeat <= 0 {
 		cfg.Heartbeat = 15 * time.Second
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, hosts: map[string]bool{"localhost": true}, closing: make(chan struct{})}
+	s := &Server{cfg: cfg, log: cfg.Logger, hosts: map[string]bool{"localhost": true}, began: time.Now(), closing: make(chan struct{})}
 	if name, err := os.Hostname(); err == nil && name != "" {
 		name = strings.ToLower(name)
 		s.hosts[name], s.hosts[name+".local"] = true, true
@@ -165,6 +188,7 @@ func (s *Server) routes() http.Handler {
 	s.sourceRoutes(api)
 	s.askRoutes(api)
 	s.conversationRoutes(api)
+	s.openAIRoutes(r.Group("/v1", noStore))
 	r.NoMethod(func(c *gin.Context) {
 		s.fail(c, &apiError{http.StatusMethodNotAllowed, codeBadRequest, c.Request.Method + " is not possible here", nil})
 	})

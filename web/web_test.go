@@ -88,7 +88,6 @@ func newHouse(t testing.TB, opts ...option) *house {
 	t.Cleanup(func() { cancel(); wg.Wait() })
 	cfg := web.Config{
 		Store: store, Pipeline: p, Version: "test", Styles: []string{"plain", "reasoning"}, MaxUploadBytes: 1 << 20,
-		Model:  web.Model{Provider: llm.ExtractiveAnswer, Name: "extractive"},
 		Sample: fstest.MapFS{"handbook.md": {Data: []byte(handbook)}, "manual.txt": {Data: []byte("Hold the red button for ten seconds to reset the pump.")}},
 		Ask: func(ctx context.Context, collection string, q chain.Question) iter.Seq2[chain.Event, error] {
 			qa, err := chain.NewQA(chain.Config{Search: func(ctx context.Context, query string, k int, opts ...retriever.SearchOption) ([]retriever.Hit, error) {
@@ -1006,8 +1005,10 @@ func TestHistoryReachesTheChain(t *testing.T) {
 
 func TestAgent(t *testing.T) {
 	h := filled(t, func(c *web.Config) {
-		c.Model.Provider, c.Model.Adapters = llm.OpenAI, []string{"legal"}
-		c.ModelStatus = func() (llm.Status, bool) { return llm.Status{Context: 64, Adapters: c.Model.Adapters}, true }
+		c.Model = func(context.Context) web.Model {
+			return web.Model{Provider: llm.OpenAI, Name: "m", Adapters: []string{"legal"}}
+		}
+		c.ModelStatus = func() (llm.Status, bool) { return llm.Status{Context: 64, Adapters: []string{"legal"}}, true }
 		c.Agent = func(_ context.Context, collection string, goal chain.Question) iter.Seq2[chain.Event, error] {
 			return func(yield func(chain.Event, error) bool) {
 				if goal.Text == "none" {

@@ -225,6 +225,7 @@ type modelFlags struct {
 	ModelKey      string   `placeholder:"KEY" env:"DOCENT_MODEL_KEY" config:"model.key" group:"Language model" help:"Key for the model server. With --model-provider openai, OPENAI_API_KEY counts too."`
 	ModelContext  int      `placeholder:"TOKENS" env:"DOCENT_MODEL_CONTEXT" config:"model.context" group:"Language model" help:"The model's context window; 0 means 8192."`
 	ModelParallel int      `placeholder:"N" env:"DOCENT_MODEL_PARALLEL" config:"model.parallel" group:"Language model" help:"Of a .gguf file: how many are answered at once, others wait; 0 means 8."`
+	ModelQueue    int      `placeholder:"N" env:"DOCENT_MODEL_QUEUE" config:"model.queue" group:"Language model" help:"Of a .gguf file: how many more may wait; others are told to try again later. 0 means 256, -1 any number."`
 	ModelCache    string   `enum:"f16,q8_0,f32" default:"f16" env:"DOCENT_MODEL_CACHE" config:"model.cache" group:"Language model" help:"Of a .gguf file: how what it has read is kept, ${enum}. 'q8_0' takes about half the memory of 'f16'."`
 	ModelKeep     int      `placeholder:"TOKENS" env:"DOCENT_MODEL_KEEP" config:"model.keep" group:"Language model" help:"Of a .gguf file: how many tokens are kept for all whom it answers; 0 means two context windows, or one where memory is short."`
 	ModelMemory   int64    `placeholder:"MIB" env:"DOCENT_MODEL_MEMORY" config:"model.memory" group:"Language model" help:"Of a .gguf file: the most memory it may need; 0 means nine tenths of the machine's."`
@@ -247,7 +248,7 @@ func (a *app) llmConfig(m modelFlags, enc encoder) llm.Config {
 func (m modelFlags) llmConfig(enc encoder, log *slog.Logger) llm.Config {
 	cfg := llm.Config{
 		Provider: m.ModelProvider, BaseURL: m.ModelURL, Model: m.Model, APIKey: m.ModelKey,
-		ContextTokens: m.ModelContext, Parallel: m.ModelParallel, CacheTokens: m.ModelKeep, MemoryLimit: m.ModelMemory << 20, Adapters: m.Lora, Logger: log,
+		ContextTokens: m.ModelContext, Parallel: m.ModelParallel, Queue: m.ModelQueue, CacheTokens: m.ModelKeep, MemoryLimit: m.ModelMemory << 20, Adapters: m.Lora, Logger: log,
 	}
 	if m.ModelCache != "" {
 		if err := cfg.CacheType.UnmarshalText([]byte(m.ModelCache)); err != nil {

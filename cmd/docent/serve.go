@@ -69,6 +69,7 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	model := &liveModel{cfg: a.llmConfig(c.modelFlags, l.encoder), log: a.log, sel: sel, checked: time.Now()}
+	defer model.close()
 	p, ex, err := a.pipeline(ctx, l, "", c.fetchFlags, func(ctx context.Context) (llm.Selected, error) { return model.get(ctx), nil })
 	if err != nil {
 		return err
@@ -165,7 +166,14 @@ func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveMod
 		Parts: l.parts(func(ctx context.Context) (llm.Selected, error) { return model.get(ctx), nil }),
 		UI:    ui.FS(), Sample: examples.FS(), SampleQuestions: sampleQuestions(),
 		Version: buildInfo().Version, Styles: first.Styles(), Hosts: c.Host, MaxUploadBytes: int64(a.MaxFile) << 20, Logger: a.log,
-		Model: web.Model{Provider: sel.Provider, Name: sel.Name, Notice: sel.Notice},
+		Model: func(ctx context.Context) web.Model {
+			sel := model.get(ctx)
+			m := web.Model{Provider: sel.Provider, Name: sel.Name, Notice: sel.Notice, LLM: sel.Model}
+			if a, ok := sel.Model.(llm.Adaptable); ok {
+				m.Adapters = a.Adapters()
+			}
+			return m
+		},
 		ModelStatus: func() (llm.Status, bool) {
 			if local, ok := model.now().Model.(*llm.LocalModel); ok {
 				return local.Status(), true
@@ -173,28 +181,28 @@ func (c *serveCmd) config(a *app, l *library, p *ingest.Pipeline, model *liveMod
 			return llm.Status{}, false
 		},
 	}
-	if m, ok := sel.Model.(llm.Adaptable); ok {
-		cfg.Model.Adapters = m.Adapters()
-	}
 	if l.encoder != nil {
-		cfg.Encoder = &web.Encoder{Name: l.encoder.Name(), Dim: l.encoder.Dim(), MaxTokens: l.encoder.MaxTokens()}
+		cfg.Encoder = &web.Encoder{Name: l.encoder.Name(), Dim: l.encoder.Dim(), MaxTokens: l.encoder.MaxTokens(), Embedder: l.encoder}
 	}
 	return cfg, nil
 }
 
-// A liveModel is the language model of a server. Where "auto" found none at the start, it looks again
-// now and then: whoever reads that no model is installed may start one.
+// A liveModel is the language model of a server. Where "auto" found none at the start, it looks again now and then:
+// whoever reads that no model is installed may pull one, or start Ollama. A model that was found stays until the
+// server ends.
 type liveModel struct {
 	cfg llm.Config
 	log *slog.Logger
 
-	mu      sync.Mutex
-	sel     llm.Selected
-	checked time.Time
+	looking sync.Mutex // held while a model is looked for, which others wait for
+	checked time.Time  // under looking
+
+	mu  sync.Mutex
+	sel llm.Selected
 }
 
 // lookAgain is the time between two looks for a model.
-const lookAgain = 15 * time.Second
+const lookAgain = 5 * time.Second
 
 // now is the model without another look.
 func (m *liveModel) now() llm.Selected {
@@ -203,20 +211,46 @@ func (m *liveModel) now() llm.Selected {
 	return m.sel
 }
 
+// get is the model, after a look for one where there was none and the last look is some time ago.
 func (m *liveModel) get(ctx context.Context) llm.Selected {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.cfg.Provider != llm.Auto || m.sel.Provider != llm.ExtractiveAnswer || time.Since(m.checked) < lookAgain {
-		return m.sel
+	missing := func() (llm.Selected, bool) {
+		sel := m.now()
+		return sel, m.cfg.Provider == llm.Auto && sel.Provider == llm.ExtractiveAnswer
 	}
-	m.checked = time.Now()
+	if sel, ok := missing(); !ok {
+		return sel
+	}
+	m.looking.Lock()
+	defer m.looking.Unlock()
+	sel, ok := missing()
+	if !ok || time.Since(m.checked) < lookAgain {
+		return sel
+	}
 	cfg := m.cfg
 	cfg.ProbeTimeout, cfg.Logger = 500*time.Millisecond, nil // somebody waits for an answer
-	if sel, err := llm.Open(ctx, cfg); err == nil && sel.Provider != llm.ExtractiveAnswer {
-		m.sel = sel
-		m.log.Info("a language model has come up", "model", sel.Name, "url", sel.URL)
+	// Whoever asked may leave meanwhile; what is found is for the others too.
+	found, err := llm.Open(context.WithoutCancel(ctx), cfg)
+	m.checked = time.Now()
+	if err != nil {
+		m.log.Warn("a look for a language model failed", "error", err)
+		return sel
 	}
-	return m.sel
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if found.Provider != llm.ExtractiveAnswer {
+		m.log.Info("a language model has come up", "model", found.Name, "url", found.URL)
+	}
+	m.sel = found
+	return found
+}
+
+// close lets go of a model that is computed here, once its last answers have ended.
+func (m *liveModel) close() {
+	if local, ok := m.now().Model.(*llm.LocalModel); ok {
+		if err := local.Close(); err != nil {
+			m.log.Warn("closing the language model", "error", err)
+		}
+	}
 }
 
 // agent builds the agent that searches a collection.

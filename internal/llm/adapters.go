@@ -91,5 +91,5 @@ func (l *LocalModel) Adapter(name string) (*engine.Adapter, error) {
 			return a.Adapter, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no adapter %q (loaded are: %s, or %s for none)", name, strings.Join(l.Adapters(), ", "), NoAdapter)
+	return nil, &OptionError{"adapter", fmt.Sprintf("there is no %q (loaded are: %s, or %s for none)", name, strings.Join(l.Adapters(), ", "), NoAdapter)}
 }

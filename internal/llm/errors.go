@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"docent/internal/llm/engine"
+	"docent/internal/llm/grammar"
 )
 
 var (
@@ -21,9 +22,29 @@ var (
 	ErrBrokenOff = errors.New("model server broke the reply off")
 	// ErrNoModel is wrapped when a server offers no model, or not the one asked for.
 	ErrNoModel = errors.New("no such model")
-	// ErrLocalOnly is returned by models on servers when a call's LocalOptions hold the answer to a form.
-	ErrLocalOnly = errors.New("only a local model holds its answer to a schema, grammar or regular expression")
 )
+
+// An OptionError refuses a call because the model cannot do what an option asks for.
+type OptionError struct {
+	Option string // as the OpenAI protocol calls it, or llama.cpp's server
+	Reason string
+}
+
+func (e *OptionError) Error() string { return e.Option + ": " + e.Reason }
+
+// IsRequestError reports whether a local model refused a call for what was asked of it: an option that cannot be, a form
+// that is none, or messages that its chat template does not take.
+func IsRequestError(err error) bool {
+	for _, of := range []error{
+		engine.ErrOption, engine.ErrTemplate, engine.ErrContext, errToolChoice, errMessage,
+		grammar.ErrSyntax, grammar.ErrUnsupported, grammar.ErrTooLarge, grammar.ErrEmpty, grammar.ErrAmbiguous, grammar.ErrDeadEnd,
+	} {
+		if errors.Is(err, of) {
+			return true
+		}
+	}
+	return false
+}
 
 // A StatusError is a reply of the model server that is an error.
 type StatusError struct {

@@ -59,9 +59,11 @@ type Config struct {
 	// chooses otherwise, by LocalOptions.
 	Adapters []string
 
-	// How a local model serves several callers: how many at once (0 means 8), how many tokens it keeps for all
-	// of them (0 means two context windows, or one where memory is short), and in which form.
+	// How a local model serves several callers: how many at once (0 means 8), how many more may wait before others
+	// get a BusyError (0 means 256, negative any number), how many tokens it keeps for all of them (0 means two
+	// context windows, or one where memory is short), and in which form.
 	Parallel    int
+	Queue       int
 	CacheTokens int
 	CacheType   engine.CacheType
 

@@ -24,6 +24,7 @@ type LocalModel struct {
 	path     string
 	log      *slog.Logger
 	grammars *grammars
+	gate     *gate
 
 	adapters []namedAdapter
 	adapter  string // of a call that names none; "" means the first
@@ -37,7 +38,7 @@ type grammars struct {
 
 var _ llms.ReasoningModel = (*LocalModel)(nil)
 
-// OpenFile opens a GGUF file. Of cfg it takes ContextTokens, Parallel, CacheTokens, CacheType, MemoryLimit,
+// OpenFile opens a GGUF file. Of cfg it takes ContextTokens, Parallel, Queue, CacheTokens, CacheType, MemoryLimit,
 // Threads, Adapters and Logger.
 func OpenFile(path string, cfg Config) (*LocalModel, error) {
 	log := cfg.Logger
@@ -57,7 +58,10 @@ func OpenFile(path string, cfg Config) (*LocalModel, error) {
 	}
 	info := m.Info()
 	log.Info("model opened", "file", path, "architecture", info.Architecture, "parameters", info.Parameters, "context", m.Context(), "memory", m.Memory().Total())
-	l := &LocalModel{engine: m, path: path, log: log, grammars: &grammars{known: map[string]*grammar.Grammar{}}}
+	l := &LocalModel{engine: m, path: path, log: log, grammars: &grammars{known: map[string]*grammar.Grammar{}}, gate: &gate{}}
+	if cfg.Queue >= 0 {
+		l.gate.limit = cmp.Or(max(0, cfg.Parallel), 8) + cmp.Or(cfg.Queue, 256)
+	}
 	if err := l.loadAdapters(cfg.Adapters); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -110,6 +114,11 @@ func (l *LocalModel) GenerateContent(ctx context.Context, messages []llms.Messag
 	for _, o := range options {
 		o(&opts)
 	}
+	leave, err := l.gate.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	resp, err := l.generate(ctx, messages, &opts)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -155,8 +164,20 @@ func (l *LocalModel) generate(ctx context.Context, messages []llms.MessageConten
 	}
 	choices := make([]*llms.ContentChoice, n)
 	group, ctx := errgroup.WithContext(ctx)
+	begun := make(chan struct{}) // the first has computed the prompt, which the others then need not
+	begin := sync.OnceFunc(func() { close(begun) })
+	var turn sync.Mutex // of local.Deltas
 	for i := range n {
 		group.Go(func() error {
+			if i > 0 {
+				select {
+				case <-begun:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			} else {
+				defer begin()
+			}
 			s := sampling
 			s.Seed = uint64(opts.Seed + i)
 			call := engine.Options{Sampling: s, Adapter: adapter, MaxTokens: cmp.Or(opts.MaxTokens, opts.MaxLength), MinTokens: opts.MinLength, Stop: opts.StopWords}
@@ -166,11 +187,11 @@ func (l *LocalModel) generate(ctx context.Context, messages []llms.MessageConten
 					return err
 				}
 			}
-			send := func(context.Context, []byte, []byte) error { return nil }
+			out := sink{deltas: local.Deltas, turn: &turn, choice: i}
 			if i == 0 {
-				send = streamOf(opts)
+				out.stream, out.begin = streamOf(opts), begin
 			}
-			choice, err := l.reply(ctx, prompt, call, calls, send)
+			choice, err := l.reply(ctx, prompt, call, calls, out)
 			choices[i] = choice
 			return err
 		})
@@ -182,6 +203,33 @@ func (l *LocalModel) generate(ctx context.Context, messages []llms.MessageConten
 }
 
 const maxChoices = 64
+
+// sink is where the pieces of a choice go.
+type sink struct {
+	stream func(ctx context.Context, thought, text []byte) error // nil: nowhere
+	begin  func()                                                // called when the first piece comes; may be nil
+	deltas func(Delta) error                                     // nil: nowhere
+	turn   *sync.Mutex
+	choice int
+}
+
+func (s *sink) send(ctx context.Context, d Delta) error {
+	if s.begin != nil {
+		s.begin()
+	}
+	if s.stream != nil {
+		if err := s.stream(ctx, []byte(d.Thought), []byte(d.Text)); err != nil {
+			return err
+		}
+	}
+	if s.deltas == nil || d.Thought == "" && d.Text == "" && d.Call == nil {
+		return nil
+	}
+	d.Choice = s.choice
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	return s.deltas(d)
+}
 
 // streamOf hands out pieces of thoughts and of the answer as the options say.
 func streamOf(opts *llms.CallOptions) func(ctx context.Context, thought, text []byte) error {
@@ -199,23 +247,48 @@ func streamOf(opts *llms.CallOptions) func(ctx context.Context, thought, text []
 }
 
 // reply makes one choice.
-func (l *LocalModel) reply(ctx context.Context, prompt prompt, opts engine.Options, calls *toolUse, send func(ctx context.Context, thought, text []byte) error) (*llms.ContentChoice, error) {
+func (l *LocalModel) reply(ctx context.Context, prompt prompt, opts engine.Options, calls *toolUse, out sink) (*llms.ContentChoice, error) {
 	parser := newReplyParser(calls, prompt.thinking)
+	parser.sure = opts.Constraint != nil && out.deltas != nil
 	if prompt.begun != "" {
 		parser.add(prompt.begun)
 	}
 	var thoughts, text strings.Builder
-	pass := func(thought, piece string) error {
+	var probs []TokenProb // of tokens whose text is still to come
+	if out.deltas != nil && opts.LogProbs != 0 {
+		opts.Observe = func(p engine.TokenProb) { probs = append(probs, l.TokenProbs([]engine.TokenProb{p})...) }
+	}
+	pass := func(before replyState, thought, piece string) error {
 		thoughts.WriteString(thought)
 		text.WriteString(piece)
-		return send(ctx, []byte(thought), []byte(piece))
+		if before == replyThought || before == replyCall {
+			probs = nil
+		}
+		d := Delta{Thought: thought, Text: piece}
+		if piece != "" {
+			d.LogProbs, probs = probs, nil
+		}
+		if err := out.send(ctx, d); err != nil || out.deltas == nil {
+			return err
+		}
+		for _, c := range parser.progress() {
+			if err := out.send(ctx, Delta{Call: &c}); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	res, err := l.engine.Generate(ctx, prompt.ids, opts, func(piece string) error { return pass(parser.add(piece)) })
+	res, err := l.engine.Generate(ctx, prompt.ids, opts, func(piece string) error {
+		before := parser.state
+		thought, piece := parser.add(piece)
+		return pass(before, thought, piece)
+	})
 	if err != nil {
 		return nil, err
 	}
+	before := parser.state
 	thought, rest, found := parser.finish()
-	if err := pass(thought, rest); err != nil {
+	if err := pass(before, thought, rest); err != nil {
 		return nil, err
 	}
 	l.log.Debug("model replied", "prompt", res.Prompt, "reused", res.Reused, "completion", res.Completion, "tool_calls", len(found),
@@ -331,7 +404,7 @@ func turnsOf(messages []llms.MessageContent) ([]engine.Message, error) {
 			case llms.ToolCallResponse:
 				results = append(results, engine.Message{Role: "tool", CallID: callID(p.ToolCallID), Name: p.Name, Content: p.Content})
 			default:
-				return nil, fmt.Errorf("local models read text only, not %T", p)
+				return nil, fmt.Errorf("%w: local models read text only, not %T", errMessage, p)
 			}
 		}
 		turn.Content = strings.Join(texts, "\n\n")
@@ -405,11 +478,14 @@ func (l *LocalModel) formOf(opts *llms.CallOptions, local LocalOptions, calls *t
 	return g, nil
 }
 
-var errToolChoice = errors.New("tool choice")
+var (
+	errToolChoice = errors.New("tool choice")
+	errMessage    = errors.New("message")
+)
 
 // toolsOf are the tools of a call and how they may be used; nil for none.
 func (l *LocalModel) toolsOf(opts *llms.CallOptions) (*toolUse, error) {
-	u := &toolUse{style: l.style()}
+	u := &toolUse{style: l.style(), single: localOptions(opts).OneCall}
 	functions := slices.Clone(opts.Functions)
 	for _, t := range opts.Tools {
 		if t.Function != nil {

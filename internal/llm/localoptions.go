@@ -6,17 +6,18 @@ import (
 	"docent/internal/llm/engine"
 )
 
-// LocalOptions are options of a local model that langchaingo has no names for. The zero value changes
-// nothing. At most one of Schema, Grammar and Regex may be set: the answer is then held to it, whatever the
+// LocalOptions are options that langchaingo has no names for. A local model honours all of them. One on a server gets
+// what its protocol has a word for; the others are an [OptionError] where they would change the answer. The zero value
+// changes nothing. At most one of Schema, Grammar and Regex may be set: the answer is then held to it, whatever the
 // model would say, and is complete unless MaxTokens ends it (StopReason "length").
 type LocalOptions struct {
 	Schema  []byte // a JSON schema: package grammar says what of it is kept to
-	Grammar string // in llama.cpp's notation (GBNF)
-	Regex   string // in Go's syntax; the whole answer matches
+	Grammar string // in llama.cpp's notation (GBNF); local models only
+	Regex   string // in Go's syntax; the whole answer matches; local models only
 
 	Adapter string // the name of one of Config.Adapters, its file's without .gguf, or "none"; empty means the first
 
-	LogProbs int // how many of the likeliest tokens GenerationInfo["LogProbs"] tells at each place; negative only the chosen one's
+	LogProbs int // how many of the likeliest tokens GenerationInfo["LogProbs"] tells at each place; negative only the chosen one's; local models only
 
 	MinP        float64 // see engine.Sampling for these
 	Typical     float64
@@ -25,6 +26,13 @@ type LocalOptions struct {
 	MirostatEta float64
 	RepeatLast  int
 	Bias        map[int32]float32
+
+	OneCall        bool // at most one call of a tool
+	OwnTemperature bool // a server's own temperature, where the call's is 0
+
+	// Deltas is given the pieces of all choices as they come, one at a time; an error ends the call. Of a model on a
+	// server, calls of tools come whole.
+	Deltas func(Delta) error
 }
 
 // TokenProb is a token of an answer with the logarithm of the probability that the model gave it.
@@ -38,8 +46,7 @@ type TokenProb struct {
 // the key says whose it is.
 const localKey = "docent_local"
 
-// WithLocal gives a call options that only local models know. Models on servers return ErrLocalOnly when the
-// options hold the answer to a form, and pass over the rest.
+// WithLocal gives a call options that langchaingo has no names for.
 func WithLocal(o LocalOptions) llms.CallOption {
 	return func(opts *llms.CallOptions) {
 		m := map[string]any{localKey: o}

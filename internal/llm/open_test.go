@@ -346,6 +346,7 @@ func TestRetry(t *testing.T) {
 				if calls.Add(1) <= c.fails {
 					w.Header().Set("Retry-After", c.after)
 					w.WriteHeader(c.status)
+					io.WriteString(w, `{"error":{"message":"not now"}}`)
 					return
 				}
 				if b, _ := io.ReadAll(r.Body); !strings.Contains(string(b), "be brief") {

@@ -42,17 +42,21 @@ func (m *remote) GenerateContent(ctx context.Context, messages []llms.MessageCon
 	for _, o := range options {
 		o(&opts)
 	}
-	if local, ok := opts.Metadata[localKey]; ok {
-		if o, _ := local.(LocalOptions); o.form() {
-			return nil, ErrLocalOnly
-		}
+	local := localOptions(&opts)
+	if _, ok := opts.Metadata[localKey]; ok {
 		opts.Metadata = maps.Clone(opts.Metadata)
 		delete(opts.Metadata, localKey)
+	}
+	x := &exchange{}
+	if x.members, x.options, err = m.members(&opts, local); err != nil {
+		return nil, err
 	}
 	if m.legacy {
 		openai.WithLegacyMaxTokensField()(&opts)
 	}
-	x := &exchange{}
+	if local.Deltas != nil {
+		inDeltas(&opts, local.Deltas)
+	}
 	streaming := opts.StreamingFunc != nil || opts.StreamingReasoningFunc != nil
 	m.guardStream(&opts, x, ctx)
 	ctx = context.WithValue(ctx, exchangeKey{}, x)
@@ -91,6 +95,13 @@ func (m *remote) GenerateContent(ctx context.Context, messages []llms.MessageCon
 	resp.Choices = choices
 	if len(choices) == 0 {
 		return nil, fmt.Errorf("%w: %s", ErrEmptyReply, m.url)
+	}
+	if local.Deltas != nil {
+		for i, c := range choices[0].ToolCalls {
+			if err := local.Deltas(Delta{Call: &CallDelta{Index: i, ID: c.ID, Name: c.FunctionCall.Name, Arguments: c.FunctionCall.Arguments}}); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return resp, nil
 }

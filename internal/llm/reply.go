@@ -18,7 +18,9 @@ type replyParser struct {
 	said  bool   // text has been given
 	trim  bool   // blanks before more text are left out
 	bare  bool   // what is held may be a call without marks
+	sure  bool   // calls are held to their form, so that one is given before its end
 	calls []engine.ToolCall
+	sent  []sentCall // of calls, the last perhaps not among them yet
 }
 
 type replyState int
@@ -201,8 +203,16 @@ func (p *replyParser) finish() (thought, text string, calls []engine.ToolCall) {
 		thought = held
 	case replyCall:
 		// Marks without an end, and calls that were cut short.
-		if !p.take(held, p.bare) {
+		if p.take(held, p.bare) {
+			break
+		}
+		if len(p.sent) <= len(p.calls) {
 			text = held
+			break
+		}
+		// What of the call was given cannot be taken back.
+		for _, c := range begunCalls(held)[:len(p.sent)-len(p.calls)] {
+			p.calls = append(p.calls, engine.ToolCall{ID: p.sent[len(p.calls)].id, Name: c.name, Arguments: c.arguments})
 		}
 	case replyText, replyStart:
 		if p.tools == nil || strings.TrimSpace(held) != "" {
@@ -220,7 +230,16 @@ func (p *replyParser) take(body string, known bool) bool {
 			return false
 		}
 	}
-	p.calls = append(p.calls, calls...)
+	for _, c := range calls {
+		n := len(p.calls)
+		if p.tools.single && n > 0 {
+			break
+		}
+		if n < len(p.sent) {
+			c.ID = p.sent[n].id
+		}
+		p.calls = append(p.calls, c)
+	}
 	return len(calls) > 0
 }
 

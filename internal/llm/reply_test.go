@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/tmc/langchaingo/llms"
 
 	"docent/internal/llm/engine"
 )
@@ -146,8 +149,139 @@ func TestOneCallEach(t *testing.T) {
 	}
 }
 
-func TestLocalOnly(t *testing.T) {
-	if _, err := new(remote).GenerateContent(context.Background(), nil, WithLocal(LocalOptions{Regex: "a"})); !errors.Is(err, ErrLocalOnly) {
-		t.Error(err)
+// TestCallsInPieces: what is streamed of calls that are held to their form is, put together, what they are in the end,
+// wherever the reply is cut.
+func TestCallsInPieces(t *testing.T) {
+	for _, tt := range []struct {
+		name, reply string
+		style       toolStyle
+		single      bool
+		want        []string
+		text        string
+	}{
+		{"hermes", "I look.\n<tool_call>\n{\"name\": \"search\", \"arguments\": {\"query\": \"a \\\" } b\", \"n\": [1, {\"x\": 2}]}}\n</tool_call>", hermes, false, []string{`search{"query":"a \" } b","n":[1,{"x":2}]}`}, "I look."},
+		{"two", "<tool_call>{\"name\":\"now\",\"arguments\":{}}</tool_call>\n<tool_call>{\"name\":\"search\",\"arguments\":{\"q\": 1}}</tool_call>", hermes, false, []string{`now{}`, `search{"q":1}`}, ""},
+		{"one of two", "<tool_call>{\"name\":\"now\",\"arguments\":{}}</tool_call>\n<tool_call>{\"name\":\"search\",\"arguments\":{\"q\": 1}}</tool_call>", hermes, true, []string{`now{}`}, ""},
+		{"a list", "[TOOL_CALLS] [{\"name\": \"search\", \"arguments\": {\"q\": [1, 2]}}, {\"name\": \"now\", \"arguments\": {}}]", mistral, false, []string{`search{"q":[1,2]}`, `now{}`}, ""},
+		{"without marks", "{\"name\": \"search\", \"parameters\": {\"q\": \"年假\"}}", llama, false, []string{`search{"q":"年假"}`}, ""},
+		{"cut short", "<tool_call>\n{\"name\": \"search\", \"arguments\": {\"q\": \"wh", hermes, false, []string{`search{"q":"wh`}, ""},
+		{"cut in the name", "<tool_call>\n{\"name\": \"sea", hermes, false, nil, "\n{\"name\": \"sea"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			check := func(pieces []string) (most int) {
+				p := newReplyParser(&toolUse{style: tt.style, single: tt.single, tools: []engine.Tool{{Name: "search"}, {Name: "now"}}}, false)
+				p.sure = true
+				var text, got, final []string
+				var ids []string
+				take := func(deltas []CallDelta) {
+					for _, d := range deltas {
+						if d.Index == len(got) {
+							got, ids = append(got, d.Name), append(ids, d.ID)
+						} else if d.Name != "" || d.ID != "" {
+							t.Fatalf("named twice: %+v", d)
+						}
+						got[d.Index] += d.Arguments
+					}
+					most = max(most, len(deltas))
+				}
+				for _, piece := range pieces {
+					_, x := p.add(piece)
+					text = append(text, x)
+					take(p.progress())
+				}
+				_, x, calls := p.finish()
+				text = append(text, x)
+				take(p.progress())
+				for i, c := range calls {
+					final = append(final, c.Name+c.Arguments)
+					if c.ID != ids[i] {
+						t.Fatalf("call %d was %s and is %s", i, ids[i], c.ID)
+					}
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Fatalf("%q: %s", pieces, diff)
+				}
+				if diff := cmp.Diff(tt.want, final); diff != "" {
+					t.Fatalf("%q in the end: %s", pieces, diff)
+				}
+				if all := strings.Join(text, ""); all != tt.text {
+					t.Fatalf("%q: text %q", pieces, all)
+				}
+				return len(got)
+			}
+			check([]string{tt.reply})
+			check(strings.Split(tt.reply, ""))
+			for at := range tt.reply {
+				check([]string{tt.reply[:at], tt.reply[at:]})
+			}
+		})
+	}
+}
+
+func TestRemoteOptions(t *testing.T) {
+	for name, tt := range map[string]struct {
+		provider, option string
+		opts             llms.CallOptions
+		local            LocalOptions
+	}{
+		"grammar":           {OpenAI, "grammar", llms.CallOptions{}, LocalOptions{Grammar: "root ::= x"}},
+		"regex":             {Ollama, "regex", llms.CallOptions{}, LocalOptions{Regex: "a"}},
+		"logprobs":          {OpenAI, "logprobs", llms.CallOptions{}, LocalOptions{LogProbs: -1}},
+		"adapter":           {OpenAI, "adapter", llms.CallOptions{}, LocalOptions{Adapter: "legal"}},
+		"mirostat":          {OpenAI, "mirostat", llms.CallOptions{}, LocalOptions{Mirostat: 2}},
+		"typical":           {OpenAI, "typical_p", llms.CallOptions{}, LocalOptions{Typical: 0.5}},
+		"two streams":       {OpenAI, "n", llms.CallOptions{N: 2}, LocalOptions{Deltas: func(Delta) error { return nil }}},
+		"two of Ollama":     {Ollama, "n", llms.CallOptions{N: 2}, LocalOptions{}},
+		"weights of tokens": {Ollama, "logit_bias", llms.CallOptions{}, LocalOptions{Bias: map[int32]float32{1: 1}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &remote{provider: tt.provider}
+			_, err := m.GenerateContent(context.Background(), nil, llms.WithOptions(tt.opts), WithLocal(tt.local))
+			var refused *OptionError
+			if !errors.As(err, &refused) || refused.Option != tt.option {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// TestRemoteMembers: what langchaingo's clients have no way to send is in the request.
+func TestRemoteMembers(t *testing.T) {
+	local := LocalOptions{Schema: []byte(`{"type":"object"}`), MinP: 0.1, OneCall: true, OwnTemperature: true, Adapter: NoAdapter}
+	sent := func(provider string, local LocalOptions, opts llms.CallOptions, body string) string {
+		t.Helper()
+		m := &remote{provider: provider}
+		x := &exchange{}
+		var err error
+		if x.members, x.options, err = m.members(&opts, local); err != nil {
+			t.Fatal(err)
+		}
+		req, err := http.NewRequest("POST", "http://localhost/", strings.NewReader(body))
+		if err == nil {
+			req, err = x.fill(req)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := io.ReadAll(req.Body)
+		if err != nil || int64(len(raw)) != req.ContentLength {
+			t.Fatalf("%v, %d bytes, said to be %d", err, len(raw), req.ContentLength)
+		}
+		return string(raw)
+	}
+	tool := llms.CallOptions{TopP: 0.5, TopK: 20, Tools: []llms.Tool{{Type: "function", Function: &llms.FunctionDefinition{Name: "f"}}}}
+	if got, want := sent(OpenAI, local, tool, `{"model":"m","temperature":0,"seed":12345678901234567}`),
+		`{"min_p":0.1,"model":"m","parallel_tool_calls":false,"response_format":{"json_schema":{"name":"answer","schema":{"type":"object"},"strict":true},"type":"json_schema"},"seed":12345678901234567,"top_k":20,"top_p":0.5}`; got != want {
+		t.Errorf("to OpenAI\n%s\nwant\n%s", got, want)
+	}
+	if got, want := sent(OpenAI, LocalOptions{Bias: map[int32]float32{42: -100}}, llms.CallOptions{}, `{"temperature":0}`), `{"logit_bias":{"42":-100},"temperature":0}`; got != want {
+		t.Errorf("to OpenAI %s, want %s", got, want)
+	}
+	if got, want := sent(Ollama, local, llms.CallOptions{}, `{"format":"","options":{"temperature":0,"num_ctx":8192}}`),
+		`{"format":{"type":"object"},"options":{"min_p":0.1,"num_ctx":8192}}`; got != want {
+		t.Errorf("to Ollama %s, want %s", got, want)
+	}
+	if got := sent(OpenAI, LocalOptions{}, llms.CallOptions{}, `{"a": 1}`); got != `{"a": 1}` {
+		t.Errorf("nothing to add: %s", got)
 	}
 }

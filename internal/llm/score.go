@@ -23,6 +23,11 @@ var _ Scorer = (*LocalModel)(nil)
 // Score implements [Scorer], with the adapter of [LocalModel.WithAdapter], else the first: to choose among given answers, or to rank
 // passages by how well they explain a question. The messages are computed once. A reply without text is an error.
 func (l *LocalModel) Score(ctx context.Context, messages []llms.MessageContent, replies ...string) ([][]float64, error) {
+	leave, err := l.gate.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	turns, err := turnsOf(messages)
 	if err != nil {
 		return nil, err

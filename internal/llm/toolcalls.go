@@ -47,11 +47,12 @@ func (l *LocalModel) style() toolStyle {
 
 // toolUse is what a call may do with tools.
 type toolUse struct {
-	style toolStyle
-	tools []engine.Tool
-	never bool   // they may not be called
-	must  bool   // one must be
-	only  string // this one; empty for any
+	style  toolStyle
+	tools  []engine.Tool
+	never  bool   // they may not be called
+	must   bool   // one must be
+	only   string // this one; empty for any
+	single bool   // at most one call
 }
 
 // knows reports whether a tool may be called by this name.
@@ -66,7 +67,13 @@ func (u *toolUse) form(log *slog.Logger) (key string, parse func() (*grammar.Gra
 		return "", nil
 	}
 	described, _ := json.Marshal(u.tools)
-	key = fmt.Sprintf("tools %s %t %s %s", u.style.name, u.must, u.only, described)
+	key = fmt.Sprintf("tools %s %t %t %s %s", u.style.name, u.must, u.single, u.only, described)
+	atMost := func(n int) int {
+		if u.single {
+			return 1
+		}
+		return n
+	}
 	return key, func() (*grammar.Grammar, error) {
 		var calls []grammar.Expr
 		for _, t := range u.tools {
@@ -91,12 +98,12 @@ func (u *toolUse) form(log *slog.Logger) (key string, parse func() (*grammar.Gra
 		switch {
 		case u.must && free: // the prompt has the first mark
 			more := grammar.Seq(grammar.Blank(), grammar.Literal(u.style.open), call, grammar.Blank(), grammar.Literal(u.style.close))
-			return grammar.Compile(grammar.Seq(call, grammar.Blank(), grammar.Literal(u.style.close), grammar.Repeat(more, 0, 7)))
+			return grammar.Compile(grammar.Seq(call, grammar.Blank(), grammar.Literal(u.style.close), grammar.Repeat(more, 0, atMost(8)-1)))
 		case u.must:
 			return grammar.Compile(call)
 		}
 		one := grammar.Seq(grammar.Until(u.style.open), call, grammar.Blank(), grammar.Literal(u.style.close))
-		return grammar.Compile(grammar.Seq(grammar.Repeat(one, 0, -1), grammar.Avoid(u.style.open)))
+		return grammar.Compile(grammar.Seq(grammar.Repeat(one, 0, atMost(-1)), grammar.Avoid(u.style.open)))
 	}
 }
 

@@ -38,6 +38,9 @@ type exchange struct {
 	complete  bool            // the reply said that it ended
 	thinking  strings.Builder // Ollama's message.thinking, which its client drops
 	reasoning func(piece string) error
+
+	// What is put into the request's body, and into its "options": see remote.members.
+	members, options map[string]any
 }
 
 type exchangeKey struct{}
@@ -61,6 +64,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	x, _ := req.Context().Value(exchangeKey{}).(*exchange)
 	if x == nil {
 		x = &exchange{}
+	}
+	req, err := x.fill(req)
+	if err != nil {
+		x.fail(err)
+		return nil, err
 	}
 	for attempt := 0; ; attempt++ {
 		resp, err := t.once(req, x)
@@ -94,6 +102,59 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// fill puts the exchange's members into the body of a request.
+func (x *exchange) fill(req *http.Request) (*http.Request, error) {
+	if len(x.members)+len(x.options) == 0 || req.Body == nil {
+		return req, nil
+	}
+	defer req.Body.Close()
+	raw, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	if raw, err = withMembers(raw, x.members); err != nil {
+		return nil, err
+	}
+	if len(x.options) > 0 {
+		var body map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &body); err != nil {
+			return nil, err
+		}
+		options, err := withMembers(body["options"], x.options)
+		if err != nil {
+			return nil, err
+		}
+		if raw, err = withMembers(raw, map[string]any{"options": json.RawMessage(options)}); err != nil {
+			return nil, err
+		}
+	}
+	req = req.Clone(req.Context())
+	req.ContentLength = int64(len(raw))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
+	req.Body, err = req.GetBody()
+	return req, err
+}
+
+// withMembers sets members of a JSON object, or takes out those that are nil.
+func withMembers(object []byte, members map[string]any) ([]byte, error) {
+	of := map[string]any{}
+	if len(object) > 0 {
+		dec := json.NewDecoder(bytes.NewReader(object))
+		dec.UseNumber()
+		if err := dec.Decode(&of); err != nil {
+			return nil, fmt.Errorf("request to the model server: %w", err)
+		}
+	}
+	for name, v := range members {
+		if v == nil {
+			delete(of, name)
+		} else {
+			of[name] = v
+		}
+	}
+	return json.Marshal(of)
+}
+
 // once sends the request one time and minds the clock.
 func (t *transport) once(req *http.Request, x *exchange) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
@@ -121,7 +182,7 @@ func (t *transport) once(req *http.Request, x *exchange) (*http.Response, error)
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, req.URL.Redacted(), err)
 	}
 	idle := fmt.Errorf("%w: %s sent nothing for %s", ErrTimeout, req.URL.Redacted(), t.idleTime)
-	resp.Body = &watched{body: resp.Body, x: x, url: req.URL.Redacted(), ctx: ctx, cancel: cancel, idle: idle, limit: t.idleTime}
+	resp.Body = &watched{body: resp.Body, x: x, url: req.URL.Redacted(), ctx: ctx, cancel: cancel, idle: idle, limit: t.idleTime, refused: resp.StatusCode >= 400}
 	return resp, nil
 }
 
@@ -136,6 +197,8 @@ type watched struct {
 	limit  time.Duration
 	line   []byte // the line being read
 	long   bool   // it is too long to look at
+
+	refused bool // the reply is an error, which RoundTrip reads
 }
 
 func (w *watched) Read(p []byte) (int, error) {
@@ -169,6 +232,9 @@ func (w *watched) Close() error {
 
 // look reads the lines of a stream as they pass.
 func (w *watched) look(p []byte) error {
+	if w.refused {
+		return nil
+	}
 	for len(p) > 0 {
 		i := bytes.IndexByte(p, '\n')
 		piece := p

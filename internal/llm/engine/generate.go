@@ -20,6 +20,10 @@ type Options struct {
 	Adapter   *Adapter // of this model; nil means the model as it is
 
 	Constraint Constraint // what the answer may be; nil means anything. It serves one call
+
+	// Observe, where Sampling.LogProbs asks for something, is told of each token of the answer before it is emitted, but
+	// not of one that only ends the answer.
+	Observe func(TokenProb)
 }
 
 // Result says how an answer came about.
@@ -123,6 +127,7 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 			}
 			res.LogProbs = choose.probs
 			res.Completion++
+			m.observe(&opts, choose.probs)
 			if more, err = emit(id); err != nil {
 				return res, err
 			}
@@ -158,6 +163,16 @@ func (m *Model) GenerateIDs(ctx context.Context, prompt []int32, opts Options, e
 		if err := r.wait(ctx); err != nil {
 			return res, err
 		}
+	}
+}
+
+// observe tells of the last of the tokens.
+func (m *Model) observe(opts *Options, probs []TokenProb) {
+	if opts.Observe == nil || len(probs) == 0 {
+		return
+	}
+	if last := probs[len(probs)-1]; opts.IgnoreEnd || m.vocab == nil || !m.vocab.ends[last.ID] {
+		opts.Observe(last)
 	}
 }
 

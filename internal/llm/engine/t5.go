@@ -249,6 +249,7 @@ func (m *Model) generateT5(ctx context.Context, prompt []int32, opts Options, em
 		}
 		past, res.LogProbs = append(past, id), choose.probs
 		res.Completion++
+		m.observe(&opts, choose.probs)
 		more, err := emit(id)
 		if err != nil {
 			return res, err
