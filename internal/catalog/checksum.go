@@ -163,7 +163,7 @@ func (d *DB) keepSums(ctx context.Context, k *keeper) error {
 	d.summed = tables
 	// The header's user version says which schema's rows all have their sums.
 	var done, version int64
-	if version, err = latestSchema(); err != nil {
+	if version, err = latestSchema(sqlite); err != nil {
 		return err
 	}
 	if err := d.write.queryRow(ctx, `PRAGMA user_version`).Scan(&done); err != nil {
