@@ -14,9 +14,13 @@ type attendKernels struct {
 	widen  func(dst *float32, src, next *uint16, n int)
 	narrow func(dst *uint16, src *float32, n int)
 	swish  func(x *float32, n int, a, b float32) // x = x*sigmoid(x*(a+b*x*x))
+
+	// mulHalves multiplies up to three rows of a with k rows of 32 halves; sums are added to c where add is not 0. It
+	// may be nil.
+	mulHalves func(mr, k int, a *float32, lda int, b, next *uint16, ldb int, c *float32, ldc, add int)
 }
 
-var attendGeneric = attendKernels{maxGeneric, expSumGeneric, scaleGeneric, widenGeneric, narrowGeneric, swishGeneric}
+var attendGeneric = attendKernels{maxGeneric, expSumGeneric, scaleGeneric, widenGeneric, narrowGeneric, swishGeneric, nil}
 
 // Max is the largest of x, -Inf of none.
 func Max(x []float32) float32 { return attendKernel().max(first(x), len(x)) }
@@ -43,6 +47,39 @@ func Times(dst, x, y []float32) {
 func WidenHalves(dst []float32, src, next []uint16) {
 	src, next = src[:len(dst)], next[:len(dst)]
 	attendKernel().widen(first(dst), first(src), first(next), len(dst))
+}
+
+// halvesRows is the most rows that are better multiplied with halves than with float32 made of them once for all.
+const halvesRows = 9
+
+// HasMulHalves tells whether [MulHalves] has a kernel that is faster than [WidenHalves] and [MulRows] for m rows.
+func HasMulHalves(m int) bool { return attendKernel().mulHalves != nil && m <= halvesRows }
+
+// MulHalves is [MulRows] with IEEE 754 halves for b, given by their bits, and n a multiple of 32; the sums are the same
+// bits as of b widened. With add they go on from what dst has. Where the processor can, as much of next, which need
+// not be different, is fetched to its cache meanwhile.
+func MulHalves(dst []float32, ldd int, a []float32, lda, m int, b, next []uint16, ldb, n, k int, add bool) {
+	if n%32 != 0 {
+		panic("tensor: MulHalves: columns are not whole blocks of 32")
+	}
+	if m == 0 || n == 0 || k == 0 {
+		return
+	}
+	_, _, _, _ = a[(m-1)*lda+k-1], b[(k-1)*ldb+n-1], next[(k-1)*ldb+n-1], dst[(m-1)*ldd+n-1]
+	kernel, from := attendKernel().mulHalves, 0
+	if kernel == nil {
+		kernel = mulHalvesGeneric
+	}
+	if add {
+		from = 1
+	}
+	for row, left := 0, (m+2)/3; left > 0; left-- {
+		rows := (m - row + left - 1) / left
+		for j := 0; j < n; j += 32 {
+			kernel(rows, k, at(first(a), row*lda), lda, at(first(b), j), at(first(next), j), ldb, at(first(dst), row*ldd+j), ldd, from)
+		}
+		row += rows
+	}
 }
 
 // NarrowHalves sets dst to the bits of the halves nearest to src, of two the even one. What is too large
@@ -81,6 +118,21 @@ func widenGeneric(dst *float32, src, _ *uint16, n int) {
 	d := unsafe.Slice(dst, n)
 	for i, h := range unsafe.Slice(src, n) {
 		d[i] = halves[h]
+	}
+}
+
+func mulHalvesGeneric(mr, k int, a *float32, lda int, b, _ *uint16, ldb int, c *float32, ldc, add int) {
+	for i := range mr {
+		sums := unsafe.Slice(at(c, i*ldc), 32)
+		if add == 0 {
+			clear(sums)
+		}
+		for l := range k {
+			x := *at(a, i*lda+l)
+			for j, h := range unsafe.Slice(at(b, l*ldb), 32) {
+				sums[j] += x * halves[h]
+			}
+		}
 	}
 }
 

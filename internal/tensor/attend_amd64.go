@@ -8,9 +8,13 @@ func widenHalvesF16C(dst *float32, src, next *uint16, n int)
 //go:noescape
 func narrowHalvesF16C(dst *uint16, src *float32, n int)
 
+//go:noescape
+func mulHalvesAVX2(mr, k int, a *float32, lda int, b, next *uint16, ldb int, c *float32, ldc, add int)
+
+// AVX-512 can have mulHalvesAVX2 as well; its sums are mulF32AVX512's. It was not measured there.
 var (
-	attendAVX2   = attendKernels{maxOfAVX2, expSumAVX2, scaleByAVX2, widenF16C, narrowF16C, swishAVX2}
-	attendAVX512 = attendKernels{maxOfAVX512, expSumAVX512, scaleByAVX512, widenF16C, narrowF16C, swishAVX512}
+	attendAVX2   = attendKernels{maxOfAVX2, expSumAVX2, scaleByAVX2, widenF16C, narrowF16C, swishAVX2, mulHalvesAVX2}
+	attendAVX512 = attendKernels{maxOfAVX512, expSumAVX512, scaleByAVX512, widenF16C, narrowF16C, swishAVX512, nil}
 )
 
 // attendKernel is the implementation that goes with the active one. Every processor with AVX2 and FMA also

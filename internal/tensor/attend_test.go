@@ -147,3 +147,54 @@ func TestGates(t *testing.T) {
 		}
 	})
 }
+
+// TestMulHalves: products with halves are those with float32 made of them, to the last bit, and near those of float64.
+func TestMulHalves(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		for m := range 11 {
+			for _, s := range []struct{ n, k int }{{32, 1}, {32, 80}, {64, 32}, {128, 5}} {
+				testMulHalves(t, r, m, s.n, s.k)
+			}
+		}
+	})
+}
+
+func testMulHalves(t *testing.T, r *rand.Rand, m, n, k int) {
+	t.Helper()
+	lda, ldb, ldd := k+3, n+32, n+5
+	a, b := randoms(r, (m+1)*lda), make([]uint16, 2*k*ldb+1)[1:]
+	NarrowHalves(b, randoms(r, len(b)))
+	wide := make([]float32, len(b))
+	WidenHalves(wide, b, b)
+	dst := randoms(r, (m+1)*ldd)
+	keep := append([]float32(nil), dst...)
+	// In two parts, as attention goes from page to page.
+	half := k / 2
+	MulHalves(dst, ldd, a, lda, m, b, b, ldb, n, half, false)
+	MulHalves(dst, ldd, a[half:], lda, m, b[half*ldb:], b, ldb, n, k-half, half > 0)
+	whole := append([]float32(nil), keep...)
+	if PanelWidth() <= n {
+		MulRows(whole, ldd, a, lda, m, wide, ldb, n, k)
+	}
+	for i := range m + 1 {
+		for j := range ldd {
+			at := i*ldd + j
+			if i == m || j >= n {
+				if dst[at] != keep[at] {
+					t.Fatalf("%dx%dx%d: wrote to [%d,%d]", m, n, k, i, j)
+				}
+				continue
+			}
+			want, size := 0.0, 0.0
+			for l := range k {
+				p := float64(a[i*lda+l]) * float64(wide[l*ldb+j])
+				want, size = want+p, size+math.Abs(p)
+			}
+			near(t, "product", dst[at], want, size)
+			if attendKernel().mulHalves != nil && math.Float32bits(dst[at]) != math.Float32bits(whole[at]) {
+				t.Fatalf("%dx%dx%d: [%d,%d] is %v, of float32 %v", m, n, k, i, j, dst[at], whole[at])
+			}
+		}
+	}
+}

@@ -222,6 +222,7 @@ func (m *Model) segment(b *workspace, seq *sequence, t *tile, l, head, segment i
 	x.reset(rows, wide)
 	scores, add := grow(&b.scores, rows*spanTokens), grow(&b.add, rows*wide)
 	keys, values := grow(&b.keys, blockTokens*hd), grow(&b.values, spanTokens*wide)
+	direct := m.layout.direct(rows) && wide == hd
 	from, end := segment*segmentBlocks, min(t.blocks(), (segment+1)*segmentBlocks)
 	if window > 0 {
 		from = max(from, max(0, t.pos-window+1)/blockTokens)
@@ -229,11 +230,13 @@ func (m *Model) segment(b *workspace, seq *sequence, t *tile, l, head, segment i
 	for from < end {
 		to := min(end, (from/spanBlocks+1)*spanBlocks)
 		n := (to - from) * blockTokens
+		pages := func(i int) (p, next *page) { return &seq.table[i].page, &seq.table[min(i+1, end-1)].page }
 		for i := from; i < to; i++ {
-			page, at := &seq.table[i].page, (i-from)*blockTokens
-			next := &seq.table[min(i+1, end-1)].page
-			tensor.MulRows(scores[at:], spanTokens, b.q, hd, rows, m.layout.keysOf(keys, page, next, l, head), blockTokens, blockTokens, hd)
-			m.layout.valuesOf(values[at*wide:], page, next, l, head)
+			p, next := pages(i)
+			m.layout.mulKeys(scores[(i-from)*blockTokens:], b.q, rows, keys, p, next, l, head)
+			if !direct {
+				m.layout.valuesOf(values[(i-from)*blockTokens*wide:], p, next, l, head)
+			}
 		}
 		for r := range rows {
 			pos := t.pos + r/group - from*blockTokens // of the query, from the span's start
@@ -250,7 +253,13 @@ func (m *Model) segment(b *workspace, seq *sequence, t *tile, l, head, segment i
 			clear(row[hi:])
 			m.weigh(row[lo:hi], &x.top[r], &x.sum[r], x.acc[r*wide:(r+1)*wide])
 		}
-		tensor.MulRows(add, wide, scores, spanTokens, rows, values, wide, wide, n)
+		for i := from; direct && i < to; i++ {
+			p, next := pages(i)
+			m.layout.mulValues(add, scores[(i-from)*blockTokens:], rows, p, next, l, head, i > from)
+		}
+		if !direct {
+			tensor.MulRows(add, wide, scores, spanTokens, rows, values, wide, wide, n)
+		}
 		tensor.Axpy(x.acc, add, 1)
 		from = to
 	}

@@ -209,3 +209,26 @@ func (y layout) valuesOf(dst []float32, p, next *page, layer, head int) {
 		clear(row[y.hd:])
 	}
 }
+
+// direct tells whether keys and values are multiplied as they are kept, with that many rows of queries or weights. The
+// results are the same bits as by way of float32.
+func (y layout) direct(rows int) bool { return y.kind == CacheF16 && tensor.HasMulHalves(rows) }
+
+// mulKeys sets rows of scores, spanTokens apart, to the products of rows of queries and a head's keys. buf is for these
+// in float32.
+func (y layout) mulKeys(scores, queries []float32, rows int, buf []float32, p, next *page, layer, head int) {
+	if part, _ := y.part(layer, head); y.direct(rows) {
+		at := part * y.values()
+		tensor.MulHalves(scores, spanTokens, queries, y.hd, rows, p.f16[at:], next.f16[at:], blockTokens, blockTokens, y.hd, false)
+		return
+	}
+	tensor.MulRows(scores, spanTokens, queries, y.hd, rows, y.keysOf(buf, p, next, layer, head), blockTokens, blockTokens, y.hd)
+}
+
+// mulValues sets rows of dst, or adds to them, to what rows of weights, spanTokens apart, make of a head's values, as
+// many as whole panels have.
+func (y layout) mulValues(dst, weights []float32, rows int, p, next *page, layer, head int, add bool) {
+	_, part := y.part(layer, head)
+	at := part * y.values()
+	tensor.MulHalves(dst, y.hd, weights, spanTokens, rows, p.f16[at:], next.f16[at:], y.hd, y.hd, blockTokens, add)
+}

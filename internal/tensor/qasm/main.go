@@ -135,6 +135,7 @@ func main() {
 	g.rows()
 	g.round()
 	g.allFloats()
+	g.halves()
 	if err := os.WriteFile("q_amd64.s", g.Bytes(), 0o644); err != nil {
 		log.Fatal(err)
 	}
