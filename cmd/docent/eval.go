@@ -18,12 +18,20 @@ type evalCmd struct {
 	Answers     bool     `help:"Answer the questions of sets that have an answers.jsonl, and measure the answers too."`
 	Limit       int      `placeholder:"N" help:"Take at most N queries of each set, drawn with a fixed seed; 0 means all."`
 	Differences int      `default:"3" placeholder:"N" help:"List, of each configuration, the N queries that gain most and the N that lose most."`
+	Gate        string   `placeholder:"METRIC>=VALUE,…" help:"Fail when a set is below this in any configuration, as in 'recall@5>=.85,citation_precision>=.9'."`
 	Plot        string   `type:"path" placeholder:"FILE.svg" help:"Draw the metric of every set and configuration."`
 	modelFlags
 	Dirs []string `arg:"" name:"dir" help:"Folders with corpus.jsonl, queries.jsonl and qrels/test.tsv."`
 }
 
 func (c *evalCmd) Run(ctx context.Context, a *app) error {
+	var gates []beir.Gate
+	if c.Gate != "" {
+		var err error
+		if gates, err = beir.ParseGates(c.Gate); err != nil {
+			return err
+		}
+	}
 	configurations, err := c.configurations(a)
 	if err != nil {
 		return err
@@ -57,7 +65,11 @@ func (c *evalCmd) Run(ctx context.Context, a *app) error {
 	// What is done is shown, also when the rest could not be.
 	done.Interrupted = stopped != nil
 	done.Compare()
-	return errors.Join(stopped, run.close(), c.show(a, &done))
+	err = errors.Join(stopped, run.close(), c.show(a, &done))
+	if stopped == nil {
+		err = errors.Join(err, done.Check(gates))
+	}
+	return err
 }
 
 // sets loads all of the folders, so that a broken one is told before anything is measured.

@@ -79,6 +79,14 @@ func TestEval(t *testing.T) {
 	if table := h.ok("eval", "--set", "mode=keyword", "set"); !strings.Contains(table, "mode=keyword   0.6667") {
 		t.Errorf("table:\n%s", table)
 	}
+	// A gate fails the command, after the figures.
+	if table := h.ok("eval", "--gate", "recall@5>=.85,ndcg@10>=1", "set"); !strings.Contains(table, "1.0000") {
+		t.Errorf("table:\n%s", table)
+	}
+	h.fails(1, []string{"set, mode=keyword: recall@5 is 0.6667, want 0.85"}, "eval", "--set", "mode=keyword", "--gate", "recall@5>=.85", "set")
+	h.fails(1, []string{"citation_precision was not measured", "--answers"}, "eval", "--gate", "citation_precision>=.9", "set")
+	h.ok("eval", "--answers", "--model-provider", "extractive", "--gate", "citation_precision>=.9", "set")
+	h.fails(1, []string{"no metric"}, "eval", "--gate", "recall>=.9", "set")
 }
 
 func TestEvalCompares(t *testing.T) {

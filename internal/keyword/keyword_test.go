@@ -85,7 +85,7 @@ func TestSearchFinds(t *testing.T) {
 	}{
 		{"ZX-2031B", 0}, {"zx 2031b", 0}, {"2031", 0}, {"ZX2031B oil?", 0}, {"ＺＸ－２０４４Ａ", 1},
 		{"what changed in 1.2.3", 2}, {"v1.2.3", 2}, {"payroll@example.com", 3}, {"example.com", 3},
-		{"年假有多少天？", 4}, {"病假", 4}, {"备份脚本", 5}, {"github 備份", 5}, {"github", 5},
+		{"年假有多少天？", 4}, {"年假规定", 4}, {"病假", 4}, {"备份脚本", 5}, {"GitHub备份脚本", 5}, {"github 備份", 5}, {"github", 5},
 		{"who is the IT department", 6}, {"to be or not to be", 7}, {"cafe", 8}, {"employee's cafés", 8},
 	} {
 		hits, _ := x.Search(ParseQuery(tt.query), 3, Options{})
