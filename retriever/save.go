@@ -181,6 +181,8 @@ func (e *embedded) mergeInto(x *index, parts []*part, live bitset.Set, epoch int
 	if merged.saved {
 		debug.FreeOSMemory() // hundreds of megabytes may have moved into the file
 	}
+	// What came meanwhile may be enough for another, and nothing else may come.
+	e.mergeParts(x)
 }
 
 // merged makes one part of several, as a file where save is set.
