@@ -35,3 +35,10 @@ func TestCrawlExitCode(t *testing.T) {
 		t.Errorf("a broken first page: exit %d, %s", r.code, r.stderr)
 	}
 }
+
+// What is not fetched is refused with what would be done about it.
+func TestAddressesRefused(t *testing.T) {
+	h := newHome(t)
+	h.fails(1, []string{"http://169.254.169.254/", "not public", "--allow-host", "file:// are not fetched, only http"},
+		"ingest", "http://169.254.169.254/latest/meta-data/", "file:///etc/passwd")
+}

@@ -255,6 +255,9 @@ func (r *ingestRun) one(ctx context.Context, p *ingest.Pipeline, it ingest.Item)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if errors.Is(err, ingest.ErrAddress) {
+		res.Error += "; for a host of your own see --allow-host"
+	}
 	r.report(fileResult{Path: it.Path, Status: res.Status, DocumentID: res.DocumentID, Chunks: res.Chunks, Error: res.Error, Warnings: res.Warnings})
 	for _, fatal := range []error{retriever.ErrStorageFull, retriever.ErrCorrupt, retriever.ErrEncoderMismatch, retriever.ErrNotFound, retriever.ErrUnavailable, retriever.ErrClosed} {
 		if errors.Is(err, fatal) {
@@ -397,6 +400,9 @@ func (r *ingestRun) summary() string {
 
 func walkError(path string, err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
+		if scheme, _, ok := strings.Cut(path, "://"); ok {
+			return "addresses that begin with " + scheme + ":// are not fetched, only http:// and https://"
+		}
 		return "no such file or folder"
 	}
 	return strings.TrimPrefix(err.Error(), path+": ")
