@@ -389,9 +389,11 @@ func (w *workerProcess) obituary(limitMiB int) string {
 	over := w.over
 	w.overMu.Unlock()
 	switch {
-	case over, strings.Contains(tail, "out of memory"), strings.Contains(tail, "cannot allocate memory"), strings.Contains(tail, "makeslice"):
+	case over, containsAny(tail, "out of memory", "cannot allocate memory", "makeslice",
+		// The stack of a new thread is memory too, of which a program that is linked with cgo takes 8 MiB.
+		"pthread_create failed", "failed to create new OS thread"):
 		return fmt.Sprintf("out of memory (limit %d MiB)", limitMiB)
-	case strings.Contains(tail, "stack overflow"), strings.Contains(tail, "goroutine stack exceeds"):
+	case containsAny(tail, "stack overflow", "goroutine stack exceeds"):
 		return "nested too deeply"
 	}
 	for line := range strings.Lines(tail) {
@@ -404,6 +406,10 @@ func (w *workerProcess) obituary(limitMiB int) string {
 		return w.cmd.ProcessState.String()
 	}
 	return "its process is gone"
+}
+
+func containsAny(s string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(s, part) })
 }
 
 // tailWriter keeps the first bytes of what a process says before it ends: that is where Go puts the

@@ -26,6 +26,7 @@ func TestWorkerLoss(t *testing.T) {
 		{"panics", "panic", ingest.ErrCrashed, "boom", false},
 		{"exits", "exit", ingest.ErrCrashed, "", false},
 		{"hangs", "hang", ingest.ErrTimeout, "500ms", false},
+		{"has no memory for a thread", "thread", ingest.ErrCrashed, "out of memory (limit 64 MiB)", false},
 		{"eats memory", "memory", ingest.ErrCrashed, "out of memory (limit 64 MiB)", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,6 +86,9 @@ func misbehave(mode string) {
 		time.Sleep(time.Minute)
 	case "exit":
 		os.Exit(3)
+	case "thread": // as package runtime/cgo says it
+		fmt.Fprintln(os.Stderr, "runtime/cgo: pthread_create failed: Resource temporarily unavailable\nSIGABRT: abort\nPC=0x7f1 m=3 sigcode=1\n\nruntime: g 0 gp=0x1: unknown pc 0x7f1")
+		os.Exit(2)
 	case "hang":
 		time.Sleep(time.Hour)
 	}
