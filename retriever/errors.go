@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"docent/internal/catalog"
+	"docent/internal/weaviate"
 )
 
 var (
@@ -19,8 +20,11 @@ var (
 	ErrNewerSchema = catalog.ErrNewerSchema
 	// ErrStorageFull: there is no room left on the disk. Nothing of the change was kept.
 	ErrStorageFull = catalog.ErrDiskFull
-	// ErrUnavailable: the server of the database cannot be reached.
+	// ErrUnavailable: the server of the database, or of the search engine, cannot be reached.
 	ErrUnavailable = catalog.ErrUnavailable
+	// ErrEngineUnavailable: the nodes of the cluster that searches cannot be reached, or too few. It is ErrUnavailable
+	// as well.
+	ErrEngineUnavailable = weaviate.ErrUnavailable
 	// ErrInvalidName: a collection name, document path or search mode that cannot be used.
 	ErrInvalidName = errors.New("invalid name")
 	// ErrEncoderMismatch: the collection's vectors are of another encoder than the store was opened

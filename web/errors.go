@@ -78,6 +78,8 @@ func explain(err error) *apiError {
 		return public(http.StatusForbidden, codeForbidden)
 	case errors.Is(err, retriever.ErrStorageFull):
 		return &apiError{http.StatusInsufficientStorage, codeStorageFull, "the disk is full; nothing of this was kept. Make room and try again", err}
+	case errors.Is(err, retriever.ErrEngineUnavailable):
+		return &apiError{http.StatusServiceUnavailable, codeInternal, "the search engine cannot be reached; the server's log says where it was looked for", err}
 	case errors.Is(err, retriever.ErrUnavailable):
 		return &apiError{http.StatusServiceUnavailable, codeInternal, "the database cannot be reached; try again in a moment", err}
 	case errors.Is(err, chain.ErrChoices), errors.Is(err, chain.ErrUnknownAdapter), errors.As(err, &option), llm.IsRequestError(err):

@@ -47,9 +47,6 @@ const (
 	maxReply = 256 << 20
 )
 
-// ErrUnavailable: no node, or too few, could do what was asked of them for as long as the patience lasted.
-var ErrUnavailable = errors.New("weaviate does not answer")
-
 // ErrNoClass: there is no class of that name.
 var ErrNoClass = errors.New("there is no such class")
 
@@ -65,7 +62,8 @@ type Client struct {
 }
 
 type node struct {
-	url   string
+	address, url string
+
 	mu    sync.Mutex
 	until time.Time // avoided until then
 }
@@ -105,7 +103,7 @@ func New(cfg Config) (*Client, error) {
 		if _, _, err := net.SplitHostPort(a); err != nil {
 			return nil, fmt.Errorf("weaviate: address %q: want host:port", a)
 		}
-		c.nodes = append(c.nodes, &node{url: scheme + a})
+		c.nodes = append(c.nodes, &node{address: a, url: scheme + a})
 	}
 	c.http = &http.Client{Transport: &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
@@ -146,10 +144,10 @@ func (r refusal) Unwrap() error { return r.error }
 // patiently calls fn with one node after the other until it returns nil or a refusal, or patience ends. The
 // first call may take as long as limit.
 func (c *Client) patiently(ctx context.Context, what string, limit time.Duration, fn func(ctx context.Context, n *node) error) error {
-	deadline := time.Now().Add(c.patience)
+	tried := c.attempts(what)
+	deadline := tried.begun.Add(c.patience)
 	first, pause := limit, 50*time.Millisecond
 	for {
-		var last error
 		for _, n := range c.order() {
 			try, cancel := context.WithTimeout(ctx, min(limit, max(time.Until(deadline), first)))
 			err := fn(try, n)
@@ -158,23 +156,23 @@ func (c *Client) patiently(ctx context.Context, what string, limit time.Duration
 				n.worked()
 				return nil
 			}
+			tried.failed(n, err)
 			if ctx.Err() != nil {
-				return ctx.Err()
+				return tried.cut(ctx.Err())
 			}
 			if r, ok := errors.AsType[refusal](err); ok {
-				return fmt.Errorf("%s: %w", what, r.error)
+				return fmt.Errorf("%s: %s: %w", what, n.address, r.error)
 			}
 			n.failed()
-			last = err
 			limit *= 2
 		}
-		if !time.Now().Add(pause).Before(deadline) {
-			return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, last)
+		if !time.Now().Add(pause).Before(deadline) || tried.hopeless() {
+			return tried.givenUp()
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return ctx.Err()
+			return tried.cut(ctx.Err())
 		}
 		pause = min(2*pause, 2*time.Second)
 	}
@@ -210,7 +208,7 @@ func (c *Client) call(ctx context.Context, n *node, method, path string, body, r
 		return err
 	}
 	if res.StatusCode >= 300 {
-		err := fmt.Errorf("%s answers %s: %s", n.url, res.Status, message(data))
+		err := fmt.Errorf("it answers %s: %s", res.Status, message(data))
 		switch {
 		case res.StatusCode == http.StatusNotFound:
 			return refusal{fmt.Errorf("%w: %w", ErrNoClass, err)}
@@ -224,7 +222,7 @@ func (c *Client) call(ctx context.Context, n *node, method, path string, body, r
 		return nil
 	}
 	if err := json.Unmarshal(data, reply); err != nil {
-		return fmt.Errorf("%s: not an answer of Weaviate: %w", n.url, err)
+		return fmt.Errorf("not an answer of Weaviate: %w", err)
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"docent/internal/catalog"
 )
 
 // A faulty server does what a node of a cluster in trouble does. What a node in order does is tested with a
@@ -145,6 +147,45 @@ func TestPutSaysWhatLacks(t *testing.T) {
 		if full != tt.full || (err != nil) != tt.fails || fmt.Sprint(levels) != tt.levels {
 			t.Errorf("of %d nodes seen: full %v, levels %v, %v", tt.sees, full, levels, err)
 		}
+	}
+}
+
+// Where nobody listens a call fails soon, and says where it tried and what to do.
+func TestNobodyListens(t *testing.T) {
+	addresses := []string{gone(t), gone(t), gone(t)}
+	c := open(t, time.Minute, addresses...)
+	for name, call := range map[string]func() error{
+		"search": func() error { _, err := c.Search(t.Context(), Query{Class: "C", Limit: 1}, 1); return err },
+		"put":    func() error { _, err := c.Put(t.Context(), "C", []Object{{Chunk: 1}}, 3); return err },
+		"class":  func() error { _, err := c.HasClass(t.Context(), "C"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begun := time.Now()
+			err := call()
+			if !errors.Is(err, ErrUnavailable) || !errors.Is(err, catalog.ErrUnavailable) {
+				t.Errorf("got %v", err)
+			}
+			for _, says := range append(addresses, "connection refused", "--store") {
+				if !strings.Contains(err.Error(), says) {
+					t.Errorf("the error does not say %q: %v", says, err)
+				}
+			}
+			if took := time.Since(begun); took > 20*time.Second {
+				t.Errorf("it took %v to give up", took)
+			}
+		})
+	}
+}
+
+// A caller whose time ends is told who did not answer.
+func TestDeadlineNamesNodes(t *testing.T) {
+	address := gone(t)
+	c := open(t, time.Minute, address)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := c.Search(ctx, Query{Class: "C", Limit: 1}, 1); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), address) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -74,13 +74,13 @@ func (c *Client) Put(ctx context.Context, class string, objects []Object, nodes 
 			return err
 		}
 		if len(reply) != len(objects) {
-			return fmt.Errorf("%s: %d results for %d objects", n.url, len(reply), len(objects))
+			return fmt.Errorf("%d results for %d objects", len(reply), len(objects))
 		}
 		for i, r := range reply {
 			if r.Result.Errors == nil || len(r.Result.Errors.Error) == 0 {
 				continue
 			}
-			err := fmt.Errorf("%s: chunk %d: %s", n.url, objects[i].Chunk, r.Result.Errors.Error[0].Message)
+			err := fmt.Errorf("chunk %d: %s", objects[i].Chunk, r.Result.Errors.Error[0].Message)
 			if strings.Contains(err.Error(), "not found in schema") || strings.Contains(err.Error(), "could not find class") {
 				// The node may not have heard of it yet.
 				err = fmt.Errorf("%w: %w", ErrNoClass, err)
@@ -119,7 +119,7 @@ func (c *Client) write(ctx context.Context, what string, nodes int, full *bool, 
 			return fn(ctx, n, mostly) // it waits for another that has just died
 		}
 		if 2*before <= nodes {
-			return fmt.Errorf("%s sees only %d of %d nodes", n.url, before, nodes)
+			return fmt.Errorf("it sees only %d of %d nodes", before, nodes)
 		}
 		if before >= nodes && c.tryEverywhere() {
 			short, cancel := context.WithTimeout(ctx, everywhereTry)
@@ -170,7 +170,7 @@ func (c *Client) removeFound(ctx context.Context, n *node, class string, first, 
 			return err
 		}
 		if reply.Results.Failed > 0 {
-			return fmt.Errorf("%s: %d of %d chunks are not removed", n.url, reply.Results.Failed, reply.Results.Matches)
+			return fmt.Errorf("%d of %d chunks are not removed", reply.Results.Failed, reply.Results.Matches)
 		}
 		if reply.Results.Matches == 0 {
 			return nil

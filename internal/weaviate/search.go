@@ -17,6 +17,9 @@ import (
 // MaxHits is the most hits that a search returns (QUERY_MAXIMUM_RESULTS of a server).
 const MaxHits = 10_000
 
+// searchPatience is how long a search is repeated at most: somebody waits for it.
+const searchPatience = 20 * time.Second
+
 // hedge is how long one node is waited for before another is asked as well.
 const hedge = time.Second
 
@@ -133,7 +136,7 @@ func (c *Client) Search(ctx context.Context, q Query, ask int) ([]Hit, error) {
 		for i, r := range rows {
 			chunk, err := chunkOf(r.Additional.ID)
 			if err != nil {
-				return nil, fmt.Errorf("%s: object %q: %w", n.url, r.Additional.ID, err)
+				return nil, fmt.Errorf("object %q: %w", r.Additional.ID, err)
 			}
 			hits[i] = Hit{Object: Object{Chunk: chunk, Document: r.Document, Terms: r.Terms, Vector: r.Additional.Vector}, Distance: r.Additional.Distance}
 			if ms, err := strconv.ParseInt(r.Additional.Updated, 10, 64); err == nil {
@@ -142,7 +145,7 @@ func (c *Client) Search(ctx context.Context, q Query, ask int) ([]Hit, error) {
 			if r.Additional.Score != "" {
 				score, err := strconv.ParseFloat(r.Additional.Score, 64)
 				if err != nil {
-					return nil, fmt.Errorf("%s: score %q", n.url, r.Additional.Score)
+					return nil, fmt.Errorf("score %q", r.Additional.Score)
 				}
 				hits[i].Score = score
 			}
@@ -180,7 +183,7 @@ func (c *Client) graphQL(ctx context.Context, n *node, query string, data any) e
 	if len(reply.Errors) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("%s: %s", n.url, message([]byte(reply.Errors[0].Message)))
+	err := errors.New(message([]byte(reply.Errors[0].Message)))
 	if strings.Contains(err.Error(), "Cannot query field") || strings.Contains(err.Error(), "no graphql provider") {
 		return fmt.Errorf("%w: %w", ErrNoClass, err) // or the node has not heard of it yet
 	}
@@ -194,9 +197,11 @@ func (c *Client) askSeveral(ctx context.Context, what string, want int, fn func(
 		hits []Hit
 		err  error
 	}
-	deadline := time.Now().Add(c.patience)
+	tried := c.attempts(what)
+	patience := min(c.patience, searchPatience)
+	deadline := tried.begun.Add(patience)
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		round, cancel := context.WithTimeout(ctx, min(c.patience, 3*firstTry+pause))
+		round, cancel := context.WithTimeout(ctx, min(patience, 3*firstTry+pause))
 		nodes := c.order()
 		answers := make(chan answer, len(nodes))
 		asked, answered, taken := 0, 0, 0
@@ -207,6 +212,7 @@ func (c *Client) askSeveral(ctx context.Context, what string, want int, fn func(
 			}
 			n := nodes[asked]
 			asked++
+			tried.asks(n)
 			go func() {
 				hits, err := fn(round, n)
 				switch {
@@ -214,6 +220,7 @@ func (c *Client) askSeveral(ctx context.Context, what string, want int, fn func(
 					n.worked()
 				case round.Err() == nil || errors.Is(round.Err(), context.DeadlineExceeded):
 					n.failed()
+					tried.failed(n, err)
 				}
 				answers <- answer{hits, err}
 			}()
@@ -244,21 +251,21 @@ func (c *Client) askSeveral(ctx context.Context, what string, want int, fn func(
 		case taken >= want:
 			return nil
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return tried.cut(ctx.Err())
 		}
 		if r, ok := errors.AsType[refusal](last); ok {
 			return fmt.Errorf("%s: %w", what, r.error)
 		}
-		if !time.Now().Add(pause).Before(deadline) {
-			if last == nil {
-				last = context.DeadlineExceeded
+		if !time.Now().Add(pause).Before(deadline) || tried.hopeless() {
+			if taken > 0 {
+				return fmt.Errorf("%w; %d of %d answers that are needed came", tried.givenUp(), taken, want)
 			}
-			return fmt.Errorf("%s: %w: %d of %d answers that are needed: %w", what, ErrUnavailable, taken, want, last)
+			return tried.givenUp()
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return ctx.Err()
+			return tried.cut(ctx.Err())
 		}
 	}
 }
