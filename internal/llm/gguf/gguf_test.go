@@ -73,6 +73,23 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestVersion2: files of version 2 have the same layout.
+func TestVersion2(t *testing.T) {
+	data := write(t, meta, sample())
+	third, err := gguf.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[4] = 2
+	second, err := gguf.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Version != 2 || third.Version != 3 || !reflect.DeepEqual(second.Metadata(), third.Metadata()) || !reflect.DeepEqual(second.Tensors, third.Tensors) {
+		t.Errorf("version %d: %v", second.Version, second.Tensors)
+	}
+}
+
 func TestSplit(t *testing.T) {
 	dir := t.TempDir()
 	part := func(no, count int, name string, tensors int) {
