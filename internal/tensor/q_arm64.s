@@ -3627,7 +3627,8 @@ block:
 	WORD $0x4edf2ba1 // trn1 v1.2d, v29.2d, v31.2d
 	WORD $0x4ede6b82 // trn2 v2.2d, v28.2d, v30.2d
 	WORD $0x4edf6ba3 // trn2 v3.2d, v29.2d, v31.2d
-	WORD $0x4e2a1c24 // and v4.16b, v1.16b, v10.16b
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x4e2a1c84 // and v4.16b, v4.16b, v10.16b
 	WORD $0x4f245465 // shl v5.4s, v3.4s, #4
 	WORD $0x4e2b1ca5 // and v5.16b, v5.16b, v11.16b
 	WORD $0x4ea51c84 // orr v4.16b, v4.16b, v5.16b
@@ -3662,7 +3663,8 @@ block:
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
 	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	FMOVQ F4, 1344(R0)
-	WORD $0x4e2a1c44 // and v4.16b, v2.16b, v10.16b
+	WORD $0x4ea21c44 // mov v4.16b, v2.16b
+	WORD $0x4e2a1c84 // and v4.16b, v4.16b, v10.16b
 	WORD $0x4f225465 // shl v5.4s, v3.4s, #2
 	WORD $0x4e2b1ca5 // and v5.16b, v5.16b, v11.16b
 	WORD $0x4ea51c84 // orr v4.16b, v4.16b, v5.16b
@@ -5343,7 +5345,8 @@ block:
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x6e28dd29 // fmul v9.4s, v9.4s, v8.4s
 	FMOVQ F9, 1280(R0)
-	WORD $0x4f280409 // sshr v9.4s, v0.4s, #24
+	WORD $0x4ea01c09 // mov v9.16b, v0.16b
+	WORD $0x4f280529 // sshr v9.4s, v9.4s, #24
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x6e28dd29 // fmul v9.4s, v9.4s, v8.4s
 	FMOVQ F9, 1344(R0)
@@ -5362,7 +5365,8 @@ block:
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x6e28dd29 // fmul v9.4s, v9.4s, v8.4s
 	FMOVQ F9, 2816(R0)
-	WORD $0x4f280429 // sshr v9.4s, v1.4s, #24
+	WORD $0x4ea11c29 // mov v9.16b, v1.16b
+	WORD $0x4f280529 // sshr v9.4s, v9.4s, #24
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x6e28dd29 // fmul v9.4s, v9.4s, v8.4s
 	FMOVQ F9, 2880(R0)
@@ -5381,7 +5385,8 @@ block:
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x6e28dd29 // fmul v9.4s, v9.4s, v8.4s
 	FMOVQ F9, 4352(R0)
-	WORD $0x4f280449 // sshr v9.4s, v2.4s, #24
+	WORD $0x4ea21c49 // mov v9.16b, v2.16b
+	WORD $0x4f280529 // sshr v9.4s, v9.4s, #24
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x6e28dd29 // fmul v9.4s, v9.4s, v8.4s
 	FMOVQ F9, 4416(R0)
@@ -5400,7 +5405,8 @@ block:
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x6e28dd29 // fmul v9.4s, v9.4s, v8.4s
 	FMOVQ F9, 5888(R0)
-	WORD $0x4f280469 // sshr v9.4s, v3.4s, #24
+	WORD $0x4ea31c69 // mov v9.16b, v3.16b
+	WORD $0x4f280529 // sshr v9.4s, v9.4s, #24
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x6e28dd29 // fmul v9.4s, v9.4s, v8.4s
 	FMOVQ F9, 5952(R0)
@@ -6101,7 +6107,8 @@ block:
 	MOVWU 0(R11), R13
 	VMOV R13, V11.S[3]
 	WORD $0x6f30056b // ushr v11.4s, v11.4s, #16
-	WORD $0x4e391d4c // and v12.16b, v10.16b, v25.16b
+	WORD $0x4eaa1d4c // mov v12.16b, v10.16b
+	WORD $0x4e391d8c // and v12.16b, v12.16b, v25.16b
 	WORD $0x4f24556d // shl v13.4s, v11.4s, #4
 	WORD $0x4e3a1dad // and v13.16b, v13.16b, v26.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
