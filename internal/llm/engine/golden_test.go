@@ -128,6 +128,7 @@ func TestGolden(t *testing.T) {
 // learnt are the models that know their text by heart (LEARNT in scripts/golden_llm.py): no rounding changes a token.
 var learnt = []string{
 	"llama-yarn-f16", "phi3-long-f16", "llama-linear-bf16", "llama-q8_0", "llama-q4_0", "llama-q5_0", "llama-q5_1", "llama-iq4_nl", "llama-k", "mixtral-q8_0",
+	"llama-q2_k", "llama-q3_k", "llama-q4_k", "llama-q5_k", "llama-q6_k", "llama-iq4_xs",
 }
 
 // TestGoldenCaches: models that are sure of their text write it as they run by default, and with the smaller cache.
