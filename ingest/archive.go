@@ -64,8 +64,11 @@ func (a *archiveReader) member(name string, r io.Reader) error {
 	if clean == "" || hidden(base) {
 		return nil
 	}
-	if textless(base) != "" {
+	if textless(base) != "" && !(a.in.recognize && isPicture(base)) {
 		a.skipped++
+		return nil
+	}
+	if a.in.passOver(a.b) {
 		return nil
 	}
 	data, err := a.read(r)

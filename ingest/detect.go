@@ -29,6 +29,7 @@ type input struct {
 	cfg       parserConfig
 	depth     int      // how many files it lies within
 	nested    *nesting // shared by all files within the outermost one
+	find      *finding // a picture in a file within this one is looked for, and no text; nil else
 }
 
 // head returns up to n bytes from the start of the file.

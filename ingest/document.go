@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -19,13 +20,19 @@ type Document struct {
 	Warnings []string          `json:"warnings,omitempty"` // for a person: what was left out or guessed
 	// PagesWithoutText lists, from 1 and ascending, the pages that hold no text: scans, pictures, blanks.
 	PagesWithoutText []int `json:"pages_without_text,omitempty"`
+	// NeedsOCR are those of them that show something which is not in the text yet and which recognition may
+	// read: none was there, it failed, or what it found beside garbled text is nothing.
+	NeedsOCR []int `json:"needs_ocr,omitempty"`
+	// GarbledPages are the pages whose text is garbled by its fonts or their encoding. It was left out.
+	GarbledPages []int `json:"garbled_pages,omitempty"`
 	// RecognizedPages are those, from 1 and ascending, whose text was recognised in a picture of the page,
 	// and RecognizedBy is what recognised it.
 	RecognizedPages []int  `json:"recognized_pages,omitempty"`
 	RecognizedBy    string `json:"recognized_by,omitempty"`
 
-	unread   []int     // the pages, from 1, that are to be recognised: without text, or with a wrong one
-	pictures []picture // within it, in its order
+	unread       []int     // the pages, from 1, that are to be recognised: without text, or with a wrong one
+	pictures     []picture // within it, in its order
+	morePictures int       // beyond the limits on them
 }
 
 // docBuilder puts a document together block by block, cleaning what it is given.
@@ -35,6 +42,9 @@ type docBuilder struct {
 	maxText int
 	tooLong bool
 
+	members int // files within it that were come by; see nested.go
+
+	wordless     []string // targets of links on pictures since the last block
 	targets      []string // of the links so far; see openLink
 	targetNumber map[string]int
 }
@@ -75,6 +85,7 @@ func (b *docBuilder) add(kind chunker.Kind, level int, text string) {
 	start := b.text.Len()
 	b.text.WriteString(text)
 	b.doc.Blocks = append(b.doc.Blocks, chunker.Block{Kind: kind, Start: start, End: b.text.Len(), Level: level})
+	b.placeWordless(start, links)
 	for _, l := range links[:min(len(links), maxLinks-min(maxLinks, len(b.doc.Links)))] {
 		l.Start, l.End = l.Start+start, l.End+start
 		b.doc.Links = append(b.doc.Links, l)
@@ -163,6 +174,10 @@ func (b *docBuilder) finish(name, title string) (*Document, error) {
 	}
 	d := &b.doc
 	d.Text = b.text.String()
+	if n := len(d.Blocks); n > 0 {
+		b.placeWordless(d.Blocks[n-1].Start, nil)
+		slices.SortStableFunc(d.Links, func(a, b chunker.Link) int { return a.Start - b.Start })
+	}
 	if n := len(d.Pages); n > 0 {
 		b.fixPage()
 		d.Pages[n-1].End = len(d.Text)

@@ -426,6 +426,9 @@ func (r *docxReader) inline(p *docxNode, boxes *[]*docxNode) string {
 			case "oMath", "oMathPara":
 				b.WriteString(docxMath(k))
 			case "docPr":
+				if rel := r.relations[k.child("hlinkClick").attribute("id")]; rel.external {
+					r.b.pictureLink(rel.target)
+				}
 				if d := k.attr["descr"]; len(strings.Fields(d)) >= 4 && !strings.Contains(d, "automatically generated") {
 					b.WriteString(" " + d + " ")
 				}

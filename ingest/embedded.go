@@ -2,12 +2,15 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"image"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -19,9 +22,15 @@ import (
 // A picture is one within a document that has text of its own. What is written on it is put before the block
 // it comes before.
 type picture struct {
-	Ref   string `json:"ref"`            // how parser.embedded finds it in the file
+	Ref   string `json:"ref"`            // how parser.pictureOf finds it in the file
 	Block int    `json:"block"`          // index of the block after it
 	Page  int    `json:"page,omitempty"` // number of the page it is on; 0 when there are none
+	Same  string `json:"same,omitempty"` // equal for equal pictures, where it is known
+	// Heading is put before the text, if there is any, at Level: the name of a file that is but a picture.
+	Heading string `json:"heading,omitempty"`
+	Level   int    `json:"level,omitempty"`
+	// Sheet says that it is a page of a file within the file.
+	Sheet bool `json:"sheet,omitempty"`
 }
 
 const (
@@ -34,19 +43,41 @@ const (
 // picture notes a picture where the builder stands. One that is shown again and again, such as a logo, is
 // noted once.
 func (b *docBuilder) picture(ref string) {
-	if ref == "" || len(b.doc.pictures) >= maxPictures {
-		return
+	if ref != "" {
+		b.pictureIn(picture{Ref: ref})
 	}
-	for _, p := range b.doc.pictures {
-		if p.Ref == ref {
+}
+
+// pictureIn notes a picture where the builder stands, with what else is known of it.
+func (b *docBuilder) pictureIn(p picture) {
+	limit, n := maxPictures, 0
+	if p.Sheet {
+		limit = maxOCRPages
+	}
+	for _, o := range b.doc.pictures {
+		if o.Ref == p.Ref || p.Same != "" && o.Same == p.Same {
 			return
 		}
+		if o.Sheet == p.Sheet {
+			n++
+		}
 	}
-	page := 0
+	if n >= limit {
+		b.doc.morePictures++
+		return
+	}
 	if n := len(b.doc.Pages); n > 0 {
-		page = b.doc.Pages[n-1].Number
+		p.Page = b.doc.Pages[n-1].Number
 	}
-	b.doc.pictures = append(b.doc.pictures, picture{Ref: ref, Block: len(b.doc.Blocks), Page: page})
+	p.Block = len(b.doc.Blocks)
+	b.doc.pictures = append(b.doc.pictures, p)
+}
+
+// movePictures puts those that come after the last block before it, which is about to go on on another page.
+func (b *docBuilder) movePictures() {
+	for i := len(b.doc.pictures) - 1; i >= 0 && b.doc.pictures[i].Block == len(b.doc.Blocks); i-- {
+		b.doc.pictures[i].Block--
+	}
 }
 
 // dataPicture is the ref of a picture that stands in the text of a page as a data URI (RFC 2397), or empty for
@@ -59,13 +90,34 @@ func dataPicture(src string) string {
 	return "data:" + hex.EncodeToString(sum[:8])
 }
 
-// embedded returns a picture of a document as a grey PNG file, or nil when nothing is to be seen on it.
-func (p *parser) embedded(in *input, f form, ref string) ([]byte, error) {
+// pictureOf returns the picture with that ref as a grey PNG file, or nil when nothing is to be seen on it. Pages
+// are drawn at dpi dots an inch.
+func (p *parser) pictureOf(in *input, ref string, dpi int) ([]byte, error) {
+	f, err := detect(in)
+	if err != nil {
+		return nil, err
+	}
 	var data []byte
-	var err error
-	if strings.HasPrefix(ref, "data:") {
+	switch {
+	case f.format == "pdf":
+		return p.pdfPictureOf(in, ref, dpi)
+	case f.format == "encrypted office":
+		within, err := in.decrypted()
+		if err != nil {
+			return nil, err
+		}
+		return p.pictureOf(within, ref, dpi)
+	case pictureFormats[f.format]:
+		var number int
+		if _, err := fmt.Sscanf(ref, "page:%d", &number); err != nil {
+			return nil, errNoPicture
+		}
+		return frameOf(in, f, number)
+	case containers[f.format]:
+		return p.memberPicture(in, f, ref, dpi)
+	case strings.HasPrefix(ref, "data:"):
 		data, err = dataOf(in, ref)
-	} else {
+	default:
 		var pk *packed
 		if pk, err = openPacked(in); err == nil {
 			data, err = pk.bytes(ref)
@@ -74,6 +126,11 @@ func (p *parser) embedded(in *input, f form, ref string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return pictureData(data, ref)
+}
+
+// pictureData is a picture that comes as a file as a grey PNG file, or nil when nothing is to be seen on it.
+func pictureData(data []byte, ref string) ([]byte, error) {
 	cfg, _, err := image.DecodeConfig(bytes.NewReader(data))
 	switch {
 	case err != nil: // of a kind that is not known, such as EMF
@@ -146,30 +203,49 @@ func insertPictures(doc *Document, texts []string) {
 	var b strings.Builder
 	var blocks []chunker.Block
 	var links []chunker.Link
-	begin, end := make(map[int]int), make(map[int]int) // of what is on a page, by its number
-	write := func(bl chunker.Block, sep, text string, page int) {
+	type span struct{ start, end int }
+	moved := make([]span, len(old.Blocks)) // of the old blocks
+	read := make(map[int]span)             // of what was read, by page
+	write := func(bl chunker.Block, sep, text string) span {
 		if b.Len() > 0 {
 			b.WriteString(sep)
 		}
-		start := b.Len()
+		bl.Start = b.Len()
 		b.WriteString(text)
-		bl.Start, bl.End = start, b.Len()
+		bl.End = b.Len()
 		blocks = append(blocks, bl)
-		if _, ok := begin[page]; !ok {
-			begin[page] = start
-		}
-		end[page] = bl.End
+		return span{bl.Start, bl.End}
 	}
-	next, page := 0, 0 // the first picture that is not written, and the index of the page after the one at hand
+	heading := ""
+	insert := func(p picture, text string, page int) bool {
+		first := len(blocks)
+		for para := range strings.SplitSeq(text, "\n\n") {
+			if para = strings.TrimSpace(para); para == "" {
+				continue
+			}
+			if p.Heading != "" && p.Heading != heading {
+				write(chunker.Block{Kind: chunker.Heading, Level: p.Level}, "\n\n", p.Heading)
+				heading = p.Heading
+			}
+			write(chunker.Block{Kind: chunker.Paragraph}, "\n\n", para)
+		}
+		if len(blocks) == first {
+			return false
+		}
+		s := span{blocks[first].Start, b.Len()}
+		if before, ok := read[page]; ok {
+			s.start = before.start
+		}
+		read[page] = s
+		return true
+	}
+	next := 0 // the first picture that is not written
 	for i := 0; i <= len(old.Blocks); i++ {
 		inserted := false
 		for ; next < len(doc.pictures) && doc.pictures[next].Block <= i; next++ {
-			for para := range strings.SplitSeq(texts[next], "\n\n") {
-				if para = strings.TrimSpace(para); para != "" {
-					write(chunker.Block{Kind: chunker.Paragraph}, "\n\n", para, doc.pictures[next].Page)
-					inserted = true
-				}
-			}
+			from, to := pagesBetween(old, i)
+			p := doc.pictures[next]
+			inserted = insert(p, texts[next], min(max(p.Page, from), to)) || inserted
 		}
 		if i == len(old.Blocks) {
 			break
@@ -179,24 +255,52 @@ func insertPictures(doc *Document, texts []string) {
 		if i > 0 && !inserted {
 			sep = old.Text[old.Blocks[i-1].End:bl.Start]
 		}
-		number := 0
-		for page < len(old.Pages) && old.Pages[page].Start <= bl.Start {
-			page++
-		}
-		if page > 0 {
-			number = old.Pages[page-1].Number
-		}
-		write(bl, sep, old.Text[bl.Start:bl.End], number)
-		links = moveLinks(links, old.Links, bl, blocks[len(blocks)-1].Start)
+		moved[i] = write(bl, sep, old.Text[bl.Start:bl.End])
+		links = moveLinks(links, old.Links, bl, moved[i].start)
 	}
 	doc.Text, doc.Blocks, doc.Links = b.String(), blocks, links
 	at := 0
 	for i, p := range old.Pages {
-		if start, ok := begin[p.Number]; ok {
-			at = start
+		s := span{at, at}
+		// The blocks that are on it, in part or whole.
+		first, _ := slices.BinarySearchFunc(old.Blocks, p.Start, func(b chunker.Block, at int) int { return cmp.Compare(b.End, at+1) })
+		last, _ := slices.BinarySearchFunc(old.Blocks, p.End, func(b chunker.Block, at int) int { return cmp.Compare(b.Start, at) })
+		if p.Start < p.End && first < last {
+			s.start = moved[first].start + max(0, p.Start-old.Blocks[first].Start)
+			s.end = moved[last-1].start + min(p.End, old.Blocks[last-1].End) - old.Blocks[last-1].Start
 		}
-		doc.Pages[i].Start = at
-		at = max(at, end[p.Number])
-		doc.Pages[i].End = at
+		if r, ok := read[p.Number]; ok {
+			if s.start == s.end {
+				s = r
+			}
+			s.start, s.end = min(s.start, r.start), max(s.end, r.end)
+			doc.PagesWithoutText = slices.DeleteFunc(doc.PagesWithoutText, func(n int) bool { return n == p.Number })
+		}
+		s.start = max(s.start, at)
+		s.end = max(s.end, s.start)
+		doc.Pages[i].Start, doc.Pages[i].End = s.start, s.end
+		at = s.end
 	}
+}
+
+// pagesBetween are the numbers of the pages on which block i-1 ends and block i begins; those of the first and
+// the last page beside the first and the last block, and 0 of a document without pages.
+func pagesBetween(doc chunker.Document, i int) (from, to int) {
+	if len(doc.Pages) == 0 {
+		return 0, 0
+	}
+	from, to = doc.Pages[0].Number, doc.Pages[len(doc.Pages)-1].Number
+	for _, p := range doc.Pages {
+		if i > 0 && p.Start < doc.Blocks[i-1].End {
+			from = p.Number
+		}
+	}
+	if i < len(doc.Blocks) {
+		for _, p := range doc.Pages {
+			if p.Start <= doc.Blocks[i].Start {
+				to = p.Number
+			}
+		}
+	}
+	return from, max(from, to)
 }

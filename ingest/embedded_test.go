@@ -198,7 +198,7 @@ func FuzzEmbedded(f *testing.F) {
 		}
 		texts := make([]string, len(doc.pictures))
 		for i, pic := range doc.pictures {
-			if _, err := p.embedded(in, form{format: "html"}, pic.Ref); err == nil {
+			if _, err := p.pictureOf(in, pic.Ref, 72); err == nil {
 				texts[i] = fmt.Sprintf("picture %d\n\nof it", i)
 			}
 		}

@@ -147,6 +147,7 @@ type mailReader struct {
 	b        *docBuilder
 	parts    int
 	attached []string // named only
+	pictures []string // that are pictures, and named too
 	err      error    // a limit that ends the reading
 }
 
@@ -190,8 +191,10 @@ func (m *mailReader) message(raw []byte) (string, error) {
 
 // nameAttached says which attachments there are besides those that were read.
 func (m *mailReader) nameAttached() {
+	if all := append(m.attached, m.pictures...); len(all) > 0 {
+		m.b.add(chunker.Paragraph, 0, "Attachments: "+strings.Join(all, ", "))
+	}
 	if len(m.attached) > 0 {
-		m.b.add(chunker.Paragraph, 0, "Attachments: "+strings.Join(m.attached, ", "))
 		m.b.warn("attachments were not read: " + strings.Join(m.attached, ", "))
 	}
 }
@@ -247,6 +250,9 @@ func (m *mailReader) part(part *enmime.Part, depth int) bool {
 		w.block(root, htmlState{})
 		w.flush()
 		return len(m.b.doc.Blocks) > before
+	case strings.HasPrefix(part.ContentType, "image/"): // in the text, without a name
+		m.attachment(strings.ReplaceAll(part.ContentType, "/", "."), part.Content, false)
+		return false
 	case strings.HasPrefix(part.ContentType, "text/"), part.ContentType == "":
 		text, _ := decodeText(part.Content, "")
 		addPlainText(m.b, text, false)
@@ -258,8 +264,12 @@ func (m *mailReader) part(part *enmime.Part, depth int) bool {
 // attachment reads a file that came with the message. A message within the message brings its own
 // heading, the subject.
 func (m *mailReader) attachment(name string, data []byte, message bool) {
-	if textless(name) != "" {
+	picture := m.in.recognize && isPicture(name)
+	if textless(name) != "" && !picture {
 		m.attached = append(m.attached, name)
+		return
+	}
+	if m.in.passOver(m.b) {
 		return
 	}
 	if m.in.nested.left < 0 {
@@ -272,15 +282,19 @@ func (m *mailReader) attachment(name string, data []byte, message bool) {
 		return
 	}
 	if !message {
-		before, warnings := len(m.b.doc.Blocks), len(m.b.doc.Warnings)
+		before, pictures, warnings := len(m.b.doc.Blocks), len(m.b.doc.pictures), len(m.b.doc.Warnings)
 		err := m.p.include(m.b, m.in, name, data, 2)
 		switch {
+		case errors.Is(err, errFound):
+			m.err = err
 		case m.in.ctx.Err() != nil:
 			m.err = m.in.ctx.Err()
 		case err != nil: // over a limit: the message itself is still worth having
 			m.b.warn(nameError(name, err).Error())
 			m.attached = append(m.attached, name)
-		case len(m.b.doc.Blocks) == before:
+		case picture:
+			m.pictures = append(m.pictures, name)
+		case len(m.b.doc.Blocks) == before && len(m.b.doc.pictures) == pictures:
 			m.attached = append(m.attached, name)
 			m.b.doc.Warnings = m.b.doc.Warnings[:warnings]
 		}
@@ -289,9 +303,13 @@ func (m *mailReader) attachment(name string, data []byte, message bool) {
 	if m.in.depth+1 >= nestedMaxDepth {
 		return
 	}
-	if doc, err := m.p.parseWithin(m.in, name, data); err == nil {
+	doc, err := m.p.parseWithin(m.in, name, data)
+	switch {
+	case err == nil:
 		m.b.include("", doc, 1)
-	} else {
+	case errors.Is(err, errFound):
+		m.err = err
+	default:
 		m.b.warn(nameError(name, err).Error())
 	}
 }

@@ -214,7 +214,7 @@ func (e *Extractor) read(ctx context.Context, f File) (*Document, error) {
 
 // render returns a picture of a part of a file; nil when nothing is to be seen on it.
 func (e *Extractor) render(ctx context.Context, f File, part unreadPart) ([]byte, error) {
-	reply, err := e.do(ctx, parseRequest{Path: f.Path, Name: f.Name, Password: f.Password, Render: part.page, Picture: part.picture, DPI: e.cfg.OCRDPI})
+	reply, err := e.do(ctx, parseRequest{Path: f.Path, Name: f.Name, Password: f.Password, Picture: part.ref, DPI: e.cfg.OCRDPI})
 	return reply.Picture, err
 }
 
@@ -277,11 +277,10 @@ type parseRequest struct {
 	KeepBoilerplate bool `json:"keep_boilerplate,omitempty"`
 	// Recognize says that the pages left without text will be asked for as pictures.
 	Recognize bool `json:"recognize,omitempty"`
-	// Render asks for a picture of a page, from 1, at DPI dots an inch, and not for the text.
-	Render int `json:"render,omitempty"`
-	DPI    int `json:"dpi,omitempty"`
-	// Picture asks for the picture with that ref, and not for the text.
+	// Picture asks for the picture with that ref, drawn at DPI dots an inch where it is a page, and not for
+	// the text.
 	Picture string `json:"picture,omitempty"`
+	DPI     int    `json:"dpi,omitempty"`
 }
 
 // A parser reads files in this process.
@@ -299,7 +298,7 @@ func (p *parser) close() error { return p.pdfium.close() }
 
 // answer does what a request asks for.
 func (p *parser) answer(ctx context.Context, req parseRequest) (reply workerReply, err error) {
-	if req.Render > 0 || req.Picture != "" {
+	if req.Picture != "" {
 		reply.Picture, err = p.render(ctx, req)
 		return reply, err
 	}
@@ -353,8 +352,10 @@ func (p *parser) parseInput(in *input) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !in.recognize || in.depth > 0 {
+	if !in.recognize {
 		doc.pictures = nil
+	} else if doc.morePictures > 0 {
+		doc.Warnings = append(doc.Warnings, fmt.Sprintf("%d pictures in it were not put through text recognition; the limit is %d", doc.morePictures, maxPictures))
 	}
 	if doc.Text == "" && len(doc.unread)+len(doc.pictures) == 0 {
 		return nil, parseError(ErrNoText, "the %s holds no text", form.what)

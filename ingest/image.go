@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"image"
 	"image/color"
 	_ "image/gif" // registers
@@ -12,6 +11,7 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 
 	_ "golang.org/x/image/bmp"
@@ -42,6 +42,9 @@ var pictures = []struct {
 	{"MM\x00*", "tiff", "TIFF picture"},
 }
 
+// pictureFormats are all there are.
+var pictureFormats = map[string]bool{"png": true, "jpeg": true, "gif": true, "tiff": true, "webp": true, "bmp": true}
+
 func detectPicture(head []byte) (form, bool) {
 	if len(head) > 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP" {
 		return form{format: "webp", what: "WebP picture"}, true
@@ -63,7 +66,7 @@ func detectPicture(head []byte) (form, bool) {
 // parsePicture yields a document with a page for each frame and no text: what a Recognizer reads comes
 // later.
 func parsePicture(p *parser, in *input, f form) (*Document, error) {
-	if in.depth > 0 || !in.recognize {
+	if !in.recognize {
 		return nil, parseError(ErrNoText, "it is a %s; %s", f.what, howToRecognize)
 	}
 	offsets, err := frames(in.file, in.size, f.format)
@@ -77,6 +80,9 @@ func parsePicture(p *parser, in *input, f form) (*Document, error) {
 	if int64(cfg.Width)*int64(cfg.Height) > maxDecoded {
 		return nil, parseError(ErrTooLarge, "it has %d × %d pixels, the limit is %d million; make it smaller", cfg.Width, cfg.Height, maxDecoded/1_000_000)
 	}
+	if in.depth > 0 && (cfg.Width < leastPictureWidth || cfg.Height < leastPictureHeight) {
+		return nil, parseError(ErrNoText, "it is an icon")
+	}
 	b := newDocBuilder(f.format, in.cfg.MaxText)
 	b.meta("width", strconv.Itoa(cfg.Width))
 	b.meta("height", strconv.Itoa(cfg.Height))
@@ -88,7 +94,7 @@ func parsePicture(p *parser, in *input, f form) (*Document, error) {
 		doc.Pages = append(doc.Pages, chunker.Page{Number: i + 1})
 		doc.PagesWithoutText = append(doc.PagesWithoutText, i+1)
 	}
-	doc.unread = doc.PagesWithoutText
+	doc.unread, doc.NeedsOCR = slices.Clone(doc.PagesWithoutText), slices.Clone(doc.PagesWithoutText)
 	return doc, nil
 }
 
@@ -158,8 +164,8 @@ func (p *patched) ReadAt(b []byte, at int64) (int, error) {
 	return n, err
 }
 
-// picture returns a page of a picture as a grey PNG file, or nil when nothing is to be seen on it.
-func (p *parser) picture(in *input, f form, page int) ([]byte, error) {
+// frameOf returns a page of a picture as a grey PNG file, or nil when nothing is to be seen on it.
+func frameOf(in *input, f form, page int) ([]byte, error) {
 	offsets, err := frames(in.file, in.size, f.format)
 	if err != nil {
 		return nil, err
@@ -218,7 +224,7 @@ func greyPNG(img image.Image, enlarge bool) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// render returns a picture of a page, or one within the file, as a PNG file; nil where nothing is to be seen.
+// render returns the picture that a request names as a PNG file; nil where nothing is to be seen on it.
 func (p *parser) render(ctx context.Context, req parseRequest) (picture []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -230,24 +236,5 @@ func (p *parser) render(ctx context.Context, req parseRequest) (picture []byte, 
 		return nil, err
 	}
 	defer closeFile()
-	f, err := detect(in)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case req.Picture != "":
-		return p.embedded(in, f, req.Picture)
-	case f.format != "pdf":
-		return p.picture(in, f, req.Render)
-	}
-	d, err := p.pdfium.open(ctx, in.file, in.size, req.Password)
-	if err != nil {
-		return nil, err
-	}
-	defer d.close()
-	img, err := d.picture(req.Render-1, req.DPI)
-	if err != nil {
-		return nil, fmt.Errorf("page %d: %w", req.Render, err)
-	}
-	return greyPNG(img, false)
+	return p.pictureOf(in, req.Picture, req.DPI)
 }

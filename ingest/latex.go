@@ -36,7 +36,7 @@ var latexDropped = map[string]int{
 	"vspace": 1, "hspace": 1, "setlength": 2, "addtolength": 2, "setcounter": 2, "addtocounter": 2, "newcommand": 2, "renewcommand": 2, "providecommand": 2, "newenvironment": 3, "renewenvironment": 3,
 	"DeclareMathOperator": 2, "newtheorem": 2, "hypersetup": 1, "geometry": 1, "color": 1, "fontsize": 2, "index": 1, "hypertarget": 1, "phantomsection": 0, "graphicspath": 1, "lstset": 1,
 	"definecolor": 3, "addbibresource": 1, "pdfbookmark": 2, "cline": 1, "cmidrule": 1, "linespread": 1, "hyphenation": 1, "addcontentsline": 3, "markboth": 2, "markright": 1, "bibitem": 0,
-	"textcolor": 1, "colorbox": 1, "resizebox": 2, "scalebox": 1, "multirow": 2, "raisebox": 1, "parbox": 1, "href": 1, "usetikzlibrary": 1, "tikzset": 1, "newlength": 1, "newcounter": 1, "theoremstyle": 1, "selectlanguage": 1,
+	"textcolor": 1, "colorbox": 1, "resizebox": 2, "scalebox": 1, "multirow": 2, "raisebox": 1, "parbox": 1, "usetikzlibrary": 1, "tikzset": 1, "newlength": 1, "newcounter": 1, "theoremstyle": 1, "selectlanguage": 1,
 	"date": 1, "def": 0, "let": 0,
 }
 
@@ -56,6 +56,9 @@ var latexMath = map[string]bool{"equation": true, "equation*": true, "align": tr
 
 var latexUnread = map[string]bool{"tikzpicture": true, "filecontents": true, "filecontents*": true, "comment": true, "picture": true, "pgfpicture": true, "axis": true, "CCSXML": true}
 
+// latexAddress takes out what escapes marks in an address.
+var latexAddress = strings.NewReplacer(`\%`, "%", `\#`, "#", `\&`, "&", `\_`, "_", `\~`, "~", `\{`, "{", `\}`, "}")
+
 var latexTitle = regexp.MustCompile(`\\(title|author)\s*(?:\[[^\]]*\])?\{`)
 
 // addLaTeX writes the blocks of a LaTeX source and returns its title. Commands are dropped and what
@@ -72,7 +75,7 @@ func addLaTeX(b *docBuilder, text string) string {
 	for _, part := range []string{preamble, text[:min(len(text), 20000)]} {
 		for _, m := range latexTitle.FindAllStringSubmatchIndex(part, 20) {
 			arg, _ := latexGroup(part, m[1]-1)
-			value := strings.Join(strings.Fields(latexInline(arg, 0)), " ")
+			value := withoutMarks(strings.Join(strings.Fields(r.inline(arg, 0)), " "))
 			if part[m[2]:m[3]] == "author" {
 				b.meta("author", value)
 			} else if r.title == "" {
@@ -91,7 +94,7 @@ func addLaTeX(b *docBuilder, text string) string {
 func (r *latexReader) flush() {
 	raw := r.para.String()
 	r.para.Reset()
-	text := strings.TrimSpace(latexSpace(latexInline(raw, 0)))
+	text := strings.TrimSpace(latexSpace(r.inline(raw, 0)))
 	if text == "" {
 		return
 	}
@@ -183,7 +186,7 @@ func (r *latexReader) command(s string, i int) int {
 		r.flush()
 		j = latexOption(s, j)
 		arg, end := latexGroup(s, j)
-		r.b.add(chunker.Heading, level, latexSpace(latexInline(arg, 0)))
+		r.b.add(chunker.Heading, level, latexSpace(r.inline(arg, 0)))
 		return end
 	}
 	switch name {
@@ -202,7 +205,7 @@ func (r *latexReader) command(s string, i int) int {
 		end := latexOption(s, j)
 		label := ""
 		if end > j {
-			label = strings.TrimSpace(latexInline(strings.Trim(s[j:end], "[] \n"), 0))
+			label = strings.TrimSpace(r.inline(strings.Trim(s[j:end], "[] \n"), 0))
 		}
 		if name == "bibitem" {
 			_, end = latexGroup(s, end)
@@ -223,7 +226,7 @@ func (r *latexReader) command(s string, i int) int {
 		end := latexOption(s, j)
 		arg, end := latexGroup(s, end)
 		r.flush()
-		r.b.add(chunker.Paragraph, 0, latexSpace(latexInline(arg, 0)))
+		r.b.add(chunker.Paragraph, 0, latexSpace(r.inline(arg, 0)))
 		return end
 	case "title", "author", "maketitle", "tableofcontents", "newpage", "clearpage", "appendix":
 		if name == "title" || name == "author" {
@@ -311,7 +314,7 @@ func (r *latexReader) table(body string) {
 				span, _ = strconv.Atoi(m[1])
 				cell = latexSpan.ReplaceAllString(cell, "")
 			}
-			row = append(row, strings.TrimSpace(latexSpace(latexInline(strings.ReplaceAll(cell, "\x00", `\&`), 0))))
+			row = append(row, strings.TrimSpace(latexSpace(r.inline(strings.ReplaceAll(cell, "\x00", `\&`), 0))))
 			for range span - 1 {
 				row = append(row, "")
 			}
@@ -372,8 +375,8 @@ func latexOption(s string, i int) int {
 	return i
 }
 
-// latexInline takes the commands out of a run of text.
-func latexInline(s string, depth int) string {
+// inline takes the commands out of a run of text.
+func (r *latexReader) inline(s string, depth int) string {
 	if depth > latexMaxDepth {
 		return ""
 	}
@@ -381,7 +384,7 @@ func latexInline(s string, depth int) string {
 	for i := 0; i < len(s); {
 		switch c := s[i]; c {
 		case '\\':
-			i = latexCommand(&b, s, i, depth)
+			i = r.inlineCommand(&b, s, i, depth)
 		case '{', '}':
 			i++
 		case '~':
@@ -431,7 +434,7 @@ func latexInline(s string, depth int) string {
 	return b.String()
 }
 
-func latexCommand(b *strings.Builder, s string, i, depth int) int {
+func (r *latexReader) inlineCommand(b *strings.Builder, s string, i, depth int) int {
 	name, j := latexName(s, i)
 	if name == "" {
 		return len(s)
@@ -477,18 +480,27 @@ func latexCommand(b *strings.Builder, s string, i, depth int) int {
 			}
 		}
 		return j
-	case "url", "path":
+	case "path":
 		arg, end := latexGroup(s, j)
 		b.WriteString(arg)
 		return end
+	case "url":
+		arg, end := latexGroup(s, j)
+		b.WriteString(r.b.link(latexAddress.Replace(arg), latexAddress.Replace(arg)))
+		return end
+	case "href":
+		target, end := latexGroup(s, latexOption(s, j))
+		text, end := latexGroup(s, end)
+		b.WriteString(r.b.link(latexAddress.Replace(target), r.inline(text, depth+1)))
+		return end
 	case "footnote", "thanks", "marginpar":
 		arg, end := latexGroup(s, latexOption(s, j))
-		b.WriteString(" (" + strings.TrimSpace(latexInline(arg, depth+1)) + ")")
+		b.WriteString(" (" + strings.TrimSpace(r.inline(arg, depth+1)) + ")")
 		return end
 	case "frac":
 		num, end := latexGroup(s, j)
 		den, end := latexGroup(s, end)
-		b.WriteString(latexInline(num, depth+1) + "/" + latexInline(den, depth+1))
+		b.WriteString(r.inline(num, depth+1) + "/" + r.inline(den, depth+1))
 		return end
 	}
 	end := latexOption(s, j)
@@ -502,7 +514,7 @@ func latexCommand(b *strings.Builder, s string, i, depth int) int {
 		return end
 	}
 	if arg, after := latexGroup(s, end); after > end {
-		b.WriteString(latexInline(arg, depth+1))
+		b.WriteString(r.inline(arg, depth+1))
 		if after < len(s) && s[after] == '{' { // a further argument
 			b.WriteByte(' ')
 		}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,6 +62,26 @@ func (b *docBuilder) link(target, text string) string {
 	return text
 }
 
+// pictureLink notes a link on a picture, which has no words: it becomes an empty range where the next block
+// begins, or the last one. One beside a link to the same target is part of it.
+func (b *docBuilder) pictureLink(target string) {
+	if target = linkTarget(target); target != "" && len(b.wordless) < maxLinks && !slices.Contains(b.wordless, target) {
+		b.wordless = append(b.wordless, target)
+	}
+}
+
+// placeWordless places the links on pictures at start, beside links of a block.
+func (b *docBuilder) placeWordless(start int, beside []chunker.Link) {
+	for _, target := range b.wordless {
+		same := func(l chunker.Link) bool { return l.Target == target }
+		if n := len(b.doc.Links); n >= maxLinks || slices.ContainsFunc(beside, same) || n > 0 && same(b.doc.Links[n-1]) {
+			continue
+		}
+		b.doc.Links = append(b.doc.Links, chunker.Link{Start: start, End: start, Target: target})
+	}
+	b.wordless = nil
+}
+
 // openLink is the mark that a link begins with; closeMark ends it. It is empty for a target that is no
 // address for a reader, and that link is to have no closeMark.
 func (b *docBuilder) openLink(target string) string {
@@ -116,9 +137,10 @@ func (b *docBuilder) clean(text string) (string, []chunker.Link) {
 	number, start := -1, -1 // of the link that is open
 	end := func() {
 		if start >= 0 && number < len(b.targets) {
-			from, to := trimSpan(string(out), start, len(out))
-			if from < to {
+			if from, to := trimSpan(string(out), start, len(out)); from < to {
 				links = append(links, chunker.Link{Start: from, End: to, Target: b.targets[number]})
+			} else {
+				b.pictureLink(b.targets[number])
 			}
 		}
 		start = -1

@@ -2,8 +2,14 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"docent/chunker"
 )
@@ -42,6 +48,60 @@ func (n *nesting) take(size int64) error {
 	return nil
 }
 
+// containers are the formats of files that hold files of any format.
+var containers = map[string]bool{"zip": true, "tar": true, "gz": true, "bz2": true, "eml": true, "mbox": true, "msg": true}
+
+// A finding is the search for a picture in a file within another. The parser of the outer one runs as ever, but
+// what it would include is passed over until the wanted file comes, in which the picture is then looked for.
+// So a file is counted by the same code that counted it when the picture was noted.
+type finding struct {
+	member int // as docBuilder.members counts; 0 for the only file in one that is but compressed
+	ref    string
+	dpi    int
+
+	found bool
+	data  []byte
+	err   error
+}
+
+// errFound ends the reading of the outer file.
+var errFound = errors.New("found")
+
+func memberRef(member int, ref string) string { return fmt.Sprintf("in:%d:%s", member, ref) }
+
+// memberPicture returns a picture of a file within a container.
+func (p *parser) memberPicture(in *input, f form, ref string, dpi int) ([]byte, error) {
+	find := &finding{ref: ref, dpi: dpi}
+	if rest, ok := strings.CutPrefix(ref, "in:"); ok {
+		number, rest, _ := strings.Cut(rest, ":")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 {
+			return nil, errNoPicture
+		}
+		find.member, find.ref = n, rest
+	}
+	outer := *in
+	outer.find, outer.recognize = find, true
+	if _, err := parsers[f.format](p, &outer, f); !find.found {
+		return nil, cmp.Or(err, errNoPicture)
+	}
+	return find.data, find.err
+}
+
+// look looks for the picture in a file that was come by.
+func (f *finding) look(p *parser, within *input) error {
+	within.find, within.recognize = nil, true
+	f.found = true
+	f.data, f.err = p.pictureOf(within, f.ref, f.dpi)
+	return errFound
+}
+
+// passOver counts a file within this one, and tells whether it need not be read.
+func (in *input) passOver(b *docBuilder) bool {
+	b.members++
+	return in.find != nil && in.find.member != b.members
+}
+
 // include reads a file found within another and appends what it says under a heading with its name.
 // One that cannot be read costs a warning; a limit on the whole ends the reading.
 func (p *parser) include(b *docBuilder, in *input, name string, data []byte, level int) error {
@@ -60,19 +120,33 @@ func (p *parser) include(b *docBuilder, in *input, name string, data []byte, lev
 	}
 	doc, err := p.parseWithin(in, name, data)
 	if err != nil {
-		if in.nested.left < 0 || in.ctx.Err() != nil {
+		if in.nested.left < 0 || in.ctx.Err() != nil || errors.Is(err, errFound) {
 			return err
 		}
-		if errors.Is(err, ErrEmptyFile) || errors.Is(err, ErrNoText) {
+		scanned := errors.Is(err, ErrNoText) && bytes.HasPrefix(data, []byte("%PDF-"))
+		if errors.Is(err, ErrEmptyFile) || errors.Is(err, ErrNoText) && !scanned {
 			return nil
 		}
 		b.warn(nameError(name, err).Error())
 		return nil
 	}
+	if !in.recognize {
+		if note := unreadNote(doc, false); note != "" {
+			doc.Warnings = append(doc.Warnings, note)
+		}
+	}
+	if pictureFormats[doc.Format] {
+		sum := sha256.Sum256(data)
+		doc.Metadata = map[string]string{pictureSum: hex.EncodeToString(sum[:8])}
+	}
 	b.include(name, doc, level)
 	return nil
 }
 
+// pictureSum is the metadata of a picture within a file that tells it from others.
+const pictureSum = "sum"
+
+// parseWithin reads a file found within another, or looks for a picture in it.
 func (p *parser) parseWithin(in *input, name string, data []byte) (doc *Document, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -82,14 +156,35 @@ func (p *parser) parseWithin(in *input, name string, data []byte) (doc *Document
 	within := *in
 	within.url = ""
 	within.file, within.size, within.name, within.depth = bytes.NewReader(data), int64(len(data)), name, in.depth+1
+	if in.find != nil {
+		return nil, in.find.look(p, &within)
+	}
 	return p.parseInput(&within)
 }
 
-// include appends the blocks of another document, and their links, under a heading. Its pages are not this
-// document's.
+// include appends the blocks of another document, the last that was counted, and their links, under a heading.
+// Its pages are not this document's. Those of them that are to be recognised become pictures.
 func (b *docBuilder) include(name string, doc *Document, level int) {
-	b.add(chunker.Heading, level, name)
-	for _, bl := range doc.Blocks {
+	if doc.Text != "" {
+		b.add(chunker.Heading, level, name)
+	}
+	pictures := doc.allPictures()
+	note := func(before int) {
+		for len(pictures) > 0 && pictures[0].Block <= before {
+			p := pictures[0]
+			p.Ref = memberRef(b.members, p.Ref)
+			switch {
+			case p.Heading != "":
+				p.Heading, p.Level = name+" / "+p.Heading, level
+			case doc.Text == "":
+				p.Heading, p.Level = name, level
+			}
+			b.pictureIn(p)
+			pictures = pictures[1:]
+		}
+	}
+	for i, bl := range doc.Blocks {
+		note(i)
 		l := bl.Level
 		if bl.Kind == chunker.Heading {
 			l = min(l+level, 6)
@@ -101,7 +196,27 @@ func (b *docBuilder) include(name string, doc *Document, level int) {
 			b.doc.Links = moveLinks(b.doc.Links, doc.Links, bl, b.doc.Blocks[before].Start)
 		}
 	}
+	note(len(doc.Blocks))
 	for _, w := range doc.Warnings {
 		b.warn(name + ": " + w)
 	}
+}
+
+// allPictures are those of a document within another, the pages that are to be recognised among them, in their
+// order.
+func (d *Document) allPictures() []picture {
+	all := slices.Clone(d.pictures)
+	for _, p := range d.Pages {
+		if !slices.Contains(d.unread, p.Number) || !slices.Contains(d.PagesWithoutText, p.Number) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(d.Blocks, p.Start, func(b chunker.Block, at int) int { return cmp.Compare(b.Start, at) })
+		pic := picture{Ref: pageRef(p.Number), Block: at, Sheet: !pictureFormats[d.Format]}
+		if sum := d.Metadata[pictureSum]; !pic.Sheet && sum != "" {
+			pic.Same = fmt.Sprintf("%s/%d", sum, p.Number)
+		}
+		all = append(all, pic)
+	}
+	slices.SortStableFunc(all, func(a, b picture) int { return cmp.Compare(a.Block, b.Block) })
+	return all
 }

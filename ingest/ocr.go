@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,31 +55,51 @@ func (e *Extractor) recognize(ctx context.Context, f File, doc *Document) error 
 		doc.Warnings = append(doc.Warnings, fmt.Sprintf("only the first %d of %d pages without text were put through text recognition", maxOCRPages, len(todo)))
 		todo = todo[:maxOCRPages]
 	}
-	parts := make([]unreadPart, 0, len(todo)+len(doc.pictures))
-	for _, page := range todo {
-		parts = append(parts, unreadPart{page: page})
+	pictures := doc.pictures
+	if f.OCR == OCRAll && doc.Format == "pdf" {
+		pictures = nil // they are on the pages
 	}
-	for _, p := range doc.pictures {
-		parts = append(parts, unreadPart{picture: p.Ref})
+	parts := make([]unreadPart, 0, len(todo)+len(pictures))
+	for _, page := range todo {
+		parts = append(parts, unreadPart{page: page, ref: pageRef(page)})
+	}
+	for _, p := range pictures {
+		parts = append(parts, unreadPart{ref: p.Ref})
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	texts, err := e.recognizeParts(ctx, f, doc, parts)
+	read, err := e.recognizeParts(ctx, f, doc, parts)
 	if err != nil {
 		return err
+	}
+	if len(pictures) > 0 { // first, as they are noted by the blocks of now
+		texts, seen := make([]string, len(pictures)), make(map[[32]byte]bool)
+		failed := make(map[int]bool) // pages with one that could not be read
+		for i, r := range read[len(todo):] {
+			if !seen[r.sum] {
+				texts[i], seen[r.sum] = r.text, true
+			}
+			if page := pictures[i].Page; page > 0 {
+				failed[page] = failed[page] || !r.done
+			}
+		}
+		doc.NeedsOCR = slices.DeleteFunc(doc.NeedsOCR, func(n int) bool { fail, ok := failed[n]; return ok && !fail })
+		if slices.ContainsFunc(texts, func(s string) bool { return strings.TrimSpace(s) != "" }) {
+			insertPictures(doc, texts)
+			doc.RecognizedBy = e.cfg.Recognizer.Name()
+		}
 	}
 	if len(todo) > 0 {
 		pages := make(map[int]string, len(todo))
 		for i, page := range todo {
-			pages[page] = texts[i]
+			pages[page] = read[i].text
+			// Garbled text is text: where none is recognised, recognition failed.
+			if read[i].done && (read[i].text != "" || !slices.Contains(doc.GarbledPages, page)) {
+				doc.NeedsOCR = slices.DeleteFunc(doc.NeedsOCR, func(n int) bool { return n == page })
+			}
 		}
 		replacePages(doc, pages)
-	}
-	read := texts[len(todo):]
-	if slices.ContainsFunc(read, func(s string) bool { return strings.TrimSpace(s) != "" }) {
-		insertPictures(doc, read)
-		doc.RecognizedBy = e.cfg.Recognizer.Name()
 	}
 	if len(doc.RecognizedPages) > 0 {
 		doc.RecognizedBy = e.cfg.Recognizer.Name()
@@ -87,23 +108,32 @@ func (e *Extractor) recognize(ctx context.Context, f File, doc *Document) error 
 	return nil
 }
 
-// An unreadPart of a file is read in a picture of it: a page, from 1, or a picture by its ref.
+// An unreadPart of a file is read in a picture of it.
 type unreadPart struct {
-	page    int
-	picture string
+	page int // its number; 0 for a picture
+	ref  string
 }
 
-// recognizeParts returns what is written on each part; a part that fails costs a warning.
-func (e *Extractor) recognizeParts(ctx context.Context, f File, doc *Document, parts []unreadPart) ([]string, error) {
+// A reading is what came of a part.
+type reading struct {
+	text string
+	sum  [32]byte // of the picture
+	done bool     // recognition did not fail
+}
+
+// recognizeParts returns what is written on each part; a part that fails costs a warning. Equal pictures are
+// recognised once.
+func (e *Extractor) recognizeParts(ctx context.Context, f File, doc *Document, parts []unreadPart) ([]reading, error) {
 	if f.OnOCR != nil {
 		f.OnOCR(0, len(parts))
 	}
-	texts := make([]string, len(parts))
+	readings := make([]reading, len(parts))
 	var mu sync.Mutex
 	done, failures := 0, 0
 	var pages []int // that failed
 	pictures := 0   // that failed
 	var firstErr error
+	known := sharedReadings{texts: make(map[[32]byte]func() (string, error))}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(e.cfg.Workers, 1))
 	for i, part := range parts {
@@ -114,7 +144,7 @@ func (e *Extractor) recognizeParts(ctx context.Context, f File, doc *Document, p
 			break
 		}
 		g.Go(func() error {
-			text, err := e.recognizePart(gctx, f, part)
+			r, err := e.recognizePart(gctx, f, part, &known)
 			mu.Lock()
 			defer mu.Unlock()
 			done++
@@ -134,10 +164,10 @@ func (e *Extractor) recognizeParts(ctx context.Context, f File, doc *Document, p
 				if firstErr == nil {
 					firstErr = err
 				}
-				e.cfg.Logger.WarnContext(ctx, "not recognised", "file", f.Name, "page", part.page, "picture", part.picture, "error", err)
+				e.cfg.Logger.WarnContext(ctx, "not recognised", "file", f.Name, "part", part.ref, "error", err)
 			default:
 				failures = 0
-				texts[i] = text
+				readings[i] = r
 			}
 			return nil
 		})
@@ -147,7 +177,7 @@ func (e *Extractor) recognizeParts(ctx context.Context, f File, doc *Document, p
 	}
 	if firstErr != nil {
 		slices.Sort(pages)
-		where := "page " + ranges(pages)
+		where := "page " + Ranges(pages)
 		switch {
 		case len(pages) == 0 && pictures == 1:
 			where = "a picture in it"
@@ -156,26 +186,42 @@ func (e *Extractor) recognizeParts(ctx context.Context, f File, doc *Document, p
 		}
 		doc.Warnings = append(doc.Warnings, fmt.Sprintf("text recognition failed on %s: %s", where, plainError(firstErr)))
 	}
-	return texts, nil
+	return readings, nil
 }
 
-// recognizePart returns the text in a picture of a part.
-func (e *Extractor) recognizePart(ctx context.Context, f File, part unreadPart) (string, error) {
+// sharedReadings has the texts of the pictures of a document, each of which is recognised once.
+type sharedReadings struct {
+	mu    sync.Mutex
+	texts map[[32]byte]func() (string, error)
+}
+
+// recognizePart reads the text in a picture of a part.
+func (e *Extractor) recognizePart(ctx context.Context, f File, part unreadPart, known *sharedReadings) (reading, error) {
 	select {
 	case e.pages <- struct{}{}:
 		defer func() { <-e.pages }()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return reading{}, ctx.Err()
 	}
 	picture, err := e.render(ctx, f, part)
 	if err != nil || picture == nil {
-		return "", err // nothing is to be seen on it
+		return reading{done: err == nil}, err // nothing is to be seen on it
 	}
-	text, err := e.cfg.Recognizer.Recognize(ctx, picture)
-	if err != nil {
-		return "", err
+	r := reading{sum: sha256.Sum256(picture), done: true}
+	known.mu.Lock()
+	read := known.texts[r.sum]
+	if read == nil {
+		read = sync.OnceValues(func() (string, error) {
+			text, err := e.cfg.Recognizer.Recognize(ctx, picture)
+			return cleanText(text, false), err
+		})
+		known.texts[r.sum] = read
 	}
-	return cleanText(text, false), nil
+	known.mu.Unlock()
+	if r.text, err = read(); err != nil {
+		return reading{}, err
+	}
+	return r, nil
 }
 
 // replacePages puts texts, by page number, in the place of what the pages held. Pages that were
@@ -239,13 +285,26 @@ func replacePages(doc *Document, texts map[int]string) {
 // unreadNote is the warning for the pages that have no text in the end; empty when all have.
 func unreadNote(doc *Document, tried bool) string {
 	n := len(doc.PagesWithoutText)
-	switch {
-	case n == 0:
+	if n == 0 {
 		return ""
-	case tried:
-		return fmt.Sprintf("%d of %d pages have no text; none was recognised on them", n, len(doc.Pages))
 	}
-	return fmt.Sprintf("%d of %d pages have no text (scanned?); %s", n, len(doc.Pages), howToRecognize)
+	note := fmt.Sprintf("%d of %d pages have no text", n, len(doc.Pages))
+	garbled := slices.DeleteFunc(slices.Clone(doc.GarbledPages), func(p int) bool { return !slices.Contains(doc.PagesWithoutText, p) })
+	switch {
+	case len(garbled) == 1:
+		note += fmt.Sprintf(" (that of page %d is garbled by its font)", garbled[0])
+	case len(garbled) > 1:
+		note += fmt.Sprintf(" (that of pages %s is garbled by their fonts)", Ranges(garbled))
+	case !tried && len(doc.NeedsOCR) > 0:
+		note += " (scanned?)"
+	}
+	switch {
+	case tried:
+		note += "; none was recognised on them"
+	case len(doc.NeedsOCR) > 0:
+		note += "; " + howToRecognize
+	}
+	return note
 }
 
 // unspaceCJK takes out the spaces that recognition puts between the characters of scripts written

@@ -11,6 +11,15 @@ import (
 // parseEncryptedOffice reads a Word, PowerPoint or Excel file that asks for a password (ECMA-376 encryption,
 // [MS-OFFCRYPTO] 2.3.4), if the one given opens it.
 func parseEncryptedOffice(p *parser, in *input, f form) (*Document, error) {
+	within, err := in.decrypted()
+	if err != nil {
+		return nil, err
+	}
+	return p.parseInput(within)
+}
+
+// decrypted is the file within an encrypted one.
+func (in *input) decrypted() (*input, error) {
 	if in.password == "" {
 		return nil, parseError(ErrPassword, "the Office document is encrypted; give its password to read it")
 	}
@@ -29,11 +38,7 @@ func parseEncryptedOffice(p *parser, in *input, f form) (*Document, error) {
 	}
 	within := *in
 	within.file, within.size, within.password = bytes.NewReader(data), int64(len(data)), ""
-	doc, err := p.parseInput(&within)
-	if doc != nil {
-		doc.pictures = nil // what asks for them later does not know how to decrypt
-	}
-	return doc, err
+	return &within, nil
 }
 
 // decryptOffice guards the library, which does not check all that a broken file says of itself.

@@ -38,6 +38,9 @@ type pdfPage struct {
 	rules         []pdfRule
 	dots          [][4]float64 // small shapes: x0, y0, x1, y1
 	links         []pdfLink
+	blank         bool         // nothing is drawn on it
+	pictured      bool         // it may hold pictures, which pictures does not list
+	pictures      []pdfPicture // where they were asked for
 }
 
 // pdfSheet is a page on its way to blocks.
@@ -49,11 +52,31 @@ type pdfSheet struct {
 	segs          []pdfSeg
 	across        []pdfRule // the lines that run across it
 	links         []pdfAnchor
+	blank         bool
+	garbled       bool // its text is none, and was left out
+	pictures      []pdfPicture
 	err           error
 }
 
 // pdfMaxPages bounds what a page tree may claim.
 const pdfMaxPages = 100_000
+
+// read takes over what an engine read.
+func (sh *pdfSheet) read(pg *pdfPage, pictures bool) {
+	sh.engine, sh.width, sh.height, sh.quality = pg.engine, pg.width, pg.height, pdfQuality(pg)
+	sh.blank, sh.garbled = pg.blank, pg.garbled()
+	if sh.garbled {
+		return
+	}
+	across, down := pdfJoinRules(pg.rules)
+	sh.across = pdfFreeRules(across, down)
+	sh.segs = pdfSegments(pg, pdfTableGrids(pg, across, down))
+	pdfDrawnBullets(sh.segs, pg.dots)
+	sh.links = pdfAnchors(pg)
+	if pictures {
+		sh.pictures = pg.readable()
+	}
+}
 
 func parsePDF(p *parser, in *input, f form) (*Document, error) {
 	r := &pdfReader{p: p, in: in}
@@ -78,12 +101,7 @@ func parsePDF(p *parser, in *input, f form) (*Document, error) {
 				firstErr = err
 			}
 		} else {
-			sh.engine, sh.width, sh.height, sh.quality = pg.engine, pg.width, pg.height, pdfQuality(pg)
-			across, down := pdfJoinRules(pg.rules)
-			sh.across = pdfFreeRules(across, down)
-			sh.segs = pdfSegments(pg, pdfTableGrids(pg, across, down))
-			pdfDrawnBullets(sh.segs, pg.dots)
-			sh.links = pdfAnchors(pg)
+			sh.read(pg, in.recognize)
 			runes += int64(len(pg.chars))
 		}
 		if in.cfg.MaxText > 0 && runes > in.cfg.MaxText {
@@ -112,15 +130,16 @@ func parsePDF(p *parser, in *input, f form) (*Document, error) {
 		}
 		b.warn(fmt.Sprintf("%d of %d pages are damaged and were left out", damaged, len(sheets)))
 	}
+	pdfNoteUnread(b, sheets)
 	if len(b.doc.Blocks) == 0 && !in.recognize {
-		return nil, parseError(ErrNoText, "none of its %d pages holds text; it seems to be scanned or to hold pictures only; %s", len(sheets), howToRecognize)
-	}
-	if in.recognize {
-		for i, s := range sheets {
-			if slices.Contains(b.doc.PagesWithoutText, i+1) || s.err == nil && s.quality < pdfGarbled {
-				b.doc.unread = append(b.doc.unread, i+1)
-			}
+		why := "it seems to be scanned or to hold pictures only"
+		if n := len(b.doc.GarbledPages); n > 0 {
+			why = fmt.Sprintf("the text of %d is garbled by its fonts", n)
 		}
+		return nil, parseError(ErrNoText, "none of its %d pages holds text; %s; %s", len(sheets), why, howToRecognize)
+	}
+	if !in.recognize {
+		b.doc.unread = nil
 	}
 	doc, err := b.finish(in.name, info["Title"])
 	if err != nil {
@@ -128,6 +147,27 @@ func parsePDF(p *parser, in *input, f form) (*Document, error) {
 	}
 	pdfPlaceLinks(&doc.Document, sheets)
 	return doc, nil
+}
+
+// pdfNoteUnread notes the pages whose text is not in the document, and those that recognition may read better.
+func pdfNoteUnread(b *docBuilder, sheets []pdfSheet) {
+	without := b.doc.PagesWithoutText
+	for i, s := range sheets {
+		number := i + 1
+		empty := len(without) > 0 && without[0] == number
+		if empty {
+			without = without[1:]
+		}
+		if s.garbled {
+			b.doc.GarbledPages = append(b.doc.GarbledPages, number)
+		}
+		if empty && !s.blank {
+			b.doc.NeedsOCR = append(b.doc.NeedsOCR, number)
+		}
+		if empty && !s.blank || s.err == nil && s.quality < pdfDoubtful && !s.blank {
+			b.doc.unread = append(b.doc.unread, number)
+		}
+	}
 }
 
 func pdfEngines(sheets []pdfSheet) string {
@@ -185,7 +225,9 @@ func (r *pdfReader) open() error {
 func (r *pdfReader) pdfium() (*pdfiumDoc, error) {
 	if !r.tried {
 		r.tried = true
-		r.second, r.err = r.p.pdfium.open(r.in.ctx, r.in.file, r.in.size, r.in.password)
+		if r.second, r.err = r.p.pdfium.open(r.in.ctx, r.in.file, r.in.size, r.in.password); r.err == nil {
+			r.second.pictures = r.in.recognize
+		}
 	}
 	return r.second, r.err
 }
@@ -204,6 +246,7 @@ func (r *pdfReader) page(i int) (*pdfPage, error) {
 		if pg != nil {
 			quality = pdfQuality(pg)
 			if plain && quality >= pdfGood {
+				r.addPictures(pg, i)
 				return pg, nil
 			}
 			first = pg
@@ -233,10 +276,28 @@ func (r *pdfReader) page(i int) (*pdfPage, error) {
 		return first, nil
 	}
 	// PDFium reads most pages better; only where its text is plainly wrong does the other one count.
-	if q := pdfQuality(second); first != nil && q < 0.7 && quality > q+0.2 {
+	if q := pdfQuality(second); first != nil && q < pdfDoubtful && quality > q+0.2 {
+		first.pictures, first.blank = second.pictures, false
 		return first, nil
 	}
 	return second, nil
+}
+
+// addPictures has PDFium find the pictures of a page that the other engine read.
+func (r *pdfReader) addPictures(pg *pdfPage, i int) {
+	if !r.in.recognize || !pg.pictured {
+		return
+	}
+	d, err := r.pdfium()
+	if err != nil {
+		return
+	}
+	if second, err := d.pageWithin(i); err == nil {
+		pg.pictures = second.pictures
+	} else if errors.Is(err, ErrTimeout) {
+		r.second.close()
+		r.tried = false
+	}
 }
 
 func (r *pdfReader) label(i int) string {
@@ -279,9 +340,11 @@ func pdfBuild(b *docBuilder, sheets []pdfSheet, outline []outlineItem) {
 		b.startPage(i+1, label)
 		before := len(b.doc.Blocks)
 		extended := false
+		pictures := newPagePictures(sheets[i].pictures, pages[i], i+1)
 		for j := range pages[i] {
 			para := &pages[i][j]
 			if para.joined && len(b.doc.Blocks) > 0 {
+				b.movePictures()
 				b.extend("\n", para.text)
 				extended = true
 				last = para
@@ -289,11 +352,13 @@ func pdfBuild(b *docBuilder, sheets []pdfSheet, outline []outlineItem) {
 			}
 			if j == 0 && last != nil && last.open && para.kind == chunker.Paragraph && pdfContinues(last, para) {
 				sep, text := pdfSeam(b, last.text, para.text)
+				b.movePictures()
 				b.extend(sep, text)
 				extended = true
 				last = para
 				continue
 			}
+			pictures.note(b, j)
 			text := strings.ReplaceAll(para.text, string(softHyphen), "-")
 			if para.open && j == len(pages[i])-1 && strings.HasSuffix(para.text, string(softHyphen)) {
 				text = para.text // decided when the next page is seen; cleanText drops it
@@ -301,6 +366,7 @@ func pdfBuild(b *docBuilder, sheets []pdfSheet, outline []outlineItem) {
 			b.add(para.kind, para.level, text)
 			last = para
 		}
+		pictures.note(b, len(pages[i]))
 		if len(b.doc.Blocks) == before && !extended && sheets[i].err == nil {
 			b.doc.PagesWithoutText = append(b.doc.PagesWithoutText, i+1)
 		}

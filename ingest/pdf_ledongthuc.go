@@ -108,12 +108,25 @@ func (d *ledongDoc) page(ctx context.Context, index int) (pg *pdfPage, plain boo
 		t := &ledongText{page: p, pg: pg, x0: x0, y1: y1, fonts: map[string]*ledongFont{}}
 		t.run()
 		good = good && !t.odd
+		pg.pictured = ledongPictured(p)
 		out = pg
 	})
 	if !ok {
 		return nil, false
 	}
 	return out, good
+}
+
+// ledongPictured tells whether a page has pictures that are no icons.
+func ledongPictured(p pdf.Page) bool {
+	objects := ledongInherited(p, "Resources").Key("XObject")
+	for _, k := range objects.Keys() {
+		o := objects.Key(k)
+		if o.Key("Subtype").Name() == "Image" && o.Key("Width").Int64() >= leastPictureWidth && o.Key("Height").Int64() >= 1 {
+			return true // of any height: it may be a strip of one
+		}
+	}
+	return false
 }
 
 // ledongLinks are the links of a page that lead out of the document; x0 and y1 are its top left corner in

@@ -21,6 +21,8 @@ type pdfPara struct {
 	open  bool // may go on in the next paragraph: it does not end like one
 	level int
 	gap   bool // set apart from what stands above
+	// Where it stands, in points from the page's top left corner; all 0 where it is set down the page or aslant.
+	x0, y0, x1, y1 float64
 
 	table  *pdfTableText // of a table
 	joined bool          // goes on with the table before
@@ -136,15 +138,15 @@ func pdfRegionParas(rows []pdfRow, body float64) []pdfPara {
 		if t := rows[i].segs[0].table; t != nil {
 			flush()
 			if t.caption != "" {
-				out = append(out, pdfPara{kind: chunker.Paragraph, text: t.caption, size: rows[i].size, lines: 2, gap: true})
+				out = append(out, pdfPara{kind: chunker.Paragraph, text: t.caption, size: rows[i].size, lines: 2, gap: true}.over(rows[i:i+1]))
 			}
-			out = append(out, pdfPara{kind: chunker.Table, table: t, size: rows[i].size, lines: t.lines})
+			out = append(out, pdfPara{kind: chunker.Table, table: t, size: rows[i].size, lines: t.lines}.over(rows[i:i+1]))
 			i++
 			continue
 		}
 		if n, t := pdfTable(rows[i:], &budget); n > 0 {
 			flush()
-			out = append(out, pdfPara{kind: chunker.Table, table: t, size: rows[i].size, lines: n})
+			out = append(out, pdfPara{kind: chunker.Table, table: t, size: rows[i].size, lines: n}.over(rows[i:i+n]))
 			i += n
 			continue
 		}
@@ -229,9 +231,18 @@ func allBold(rows []pdfRow) bool {
 	return true
 }
 
+// over is p with the place of rows.
+func (p pdfPara) over(rows []pdfRow) pdfPara {
+	p.x0, p.y0, p.x1, p.y1 = rows[0].x0, rows[0].y0, rows[0].x1, rows[0].y1
+	for _, r := range rows[1:] {
+		p.x0, p.y0, p.x1, p.y1 = min(p.x0, r.x0), min(p.y0, r.y0), max(p.x1, r.x1), max(p.y1, r.y1)
+	}
+	return p
+}
+
 // pdfJoin makes one block of rows.
 func pdfJoin(rows []pdfRow, gap bool, right float64) pdfPara {
-	p := pdfPara{kind: chunker.Paragraph, size: rows[0].size, bold: allBold(rows), lines: len(rows), gap: gap}
+	p := pdfPara{kind: chunker.Paragraph, size: rows[0].size, bold: allBold(rows), lines: len(rows), gap: gap}.over(rows)
 	mono, runes := true, 0
 	for _, r := range rows {
 		mono = mono && r.mono

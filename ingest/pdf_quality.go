@@ -3,6 +3,8 @@ package ingest
 import (
 	"strings"
 	"unicode"
+
+	"docent/ingest/clean"
 )
 
 // pdfQuality judges text that an engine read from a page, from 0 (garbage) to 1. Wrong text comes
@@ -25,7 +27,7 @@ func pdfQuality(pg *pdfPage) float64 {
 		total++
 		switch {
 		case r == softHyphen:
-		case r == 0xfffd || r < ' ' || r >= 0x7f && r < 0xa0 || unicode.Is(unicode.Co, r) || r >= 0xfff0 && r <= 0xffff:
+		case unreadable(r):
 			bad++
 		case isCJK(r):
 			cjk++
@@ -100,8 +102,61 @@ func countLines(pg *pdfPage) int {
 	return n
 }
 
-// pdfGood is the quality from which text is taken as it is.
-const pdfGood = 0.9
+// pdfGood is the quality from which text is taken as it is, and pdfDoubtful the one below which text that is
+// recognised in a picture of the page counts more.
+const (
+	pdfGood     = 0.9
+	pdfDoubtful = 0.7
+)
 
-// pdfGarbled is the quality below which text is plainly wrong.
-const pdfGarbled = 0.7
+// garbled tells whether what an engine read from a page is no text at all, because a font lacks the table of its
+// characters or has a wrong one. It is to be sure of it: the page then counts as one without text. Quality alone
+// is not: tables of characters, long addresses and rows of one letter have little of it.
+func (pg *pdfPage) garbled() bool {
+	var total, bad, odd, latin, vowels, digits, marks int
+	var text strings.Builder
+	var prev rune
+	for _, c := range pg.chars {
+		r := c.r
+		text.WriteRune(r)
+		if r == ' ' || r == '\n' || r == '\r' || r == softHyphen {
+			prev = ' '
+			continue
+		}
+		total++
+		switch {
+		case unreadable(r):
+			bad++
+		case r >= 0xa1 && r <= 0xff && prev >= 0xa1 && prev <= 0xff && (r <= prev || r > prev+8):
+			odd++ // not in the order of a table of characters
+		}
+		switch {
+		case unicode.Is(unicode.Latin, r):
+			latin++
+			if r > 0x7f || strings.ContainsRune("aeiouyAEIOUY", r) { // most accented letters are vowels
+				vowels++
+			}
+		case unicode.IsNumber(r):
+			digits++
+		case r < 0x7f:
+			marks++
+		}
+		prev = r
+	}
+	switch {
+	case total == 0:
+		return false
+	case bad == total, bad >= 3 && bad*5 >= total:
+		return true
+	case bad*10 >= total && (latin >= 5 && vowels*4 < latin || marks*3 >= total && digits*2 < total):
+		return true // codes of glyphs in place of characters
+	case odd >= 8 && odd*2 >= total:
+		return true
+	}
+	return clean.Judge(text.String()) == "gibberish"
+}
+
+// unreadable tells what stands for no character.
+func unreadable(r rune) bool {
+	return r == 0xfffd || r < ' ' || r >= 0x7f && r < 0xa0 || unicode.Is(unicode.Co, r) || r >= 0xfff0 && r <= 0xffff
+}

@@ -88,12 +88,17 @@ type pdfiumDoc struct {
 	inst  pdfium.Pdfium
 	doc   references.FPDF_DOCUMENT
 	pages int
-	stop  func() bool
-	once  sync.Once
+	// pictures asks for those of the pages.
+	pictures bool
+	stop     func() bool
+	once     sync.Once
 }
 
 // open reads a document from r. The caller must close it.
 func (e *pdfiumEngine) open(ctx context.Context, r io.ReaderAt, size int64, password string) (*pdfiumDoc, error) {
+	if _, err := e.start(); err != nil { // before the time for opening begins: the first start compiles the engine
+		return nil, err
+	}
 	whole := size <= pdfiumWhole
 	first := ctx
 	if whole {
@@ -124,8 +129,12 @@ func (e *pdfiumEngine) openOnce(opening, ctx context.Context, r io.ReadSeeker, s
 	kill := func() { opened.once.Do(func() { _ = inst.Kill() }) } // d is nil after an error
 	stopOpening := context.AfterFunc(opening, kill)
 	defer func() {
-		if stopOpening() && err == nil {
+		switch inTime := stopOpening(); {
+		case err != nil:
+		case inTime:
 			d.stop = context.AfterFunc(ctx, kill)
+		default: // ended at the very moment it had opened
+			d, err = nil, context.Cause(opening)
 		}
 	}()
 	defer func() {
@@ -264,9 +273,9 @@ func (d *pdfiumDoc) pageWithin(index int) (*pdfPage, error) {
 	return pg, err
 }
 
-// picture draws a page in shades of grey at dpi dots an inch, fewer where that would be too many for the
+// draw draws a page in shades of grey at dpi dots an inch, fewer where that would be too many for the
 // engine's memory.
-func (d *pdfiumDoc) picture(index, dpi int) (img image.Image, err error) {
+func (d *pdfiumDoc) draw(index, dpi int) (img image.Image, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			img, err = nil, pdfiumFault(r)

@@ -3,7 +3,11 @@ package ingest
 import (
 	"math"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
+	"github.com/klippa-app/go-pdfium/references"
 	"github.com/klippa-app/go-pdfium/requests"
 )
 
@@ -40,6 +44,9 @@ func (d *pdfiumDoc) page(index int) (pg *pdfPage, err error) {
 	rotation := 0
 	if rot, err := d.inst.FPDFPage_GetRotation(&requests.FPDFPage_GetRotation{Page: page}); err == nil {
 		rotation = int(rot.PageRotation)
+	}
+	if count, err := d.inst.FPDFPage_CountObjects(&requests.FPDFPage_CountObjects{Page: page}); err == nil {
+		pg.blank = count.Count == 0
 	}
 	text, err := d.inst.GetPageTextStructured(&requests.GetPageTextStructured{Page: page, Mode: requests.GetPageTextStructuredModeChars})
 	if err != nil {
@@ -80,16 +87,26 @@ func (d *pdfiumDoc) page(index int) (pg *pdfPage, err error) {
 		}
 	}
 	pg.links = links
-	d.rules(pg, page, turn)
+	d.objects(pg, page, turn)
 	var size1 float64
 	var bold, mono bool
 	names := map[string][2]bool{}
 	pg.chars = make([]pdfChar, 0, len(text.Chars))
 	wordStart := true
+	high := rune(0) // of a pair of UTF-16 units
 	for i, c := range text.Chars {
 		r := rune(0)
 		for _, r = range c.Text {
 			break
+		}
+		if r == utf8.RuneError {
+			r = d.unit(tp.TextPage, i)
+			if r2 := utf16.DecodeRune(high, r); r2 != utf8.RuneError {
+				r, high = r2, 0
+			} else if utf16.IsSurrogate(r) {
+				high = r
+				continue
+			}
 		}
 		switch r {
 		case 0:
@@ -139,6 +156,16 @@ func (d *pdfiumDoc) page(index int) (pg *pdfPage, err error) {
 		pg.chars = append(pg.chars, ch)
 	}
 	return pg, nil
+}
+
+// unit is a character by its UTF-16 code unit, for the halves of characters beyond the first 65,536, which the
+// library cannot tell as text.
+func (d *pdfiumDoc) unit(text references.FPDF_TEXTPAGE, index int) rune {
+	resp, err := d.inst.FPDFText_GetUnicode(&requests.FPDFText_GetUnicode{TextPage: text, Index: index})
+	if err != nil || resp.Unicode == 0 || resp.Unicode > unicode.MaxRune {
+		return utf8.RuneError
+	}
+	return rune(resp.Unicode)
 }
 
 // links are those of a page that lead out of the document, their boxes in PDF's user space: left, bottom,

@@ -12,8 +12,9 @@ import (
 // pdfiumMaxObjects is how many objects of a page, and points of its lines, are looked at for tables.
 const pdfiumMaxObjects = 50_000
 
-// rules notes the straight lines of a page. Those of a page that holds too many objects or points are left out: it is a drawing. Faults inside PDFium are the caller's to recover from.
-func (d *pdfiumDoc) rules(pg *pdfPage, page requests.Page, turn func(l, t, r, b float64) (x0, y0, x1, y1 float64)) {
+// objects notes the straight lines of a page, and its pictures. The lines of a page that holds too many objects
+// or points are left out: it is a drawing. Faults inside PDFium are the caller's to recover from.
+func (d *pdfiumDoc) objects(pg *pdfPage, page requests.Page, turn func(l, t, r, b float64) (x0, y0, x1, y1 float64)) {
 	count, err := d.inst.FPDFPage_CountObjects(&requests.FPDFPage_CountObjects{Page: page})
 	if err != nil || count.Count > pdfiumMaxObjects {
 		return
@@ -54,6 +55,8 @@ func (d *pdfiumDoc) rules(pg *pdfPage, page requests.Page, turn func(l, t, r, b 
 				}, pdfiumMatrix(own.Matrix).mul(m), depth+1)
 			case enums.FPDF_PAGEOBJ_PATH:
 				over = d.pathRules(pg, obj, m, turn, spent)
+			case enums.FPDF_PAGEOBJ_IMAGE:
+				d.picture(pg, obj, m, turn)
 			}
 		}
 	}

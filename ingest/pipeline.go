@@ -27,6 +27,7 @@ import (
 // The values of Result.Status.
 const (
 	Ingested  = "ingested"  // stored, in place of what the path held before
+	Partial   = "partial"   // stored likewise, but pages of it show what is not in its text: Report.NeedsOCR
 	Duplicate = "duplicate" // recorded, but not indexed again: another document has the same bytes
 	Unchanged = "unchanged" // the same bytes were stored with the same settings; nothing was done
 	Crawled   = "crawled"   // a site was gone through; its pages are jobs of their own
@@ -49,7 +50,7 @@ const (
 const settingsKey = "docent.settings"
 
 // pipelineVersion changes with every change of an extractor that yields another document.
-const pipelineVersion = 3
+const pipelineVersion = 4
 
 // An Item is a file to ingest.
 type Item struct {
@@ -83,7 +84,7 @@ type Item struct {
 // A Result is what became of an item.
 type Result struct {
 	Path       string   `json:"path"`
-	Status     string   `json:"status"` // Ingested, Duplicate, Unchanged or Failed
+	Status     string   `json:"status"` // Ingested, Partial, Duplicate, Unchanged or Failed
 	DocumentID string   `json:"document_id"`
 	Chunks     int      `json:"chunks"` // of a site: pages
 	Error      string   `json:"error,omitempty"`
@@ -340,8 +341,8 @@ func withoutPath(err error) error {
 	return err
 }
 
-// ranges writes ascending numbers as "1-3, 7".
-func ranges(ns []int) string {
+// Ranges writes ascending numbers as "1-3, 7".
+func Ranges(ns []int) string {
 	var sb strings.Builder
 	for i := 0; i < len(ns); {
 		j := i

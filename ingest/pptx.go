@@ -44,7 +44,7 @@ func parsePPTX(p *parser, in *input, f form) (*Document, error) {
 			}
 			number++
 			b.startPage(number, "")
-			before := len(b.doc.Blocks)
+			before, pictures := len(b.doc.Blocks), len(b.doc.pictures)
 			slide, err := pk.tree(rel.target)
 			if errors.Is(err, ErrTooLarge) {
 				return nil, err
@@ -69,6 +69,9 @@ func parsePPTX(p *parser, in *input, f form) (*Document, error) {
 			}
 			if len(b.doc.Blocks) == before {
 				b.doc.PagesWithoutText = append(b.doc.PagesWithoutText, number)
+				if len(b.doc.pictures) > pictures {
+					b.doc.NeedsOCR = append(b.doc.NeedsOCR, number)
+				}
 			}
 		}
 	}
@@ -114,6 +117,9 @@ func (r *pptxReader) shapes(tree *docxNode, depth int) {
 		case "pic":
 			if blip := k.find("blipFill", "blip"); blip != nil {
 				r.b.picture(r.relations[blip.attr["embed"]].picture())
+			}
+			if rel := r.relations[k.find("nvPicPr", "cNvPr", "hlinkClick").attribute("id")]; rel.external {
+				r.b.pictureLink(rel.target)
 			}
 		case "grpSp":
 			r.shapes(k, depth+1)

@@ -19,7 +19,7 @@ import (
 // each stage took. The last one of each path of a collection is kept, also when the file failed.
 type Report struct {
 	Path       string `json:"path"`
-	Status     string `json:"status"` // Ingested, Duplicate or Failed
+	Status     string `json:"status"` // Ingested, Partial, Duplicate or Failed
 	Error      string `json:"error,omitempty"`
 	SHA256     string `json:"sha256,omitempty"`
 	Format     string `json:"format,omitempty"`
@@ -31,6 +31,8 @@ type Report struct {
 
 	Warnings         []string `json:"warnings,omitempty"`
 	PagesWithoutText []int    `json:"pages_without_text,omitempty"` // from 1, after recognition
+	NeedsOCR         []int    `json:"needs_ocr,omitempty"`          // of them: something is to be seen there that recognition may read
+	GarbledPages     []int    `json:"garbled_pages,omitempty"`      // from 1: their text was left out, as their fonts garble it
 	RecognizedPages  []int    `json:"recognized_pages,omitempty"`   // from 1: their text comes from a picture
 	RecognizedBy     string   `json:"recognized_by,omitempty"`      // the program or model
 
@@ -66,7 +68,7 @@ func ReadReport(ctx context.Context, store *retriever.Store, collection, path st
 	if err := json.Unmarshal(data, &r); err != nil {
 		return Report{}, err
 	}
-	if r.Status != Ingested {
+	if r.Status != Ingested && r.Status != Partial {
 		return r, nil
 	}
 	minHash, err := store.Catalog().Signature(ctx, collection, path)
@@ -145,8 +147,17 @@ func (r *reporter) enter(stage string) {
 // read notes what a file was found to be.
 func (r *reporter) read(doc *Document) {
 	r.Format, r.Pages, r.Language, r.Warnings = doc.Format, len(doc.Pages), doc.Language, doc.Warnings
-	r.PagesWithoutText, r.RecognizedPages, r.RecognizedBy = doc.PagesWithoutText, doc.RecognizedPages, doc.RecognizedBy
+	r.PagesWithoutText, r.NeedsOCR, r.GarbledPages = doc.PagesWithoutText, doc.NeedsOCR, doc.GarbledPages
+	r.RecognizedPages, r.RecognizedBy = doc.RecognizedPages, doc.RecognizedBy
 	r.Characters = utf8.RuneCountInString(doc.Text)
+}
+
+// stored is the status of a document that was stored.
+func (r *reporter) stored() string {
+	if len(r.NeedsOCR) > 0 {
+		return Partial
+	}
+	return Ingested
 }
 
 func (r *reporter) encode() []byte {

@@ -24,7 +24,8 @@ func parseMarkup(p *parser, in *input, f form) (*Document, error) {
 	title := ""
 	switch f.format {
 	case "rst":
-		r := &rstReader{b: b, lines: strings.Split(text, "\n")}
+		r := &rstReader{b: b, lines: strings.Split(text, "\n"), targets: map[string]string{}}
+		r.findTargets()
 		r.blocks(0, len(r.lines), 0, 0)
 	case "asciidoc":
 		title = addAsciiDoc(b, text)
@@ -41,6 +42,9 @@ type rstReader struct {
 	b      *docBuilder
 	lines  []string
 	levels []string // adornments in the order they came, "=" or, with a line above, "=="
+
+	targets   map[string]string // addresses by their names
+	anonymous []string          // those without names, in order
 }
 
 var (
@@ -54,11 +58,12 @@ var (
 	rstStrong    = regexp.MustCompile(`\*\*([^*\s](?:[^*]*[^*\s])?)\*\*`)
 	rstEmphasis  = regexp.MustCompile(`\*([^*\s](?:[^*]*[^*\s])?)\*`)
 	rstReference = regexp.MustCompile(`\b(\w+)__?(\s|[.,;:)]|$)`)
+	rstAddress   = regexp.MustCompile("^\\s*(?:\\.\\.\\s+_(`[^`]+`|[^:]*):|__)\\s+(\\S+)\\s*$")
 	rstTarget    = regexp.MustCompile(`^(.*?)\s*<[^<>]*>$`)
 )
 
-// rstInline takes the marks out of a run of text.
-func rstInline(s string) string {
+// inline takes the marks out of a run of text, and keeps links.
+func (r *rstReader) inline(s string) string {
 	s = rstRole.ReplaceAllStringFunc(s, func(m string) string {
 		t := rstRole.FindStringSubmatch(m)[1]
 		if g := rstTarget.FindStringSubmatch(t); g != nil && g[1] != "" {
@@ -69,19 +74,58 @@ func rstInline(s string) string {
 	s = rstLiteral.ReplaceAllString(s, "$1")
 	s = rstLink.ReplaceAllStringFunc(s, func(m string) string {
 		g := rstLink.FindStringSubmatch(m)
-		if g[1] == "" {
-			return g[2]
+		text, target := g[1], g[2]
+		if text == "" {
+			text = target
 		}
-		return g[1]
+		if name, ok := strings.CutSuffix(target, "_"); ok && r.targets[rstName(name)] != "" {
+			target = r.targets[rstName(name)]
+		}
+		return r.b.link(target, text)
 	})
-	s = rstQuoted.ReplaceAllString(s, "$1")
+	s = rstQuoted.ReplaceAllStringFunc(s, func(m string) string {
+		text := rstQuoted.FindStringSubmatch(m)[1]
+		if n := len(m) - len(strings.TrimRight(m, "_")); n > 0 {
+			return r.reference(text, n == 2)
+		}
+		return text
+	})
 	s = rstStrong.ReplaceAllString(s, "$1")
 	s = rstEmphasis.ReplaceAllString(s, "$1")
 	s = rstReference.ReplaceAllStringFunc(s, func(m string) string {
 		g := rstReference.FindStringSubmatch(m)
-		return g[1] + g[2]
+		return r.reference(g[1], strings.HasPrefix(m[len(g[1]):], "__")) + g[2]
 	})
 	return strings.ReplaceAll(s, `\`, "")
+}
+
+// reference is the text of a reference to a target that the document names elsewhere, or of an anonymous one,
+// which leads to the next target without a name.
+func (r *rstReader) reference(text string, anonymous bool) string {
+	target := r.targets[rstName(text)]
+	if anonymous {
+		if target = ""; len(r.anonymous) > 0 {
+			target, r.anonymous = r.anonymous[0], r.anonymous[1:]
+		}
+	}
+	return r.b.link(target, text)
+}
+
+// rstName is a reference name as names are compared.
+func rstName(s string) string { return strings.ToLower(strings.Join(strings.Fields(s), " ")) }
+
+// findTargets notes the addresses that names stand for.
+func (r *rstReader) findTargets() {
+	for _, l := range r.lines {
+		m := rstAddress.FindStringSubmatch(l)
+		switch {
+		case m == nil:
+		case m[1] == "" || m[1] == "_":
+			r.anonymous = append(r.anonymous, m[2])
+		default:
+			r.targets[rstName(strings.Trim(m[1], "`"))] = m[2]
+		}
+	}
 }
 
 // adornment is the character that a line consists of, if it is one that underlines titles.
@@ -166,10 +210,10 @@ func (r *rstReader) blocks(i, end, list, depth int) {
 		case t == "":
 			i++
 		case i+2 < end && indent == 0 && adornment(line) != 0 && !blank(r.lines[i+1]) && adornment(r.lines[i+1]) == 0 && adornment(r.lines[i+2]) == line[0]:
-			r.b.add(chunker.Heading, r.level(t[:1]+t[:1]), rstInline(r.lines[i+1]))
+			r.b.add(chunker.Heading, r.level(t[:1]+t[:1]), r.inline(r.lines[i+1]))
 			i += 3
 		case i+1 < end && indent == 0 && adornment(r.lines[i+1]) != 0 && adornment(line) == 0 && len(strings.TrimSpace(r.lines[i+1])) >= min(utf8.RuneCountInString(t), 4) && (i == 0 || blank(r.lines[i-1]) || adornment(r.lines[i-1]) == 0):
-			r.b.add(chunker.Heading, r.level(string(adornment(r.lines[i+1]))), rstInline(t))
+			r.b.add(chunker.Heading, r.level(string(adornment(r.lines[i+1]))), r.inline(t))
 			i += 2
 		case strings.HasPrefix(t, "+-") && strings.Trim(t, "+-=") == "":
 			i = r.gridTable(i, end)
@@ -200,7 +244,7 @@ func (r *rstReader) blocks(i, end, list, depth int) {
 				k++
 			}
 			literal := strings.HasSuffix(text, "::")
-			r.b.add(chunker.ListItem, min(list+1, 9), marker+" "+rstInline(strings.TrimSuffix(text, ":")))
+			r.b.add(chunker.ListItem, min(list+1, 9), marker+" "+r.inline(strings.TrimSuffix(text, ":")))
 			if literal && k < j {
 				r.b.add(chunker.Code, 0, outdent(r.lines[k:j]))
 			} else {
@@ -218,7 +262,7 @@ func (r *rstReader) blocks(i, end, list, depth int) {
 				l = strings.TrimSpace(l)
 				if m := rstField.FindStringSubmatch(l); m != nil && depth == 0 {
 					if m[2] != "" {
-						para = append(para, m[1]+": "+rstInline(m[2]))
+						para = append(para, m[1]+": "+r.inline(m[2]))
 					}
 					continue
 				}
@@ -234,7 +278,7 @@ func (r *rstReader) blocks(i, end, list, depth int) {
 				}
 			}
 			if !fields {
-				text = rstInline(text)
+				text = r.inline(text)
 			}
 			r.b.add(chunker.Paragraph, 0, text)
 			i = j
@@ -255,7 +299,7 @@ func (r *rstReader) explicit(i, end, list, depth int) int {
 	if strings.HasPrefix(t, ".. [") {
 		if _, rest, ok := strings.Cut(t, "] "); ok {
 			more := strings.Join(strings.Fields(strings.Join(r.lines[i+1:j], " ")), " ")
-			r.b.add(chunker.Paragraph, 0, rstInline(strings.TrimSpace(t[3:len(t)-len(rest)]+rest+" "+more)))
+			r.b.add(chunker.Paragraph, 0, r.inline(strings.TrimSpace(t[3:len(t)-len(rest)]+rest+" "+more)))
 		}
 		return j
 	}
@@ -268,29 +312,36 @@ func (r *rstReader) explicit(i, end, list, depth int) int {
 	for k < j && rstField.MatchString(strings.TrimSpace(r.lines[k])) {
 		k++
 	}
+	if m[1] == "image" || m[1] == "figure" {
+		for _, l := range r.lines[i+1 : k] {
+			if f := rstField.FindStringSubmatch(strings.TrimSpace(l)); f != nil && f[1] == "target" {
+				r.b.pictureLink(strings.TrimSuffix(f[2], "_"))
+			}
+		}
+	}
 	switch name := m[1]; name {
 	case "code", "code-block", "sourcecode", "highlight", "literalinclude", "parsed-literal", "prompt", "productionlist", "doctest", "testcode", "math":
 		r.b.add(chunker.Code, 0, outdent(append([]string{m[2]}[:b2i(name == "math" || name == "productionlist")], r.lines[k:j]...)))
 	case "image", "toctree", "contents", "include", "raw", "index", "meta", "role", "default-role", "sectnum", "highlightlang", "autosummary", "automodule", "autoclass", "autofunction", "currentmodule", "module", "only-skip", "tocdepth":
 	case "replace":
 	case "csv-table":
-		r.b.add(chunker.Paragraph, 0, rstInline(m[2]))
+		r.b.add(chunker.Paragraph, 0, r.inline(m[2]))
 		addTable(r.b, "", csvRows(outdent(r.lines[k:j]), ','), false)
 	case "list-table":
-		r.b.add(chunker.Paragraph, 0, rstInline(m[2]))
+		r.b.add(chunker.Paragraph, 0, r.inline(m[2]))
 		r.listTable(r.lines[k:j])
 	case "figure":
 		r.blocks(k, j, list, depth+1)
 	default:
 		// Admonitions, topics, versions and what Sphinx describes: argument and content are text.
-		head := rstInline(m[2])
+		head := r.inline(m[2])
 		switch name {
 		case "note", "warning", "tip", "important", "caution", "danger", "hint", "attention", "error", "seealso", "deprecated", "versionadded", "versionchanged":
 			head = strings.TrimSpace(strings.ToUpper(name[:1]) + name[1:] + ": " + head)
 		}
 		if k < j && !blank(r.lines[k]) && k == i+1 { // the argument goes on
 			for k < j && !blank(r.lines[k]) {
-				head += " " + rstInline(strings.TrimSpace(r.lines[k]))
+				head += " " + r.inline(strings.TrimSpace(r.lines[k]))
 				k++
 			}
 		}
@@ -329,7 +380,7 @@ func (r *rstReader) gridTable(i, end int) int {
 				row = append(row, "")
 			}
 			if cell = strings.TrimSpace(cell); cell != "" {
-				row[c] = strings.TrimSpace(row[c] + " " + rstInline(cell))
+				row[c] = strings.TrimSpace(row[c] + " " + r.inline(cell))
 			}
 		}
 	}
@@ -375,7 +426,7 @@ func (r *rstReader) simpleTable(i, end int) int {
 				e = min(e, starts[c+1])
 			}
 			if s < e {
-				row[c] = rstInline(strings.TrimSpace(string(runes[s:e])))
+				row[c] = r.inline(strings.TrimSpace(string(runes[s:e])))
 			}
 		}
 		if row[0] == "" && len(rows) > 0 { // the row above goes on
@@ -395,7 +446,7 @@ func (r *rstReader) listTable(lines []string) {
 	for _, l := range lines {
 		t := strings.TrimSpace(l)
 		if rest, ok := strings.CutPrefix(t, "* -"); ok {
-			rows = append(rows, []string{rstInline(strings.TrimSpace(rest))})
+			rows = append(rows, []string{r.inline(strings.TrimSpace(rest))})
 			continue
 		}
 		if len(rows) == 0 || t == "" {
@@ -403,9 +454,9 @@ func (r *rstReader) listTable(lines []string) {
 		}
 		last := &rows[len(rows)-1]
 		if rest, ok := strings.CutPrefix(t, "-"); ok && (rest == "" || rest[0] == ' ') {
-			*last = append(*last, rstInline(strings.TrimSpace(rest)))
+			*last = append(*last, r.inline(strings.TrimSpace(rest)))
 		} else {
-			(*last)[len(*last)-1] += " " + rstInline(t)
+			(*last)[len(*last)-1] += " " + r.inline(t)
 		}
 	}
 	r.b.add(chunker.Table, 0, markdownTable(rows))

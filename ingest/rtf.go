@@ -64,6 +64,7 @@ type rtfState struct {
 	font        int
 	skipUnicode int // bytes that stand for a character after \u
 	hidden      bool
+	link        bool // what it shows is one, whose mark is open
 }
 
 type rtfReader struct {
@@ -93,6 +94,7 @@ type rtfReader struct {
 
 	note  strings.Builder
 	notes []string
+	field strings.Builder // the code of a field
 
 	fontNumber, styleNumber int // in the tables that define them
 	name                    strings.Builder
@@ -102,7 +104,7 @@ type rtfReader struct {
 var rtfSkipped = map[string]bool{
 	"colortbl": true, "pict": true, "nonshppict": true, "shppict": true, "object": true, "objdata": true, "shprslt": true, "listtable": true, "listoverridetable": true,
 	"revtbl": true, "rsidtbl": true, "generator": true, "themedata": true, "colorschememapping": true, "latentstyles": true, "datastore": true, "xmlnstbl": true,
-	"fldinst": true, "header": true, "headerl": true, "headerr": true, "headerf": true, "footer": true, "footerl": true, "footerr": true, "footerf": true,
+	"header": true, "headerl": true, "headerr": true, "headerf": true, "footer": true, "footerl": true, "footerr": true, "footerf": true,
 	"sn": true, "sv": true, "ftnsep": true, "ftnsepc": true, "ftncn": true, "aftnsep": true, "aftnsepc": true, "aftncn": true, "bkmkstart": true, "bkmkend": true,
 	"filetbl": true, "mmathPr": true, "wgrffmtfilter": true, "userprops": true, "xe": true, "tc": true, "atnid": true, "atnauthor": true, "atnref": true,
 	"atndate": true, "atrfstart": true, "atrfend": true, "datafield": true, "pgptbl": true, "listname": true, "background": true, "template": true, "private": true,
@@ -110,7 +112,7 @@ var rtfSkipped = map[string]bool{
 }
 
 // rtfEntered are the destinations marked with \* that hold text all the same.
-var rtfEntered = map[string]bool{"shpinst": true, "shptxt": true, "footnote": true, "annotation": true, "fldrslt": true, "do": true, "dptxbxtext": true, "pn": true, "moMath": true, "momath": true}
+var rtfEntered = map[string]bool{"shpinst": true, "shptxt": true, "footnote": true, "annotation": true, "fldinst": true, "fldrslt": true, "do": true, "dptxbxtext": true, "pn": true, "moMath": true, "momath": true}
 
 func (r *rtfReader) step() error {
 	c := r.src[r.pos]
@@ -149,10 +151,13 @@ func (r *rtfReader) step() error {
 }
 
 func (r *rtfReader) endGroup() {
-	ended := r.st.dest
+	ended, link := r.st.dest, r.st.link
 	if n := len(r.stack); n > 0 {
 		r.st = r.stack[n-1]
 		r.stack = r.stack[:n-1]
+	}
+	if link && !r.st.link {
+		r.write(closeMark)
 	}
 	if ended == r.st.dest {
 		return
@@ -335,6 +340,15 @@ func (r *rtfReader) word(word string, arg int, has bool) {
 		if r.st.dest == "info" {
 			r.st.dest = "info:" + word
 		}
+	case "fldinst":
+		r.field.Reset()
+		r.st.dest = "field"
+	case "fldrslt":
+		if open := r.b.openLink(hyperlinkField(r.field.String())); open != "" && !r.st.link && (r.st.dest == "" || r.st.dest == "note") {
+			r.write(open)
+			r.st.link = true
+		}
+		r.field.Reset()
 	case "footnote":
 		r.st.dest = "note"
 	case "annotation":
@@ -494,6 +508,10 @@ func (r *rtfReader) write(s string) {
 		}
 	case d == "marker":
 		r.marker.WriteString(s)
+	case d == "field":
+		if r.field.Len() < maxLinkTarget {
+			r.field.WriteString(s)
+		}
 	case d == "style":
 		if r.name.Len() < 200 {
 			r.name.WriteString(s)

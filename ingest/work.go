@@ -266,10 +266,13 @@ func (w *work) put(ctx context.Context, doc *Document, chunks []chunker.Chunk, v
 	}
 	record.Metadata[settingsKey] = w.stamp
 	if len(doc.PagesWithoutText) > 0 {
-		record.Metadata["pages_without_text"] = ranges(doc.PagesWithoutText)
+		record.Metadata["pages_without_text"] = Ranges(doc.PagesWithoutText)
+	}
+	if len(doc.NeedsOCR) > 0 {
+		record.Metadata["needs_ocr"] = Ranges(doc.NeedsOCR)
 	}
 	r := &w.report
-	r.Path, r.Status, r.Chunks = w.item.Path, Ingested, len(chunks)
+	r.Path, r.Status, r.Chunks = w.item.Path, r.stored(), len(chunks)
 	notes.Report, notes.Claim = r.encode(), w.item.claim
 	put, err := w.store.Put(ctx, w.collection, record, doc.Document, chunks, vectors, notes)
 	if err != nil {
@@ -283,5 +286,5 @@ func (w *work) put(ctx context.Context, doc *Document, chunks []chunker.Chunk, v
 		w.cfg.Logger.WarnContext(ctx, "the time of the last stage is not in the report", "path", w.item.Path, "error", err)
 	}
 	w.progress(Progress{Stage: StageStoring, Done: len(chunks), Total: len(chunks)})
-	return Result{Status: Ingested, DocumentID: put.ID, Chunks: put.Chunks, Warnings: put.Warnings}, nil
+	return Result{Status: r.Status, DocumentID: put.ID, Chunks: put.Chunks, Warnings: put.Warnings}, nil
 }

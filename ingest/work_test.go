@@ -1,10 +1,14 @@
 package ingest_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"docent/chunker"
 	"docent/ingest"
 	"docent/ingest/clean"
 	"docent/retriever"
@@ -128,6 +132,57 @@ func TestNearDuplicates(t *testing.T) {
 		t.Errorf("failed: %+v, %v", failed, err)
 	}
 }
+
+// A document of which a page cannot be read is stored as partial, says which, and is whole once something can.
+func TestPartial(t *testing.T) {
+	ctx := t.Context()
+	b := newBench(t)
+	stream := func(s string) string { return fmt.Sprintf("<< /Length %d >>\nstream\n%s\nendstream", len(s), s) }
+	it := b.file(t, "partly.pdf", "%PDF-1.4\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n"+
+		"2 0 obj\n<< /Type /Pages /Kids [3 0 R 4 0 R 8 0 R] /Count 3 /MediaBox [0 0 595 842] /Resources << /Font << /F 7 0 R >> >> >>\nendobj\n"+
+		"3 0 obj\n<< /Type /Page /Parent 2 0 R /Contents 5 0 R >>\nendobj\n4 0 obj\n<< /Type /Page /Parent 2 0 R /Contents 6 0 R >>\nendobj\n"+
+		"5 0 obj\n"+stream("BT /F 12 Tf 72 720 Td (Employees have twenty-five days of paid leave a year.) Tj ET")+"\nendobj\n"+
+		"6 0 obj\n"+stream("72 72 400 600 re f")+"\nendobj\n"+
+		"7 0 obj\n<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>\nendobj\n8 0 obj\n<< /Type /Page /Parent 2 0 R >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n")
+	res, err := b.pipe.Ingest(ctx, "c", it, nil)
+	if err != nil || res.Status != ingest.Partial {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	r := b.report(t, it.Path)
+	if r.Status != ingest.Partial || r.Pages != 3 || !slices.Equal(r.PagesWithoutText, []int{2, 3}) || !slices.Equal(r.NeedsOCR, []int{2}) || !slices.ContainsFunc(r.Warnings, func(s string) bool { return strings.HasPrefix(s, "2 of 3 pages have no text") }) {
+		t.Errorf("report %+v", r)
+	}
+	doc, err := b.store.DocumentByPath(ctx, "c", it.Path)
+	if err != nil || doc.Metadata["needs_ocr"] != "2" || doc.Metadata["pages_without_text"] != "2-3" {
+		t.Errorf("metadata %v, %v", doc.Metadata, err)
+	}
+	ex, err := ingest.NewExtractor(ingest.ExtractorConfig{Recognizer: reads("What the picture says is about pensions.")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ex.Close()
+	split, err := chunker.NewRecursive(nil, chunker.RecursiveConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := ingest.NewPipeline(b.store, ex, split, ingest.PipelineConfig{})
+	it.Again = true
+	if res, err = again.Ingest(ctx, "c", it, nil); err != nil || res.Status != ingest.Ingested {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if r = b.report(t, it.Path); r.Status != ingest.Ingested || len(r.NeedsOCR) > 0 || !slices.Equal(r.RecognizedPages, []int{2}) {
+		t.Errorf("report %+v", r)
+	}
+	if doc, err = b.store.DocumentByPath(ctx, "c", it.Path); err != nil || doc.Metadata["needs_ocr"] != "" {
+		t.Errorf("metadata %v, %v", doc.Metadata, err)
+	}
+}
+
+// reads is a Recognizer that finds the same in every picture.
+type reads string
+
+func (reads) Name() string                                        { return "reads" }
+func (r reads) Recognize(context.Context, []byte) (string, error) { return string(r), nil }
 
 func TestCleaning(t *testing.T) {
 	ctx := t.Context()

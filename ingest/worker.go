@@ -24,7 +24,7 @@ type workerReply struct {
 	Document *Document `json:"document,omitempty"`
 	Unread   []int     `json:"unread,omitempty"`   // Document.unread
 	Pictures []picture `json:"pictures,omitempty"` // Document.pictures
-	Picture  []byte    `json:"picture,omitempty"`  // PNG, for parseRequest.Render
+	Picture  []byte    `json:"picture,omitempty"`  // PNG, for parseRequest.Picture
 	Failed   bool      `json:"failed,omitempty"`
 	Kind     string    `json:"kind,omitempty"` // of fileErrorKinds
 	Error    string    `json:"error,omitempty"`

@@ -1,13 +1,10 @@
 package ingest
 
 import (
-	"bytes"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 
@@ -54,7 +51,7 @@ func parseXLSX(p *parser, in *input, f form) (*Document, error) {
 	defer book.Close()
 	b := newDocBuilder("xlsx", in.cfg.MaxText)
 	title := pk.core(b)
-	links := xlsxLinks(pk)
+	sheets := xlsxSheets(pk)
 	for _, sheet := range book.GetSheetList() {
 		rows, err := xlsxRows(in, book, sheet)
 		if _, stop := errors.AsType[*FileError](err); stop {
@@ -66,7 +63,7 @@ func parseXLSX(p *parser, in *input, f form) (*Document, error) {
 		if err != nil {
 			b.warn(fmt.Sprintf("the sheet %q cannot be read to its end: %v", sheet, err))
 		}
-		for _, l := range links[sheet] {
+		for _, l := range sheets[sheet].links(pk) {
 			// The rows ascend by their numbers.
 			i, found := slices.BinarySearchFunc(rows, l.row, func(r sheetRow, n int) int { return r.number - n })
 			if found && l.column <= len(rows[i].cells) {
@@ -77,6 +74,15 @@ func parseXLSX(p *parser, in *input, f form) (*Document, error) {
 		if len(rows) > 0 {
 			b.add(chunker.Heading, 1, sheet)
 			addTable(b, sheet, numbered(rows), true)
+		}
+		if in.recognize {
+			for _, name := range sheets[sheet].pictures(pk) {
+				p := picture{Ref: name}
+				if len(rows) == 0 {
+					p.Heading, p.Level = sheet, 1
+				}
+				b.pictureIn(p)
+			}
 		}
 		comments, err := book.GetComments(sheet)
 		if err != nil {
@@ -146,77 +152,4 @@ func xlsxRows(in *input, book *excelize.File, sheet string) ([]sheetRow, error) 
 		rows = append(rows, sheetRow{n, slices.Clip(row)})
 	}
 	return rows, it.Error()
-}
-
-// An xlsxLink is a link of a cell, whose row and column count from 1.
-type xlsxLink struct {
-	row, column int
-	target      string
-}
-
-// xlsxLinks are the links of each sheet. The library would read a sheet whole to tell them; they are looked
-// for at the end of its part instead (ECMA-376, part 1, 18.3.1.99), and only where the part has relations
-// that are links.
-func xlsxLinks(pk *packed) map[string][]xlsxLink {
-	main := "xl/workbook.xml"
-	for _, r := range pk.relations("") {
-		if r.kind == "officeDocument" && !r.external {
-			main = r.target
-		}
-	}
-	root, err := pk.tree(main)
-	if err != nil {
-		return nil
-	}
-	sheets := root.find("workbook", "sheets")
-	if sheets == nil {
-		return nil
-	}
-	parts := pk.relations(main)
-	links := make(map[string][]xlsxLink)
-	for _, s := range sheets.kids {
-		part := parts[s.attr["id"]].target
-		relations := pk.relations(part)
-		if !slices.ContainsFunc(slices.Collect(maps.Values(relations)), func(r docxRelation) bool { return r.kind == "hyperlink" && r.external }) {
-			continue
-		}
-		data, err := pk.bytes(part)
-		if err != nil {
-			continue
-		}
-		at := bytes.LastIndex(data, []byte("hyperlinks>"))
-		if at < 0 {
-			continue
-		}
-		if at = bytes.LastIndex(data[:at], []byte("hyperlinks>")); at < 0 {
-			continue
-		}
-		d := xml.NewDecoder(bytes.NewReader(data[at+len("hyperlinks>"):]))
-		for {
-			token, err := d.RawToken()
-			if err != nil || len(links[s.attr["name"]]) >= maxLinks {
-				break
-			}
-			el, ok := token.(xml.StartElement)
-			if !ok || el.Name.Local != "hyperlink" {
-				continue
-			}
-			var l xlsxLink
-			for _, a := range el.Attr {
-				switch a.Name.Local {
-				case "id":
-					if r := relations[a.Value]; r.external {
-						l.target = r.target
-					}
-				case "ref":
-					cell, _, _ := strings.Cut(a.Value, ":")
-					l.column, l.row, _ = excelize.CellNameToCoordinates(cell)
-				}
-			}
-			if l.target != "" && l.row > 0 {
-				links[s.attr["name"]] = append(links[s.attr["name"]], l)
-			}
-		}
-	}
-	return links
 }

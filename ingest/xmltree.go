@@ -105,6 +105,14 @@ func (n *docxNode) val(name string) string {
 	return ""
 }
 
+// attribute is the value of an attribute, empty also where n is not there.
+func (n *docxNode) attribute(name string) string {
+	if n == nil {
+		return ""
+	}
+	return n.attr[name]
+}
+
 // content is all text below n.
 func (n *docxNode) content() string {
 	if n == nil {

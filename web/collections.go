@@ -34,7 +34,7 @@ func (s *Server) info(c *gin.Context) {
 	model := s.cfg.Model(c.Request.Context())
 	c.JSON(http.StatusOK, gin.H{
 		"version": s.cfg.Version, "encoder": s.cfg.Encoder, "model": model, "styles": styles,
-		"agent": s.hasAgent(model), "max_upload_bytes": s.cfg.MaxUploadBytes, "sample": s.cfg.Sample != nil,
+		"agent": s.hasAgent(model), "max_upload_bytes": s.cfg.MaxUploadBytes, "sample": s.cfg.Sample != nil, "ocr": s.cfg.Pipeline.Recognizes(),
 	})
 }
 

@@ -34,6 +34,8 @@ type AgentFunc func(ctx context.Context, collection string, goal chain.Question)
 
 // A Pipeline takes files into collections. *ingest.Pipeline is one.
 type Pipeline interface {
+	// Recognizes tells whether there is something that reads pictures and scanned pages.
+	Recognizes() bool
 	Enqueue(ctx context.Context, collection string, items []ingest.Item) ([]catalog.Job, error)
 	EnqueueSite(ctx context.Context, collection, address string, opts ingest.SiteOptions) (catalog.Job, error)
 	Cancel(ctx context.Context, jobID string) error

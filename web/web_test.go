@@ -337,7 +337,7 @@ func TestResources(t *testing.T) {
 	job := h.settle(t, "docs")[0].ID
 	h.run(t, []scenario{
 		{"health", "GET", "/api/health", nil, nil, 200, []string{`"status":"ok"`, `"version":"test"`}, nil},
-		{"info", "GET", "/api/info", nil, nil, 200, []string{`"encoder":null`, `"provider":"extractive"`, `"max_upload_bytes":1048576`, `"sample":true`, `"styles":["plain","reasoning"]`, `"agent":false`}, nil},
+		{"info", "GET", "/api/info", nil, nil, 200, []string{`"encoder":null`, `"provider":"extractive"`, `"max_upload_bytes":1048576`, `"sample":true`, `"styles":["plain","reasoning"]`, `"agent":false`, `"ocr":false`}, nil},
 		{"status", "GET", "/api/status", nil, nil, 200, []string{`{"model":null}`}, nil},
 		{"collections", "GET", "/api/collections", nil, nil, 200, []string{`"name":"docs"`, `"documents":1`, `"created_at":"`}, []string{"indexing"}},
 		{"create", "POST", "/api/collections", `{"name":" 手册 "}`, nil, 201, []string{`"name":"手册"`}, nil},

@@ -6,7 +6,8 @@
 // does, and compares their tokens. A token is, after NFKC and case folding, one character of Chinese,
 // Japanese or Korean, or a run of other letters, digits and underscores. F1 counts equal tokens
 // regardless of order. It prints panics, hangs, the memory of the worst worker, the share of files
-// with text in which text was found, and the mean and median F1, for all files and for CJK ones.
+// with text in which text was found, and the mean and median F1, for all files and for CJK ones; and how
+// many pages were left out as garbled, and with -v what pdftotext finds on each.
 package main
 
 import (
@@ -69,6 +70,8 @@ type result struct {
 	missing  []string
 	extra    []string
 	warnings []string
+	pages    int
+	garbled  []string // a page each: its number, and what pdftotext finds on it
 }
 
 func run(dir, cache string, timeout time.Duration, workers int, verbose, perFile bool, only []string) error {
@@ -172,10 +175,22 @@ func measure(ex *ingest.Extractor, file string, known map[string]*int) result {
 		got = tokenize(doc.Text)
 		r.engines = doc.Metadata["engine"]
 		r.warnings = doc.Warnings
+		r.pages = len(doc.Pages)
+		for _, p := range doc.GarbledPages {
+			r.garbled = append(r.garbled, garbledPage(ctx, file, p))
+		}
+	} else if errors.Is(err, ingest.ErrNoText) && strings.Contains(err.Error(), "garbled") {
+		r.garbled = append(r.garbled, garbledPage(ctx, file, 1))
 	}
 	r.got = len(got)
 	r.f1, r.missing, r.extra = f1(want, got)
 	return r
+}
+
+// garbledPage is what pdftotext finds on a page.
+func garbledPage(ctx context.Context, file string, page int) string {
+	out, _ := exec.CommandContext(ctx, "pdftotext", "-enc", "UTF-8", "-f", strconv.Itoa(page), "-l", strconv.Itoa(page), file, "-").Output()
+	return fmt.Sprintf("page %d: %.300q", page, out)
 }
 
 func f1(want, got []string) (float64, []string, []string) {
@@ -246,7 +261,14 @@ func report(results []result, took time.Duration, verbose bool, peaks string) {
 	var withText, found, hangs, crashes, failed int
 	slices.SortFunc(results, func(a, b result) int { return cmp.Compare(a.f1, b.f1) })
 	engines := map[string]int{}
+	pages, garbled := 0, 0
 	for _, r := range results {
+		pages, garbled = pages+r.pages, garbled+len(r.garbled)
+		if verbose {
+			for _, g := range r.garbled {
+				fmt.Printf("garbled %s %s\n", r.name, g)
+			}
+		}
 		if errors.Is(r.err, ingest.ErrTimeout) {
 			hangs++
 		}
@@ -277,6 +299,7 @@ func report(results []result, took time.Duration, verbose bool, peaks string) {
 	fmt.Printf("files %d in %v (%.1f a second); engines %v\n", len(results), took.Round(time.Millisecond), float64(len(results))/took.Seconds(), engines)
 	fmt.Printf("panics %d, hangs %d, errors %d\n", crashes, hangs, failed)
 	fmt.Printf("text found in %d of %d files with text (%.2f%%)\n", found, withText, 100*float64(found)/float64(max(1, withText)))
+	fmt.Printf("garbled pages %d; pages with or without text %d\n", garbled, pages)
 	fmt.Printf("token F1 mean %.4f median %.4f over %d files\n", mean(all), median(all), len(all))
 	fmt.Printf("CJK mean %.4f over %d files\n", mean(cjk), len(cjk))
 	if worst := worstPeak(peaks); worst > 0 {

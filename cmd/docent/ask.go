@@ -77,7 +77,7 @@ func (a *app) ingestFolder(ctx context.Context, l *library, dir string) (collect
 	if err := r.do(ctx, l, []string{abs}); err != nil {
 		return "", false, err
 	}
-	if r.counts["ingested"]+r.counts["unchanged"] == 0 {
+	if r.counts["ingested"]+r.counts["partial"]+r.counts["unchanged"] == 0 {
 		return "", false, fmt.Errorf("--docs %s: no file in it could be read", dir)
 	}
 	return collection, r.counts["failed"] > 0, nil

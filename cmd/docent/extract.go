@@ -37,6 +37,8 @@ type extractJSON struct {
 	Metadata         map[string]string `json:"metadata"`
 	Warnings         []string          `json:"warnings"`
 	PagesWithoutText []int             `json:"pages_without_text"`
+	NeedsOCR         []int             `json:"needs_ocr"`
+	GarbledPages     []int             `json:"garbled_pages"`
 	Pages            []chunker.Page    `json:"pages"`
 	Headings         []span            `json:"headings"`
 	Tables           []span            `json:"tables"`
@@ -60,6 +62,7 @@ func (c *extractCmd) Run(ctx context.Context, a *app) error {
 	out := extractJSON{
 		Path: c.File, Title: doc.Title, Format: doc.Format, Language: doc.Language,
 		Metadata: doc.Metadata, Warnings: list(doc.Warnings), PagesWithoutText: list(doc.PagesWithoutText),
+		NeedsOCR: list(doc.NeedsOCR), GarbledPages: list(doc.GarbledPages),
 		Pages: list(doc.Pages), Headings: []span{}, Tables: []span{}, Links: []linkJSON{}, Blocks: list(doc.Blocks), Text: doc.Text,
 	}
 	if out.Metadata == nil {

@@ -50,7 +50,7 @@ func (a *app) fetcher(f fetchFlags) *ingest.Fetcher {
 // fileResult is the line that is printed for a file. All keys are always there.
 type fileResult struct {
 	Path       string   `json:"path"`
-	Status     string   `json:"status"` // ingested, duplicate, unchanged, failed, or removed (by --prune)
+	Status     string   `json:"status"` // ingested, partial, duplicate, unchanged, failed, or removed (by --prune)
 	DocumentID string   `json:"document_id"`
 	Chunks     int      `json:"chunks"`
 	Error      string   `json:"error"`
@@ -280,8 +280,8 @@ func (r *ingestRun) report(res fileResult) {
 	case r.quiet:
 	case r.lines:
 		_ = r.printJSON(res)
-	case res.Status == "ingested":
-		fmt.Fprintf(r.stdout, "ingested   %s (%s)\n", name, count(res.Chunks, "chunk"))
+	case res.Status == ingest.Ingested, res.Status == ingest.Partial:
+		fmt.Fprintf(r.stdout, "%-10s %s (%s)\n", res.Status, name, count(res.Chunks, "chunk"))
 	case res.Status != "failed":
 		fmt.Fprintf(r.stdout, "%-10s %s\n", res.Status, name)
 	}
@@ -295,7 +295,7 @@ func (r *ingestRun) report(res fileResult) {
 	}
 	if r.bar != nil {
 		r.meter.End(res.Path)
-		if n := r.counts["ingested"] + r.counts["unchanged"] + r.counts["failed"]; n > r.bar.GetMax() {
+		if n := r.counts["ingested"] + r.counts["partial"] + r.counts["unchanged"] + r.counts["failed"]; n > r.bar.GetMax() {
 			r.bar.ChangeMax(n) // pages of a site: how many there are is not known at the start
 		}
 		_ = r.bar.Add(1)
@@ -387,7 +387,7 @@ func pad(s string, n int) string {
 
 func (r *ingestRun) summary() string {
 	var parts []string
-	for _, s := range []string{"ingested", "duplicate", "unchanged", "removed", "failed"} {
+	for _, s := range []string{"ingested", "partial", "duplicate", "unchanged", "removed", "failed"} {
 		if n := r.counts[s]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, s))
 		}

@@ -80,7 +80,13 @@ func printReport(out io.Writer, r ingest.Report) error {
 		row("recognised", "%s, by %s", count(n, "page"), r.RecognizedBy)
 	}
 	if n := len(r.PagesWithoutText); n > 0 {
-		row("without text", "%s", count(n, "page"))
+		row("without text", "%d of %s: %s", n, count(r.Pages, "page"), ingest.Ranges(r.PagesWithoutText))
+	}
+	if len(r.GarbledPages) > 0 {
+		row("garbled", "page %s", ingest.Ranges(r.GarbledPages))
+	}
+	if len(r.NeedsOCR) > 0 {
+		row("needs recognition", "page %s", ingest.Ranges(r.NeedsOCR))
 	}
 	for _, text := range r.Warnings {
 		row("warning", "%s", text)

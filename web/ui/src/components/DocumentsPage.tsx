@@ -8,6 +8,7 @@ import {
   Pause,
   Play,
   RotateCcw,
+  ScanText,
   Settings2,
   Trash2,
   TriangleAlert,
@@ -20,6 +21,7 @@ import { Link, useParams } from "react-router";
 import { api, toFailure } from "../lib/api";
 import { baseName, folderOf, formatBytes } from "../lib/format";
 import { isActive, jobProgress, stageState } from "../lib/jobs";
+import { countPages } from "../lib/pages";
 import { withScheme } from "../lib/place";
 import { fromInput } from "../lib/uploads";
 import { usePreferences } from "../state/preferences";
@@ -704,6 +706,55 @@ function ProblemRow({
   );
 }
 
+/** Says how many pages of a document have no text, and has them recognised where something can. */
+function Missing({ item, name }: { item: DocumentInfo; name: string }) {
+  const { t } = useTranslation();
+  const { data: info } = useInfo();
+  const [failure, setFailure] = useState<Failure>();
+  const [busy, setBusy] = useState(false);
+
+  async function recognize() {
+    setBusy(true);
+    setFailure(undefined);
+    try {
+      noteJobs(item.collection, await api.reingest(item.id, ""));
+    } catch (error) {
+      setFailure(toFailure(error));
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  return (
+    <div
+      className="mt-1.5 flex flex-wrap items-center gap-x-3 gap-y-1 text-sm sm:ml-[1.95rem]"
+      data-testid="partial"
+    >
+      <span className="rounded bg-marker-wash px-2 py-0.5 font-medium text-ink-2">
+        {t("documents.partial")}
+      </span>
+      <span className="text-ink-2">
+        {t("documents.missingText", {
+          count: countPages(item.metadata?.pages_without_text ?? ""),
+          total: item.pages,
+        })}
+      </span>
+      {info?.ocr && (
+        <button
+          type="button"
+          className="button"
+          disabled={busy}
+          aria-label={t("documents.recognizeOf", { name })}
+          onClick={recognize}
+        >
+          <ScanText size={16} aria-hidden="true" /> {t("documents.recognize")}
+        </button>
+      )}
+      {failure && <FailureNote failure={failure} />}
+    </div>
+  );
+}
+
 function DocumentRow({ item }: { item: DocumentInfo }) {
   const { t, i18n } = useTranslation();
   const { openDocument, place } = useViewer();
@@ -773,6 +824,7 @@ function DocumentRow({ item }: { item: DocumentInfo }) {
           <Trash2 size={17} aria-hidden="true" />
         </button>
       </div>
+      {item.metadata?.needs_ocr && <Missing item={item} name={name} />}
       {warnings.length > 0 && (
         <details className="mt-1.5 text-sm sm:ml-[1.95rem]">
           <summary className="flex w-fit items-center gap-1.5 rounded bg-marker-wash px-2 py-0.5 text-ink-2">

@@ -3,6 +3,7 @@ import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, toFailure } from "../lib/api";
 import { formatBytes } from "../lib/format";
+import { pageRanges } from "../lib/pages";
 import { noteJobs, useReport } from "../state/queries";
 import type { Passage, Report } from "../types/api";
 import type { Failure } from "../types/events";
@@ -101,7 +102,27 @@ function Body({ report }: { report: Report }) {
           )}
           {report.pages_without_text && (
             <Row name={t("report.withoutText")}>
-              {t("documents.pageCount", { count: report.pages_without_text.length })}
+              {t("report.withoutTextPages", {
+                count: report.pages_without_text.length,
+                total: report.pages ?? 0,
+                list: pageRanges(report.pages_without_text),
+              })}
+            </Row>
+          )}
+          {report.garbled_pages && (
+            <Row name={t("report.garbled")}>
+              {t("report.garbledPages", {
+                count: report.garbled_pages.length,
+                list: pageRanges(report.garbled_pages),
+              })}
+            </Row>
+          )}
+          {report.needs_ocr && (
+            <Row name={t("report.needsOcr")}>
+              {t("report.needsOcrPages", {
+                count: report.needs_ocr.length,
+                list: pageRanges(report.needs_ocr),
+              })}
             </Row>
           )}
         </dl>

@@ -11,6 +11,8 @@ export interface Info {
   agent?: boolean;
   max_upload_bytes?: number;
   sample?: boolean;
+  /** Something recognises the text in pictures and scanned pages. */
+  ocr?: boolean;
 }
 
 /** What a model file is busy with; null where a server or nothing answers. Memory is in bytes. */
@@ -76,7 +78,7 @@ export type PrivateKind = "email" | "phone" | "id_card" | "bank_card" | "ip" | "
 /** What became of a file, which may have failed. */
 export interface Report {
   path: string;
-  status: "ingested" | "duplicate" | "failed";
+  status: "ingested" | "partial" | "duplicate" | "failed";
   error?: string;
   format?: string;
   bytes: number;
@@ -86,6 +88,9 @@ export interface Report {
   chunks: number;
   warnings?: string[] | null;
   pages_without_text?: number[];
+  /** Of them: what they show is not in the text, and recognition may read it. */
+  needs_ocr?: number[];
+  garbled_pages?: number[];
   recognized_pages?: number[];
   recognized_by?: string;
   cleaning: {
@@ -132,7 +137,7 @@ export interface Job {
   total: number;
   error?: string;
   document_id?: string;
-  status?: "ingested" | "duplicate" | "unchanged" | "failed" | "crawled" | "";
+  status?: "ingested" | "partial" | "duplicate" | "unchanged" | "failed" | "crawled" | "";
   created_at: string;
   updated_at: string;
 }
