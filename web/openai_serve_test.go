@@ -117,18 +117,18 @@ func TestDisconnect(t *testing.T) {
 
 // TestBusy: who comes when as many wait as may is told when to try again, and costs the others nothing.
 func TestBusy(t *testing.T) {
-	m := slow(t, llm.Config{ContextTokens: 4096, Parallel: 1, Queue: 1})
+	m := slow(t, llm.Config{ContextTokens: 32768, Parallel: 1, Queue: 1})
 	h := filled(t, speaks(m))
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	var bodies []io.ReadCloser
-	first := h.send(t, ctx, "POST", "/v1/chat/completions", `{"model":"tiny","messages":[{"role":"user","content":"a"}],"stream":true,"temperature":0}`)
+	first := h.send(t, ctx, "POST", "/v1/chat/completions", `{"model":"tiny","messages":[{"role":"user","content":"a"}],"stream":true,"temperature":0,"max_tokens":30000}`)
 	read(t, first.Body, 1)
 	bodies = append(bodies, first.Body)
 	waiting := make(chan struct{})
 	go func() {
 		defer close(waiting)
-		req, _ := http.NewRequestWithContext(ctx, "POST", h.URL+"/v1/chat/completions", strings.NewReader(`{"model":"tiny","messages":[{"role":"user","content":"b"}],"temperature":0}`))
+		req, _ := http.NewRequestWithContext(ctx, "POST", h.URL+"/v1/chat/completions", strings.NewReader(`{"model":"tiny","messages":[{"role":"user","content":"b"}],"temperature":0,"max_tokens":30000}`))
 		if resp, err := h.Client().Do(req); err == nil {
 			resp.Body.Close()
 		}

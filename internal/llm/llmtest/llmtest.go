@@ -68,12 +68,12 @@ func write(t testing.TB, path string, meta, more []gguf.KeyValue, tensors []gguf
 }
 
 // Random writes a random model of the same vocabulary that takes some milliseconds for a token: three million
-// weights in float32. It reads 4,096 tokens.
+// weights in float32. It reads 32,768 tokens.
 func Random(t testing.TB, path string, more ...gguf.KeyValue) string {
 	t.Helper()
 	const dim, ff, layers, vocab = 256, 768, 4, 96
 	meta := []gguf.KeyValue{
-		{Key: "general.architecture", Value: "llama"}, {Key: "llama.block_count", Value: uint32(layers)}, {Key: "llama.context_length", Value: uint32(4096)},
+		{Key: "general.architecture", Value: "llama"}, {Key: "llama.block_count", Value: uint32(layers)}, {Key: "llama.context_length", Value: uint32(32768)},
 		{Key: "llama.embedding_length", Value: uint32(dim)}, {Key: "llama.feed_forward_length", Value: uint32(ff)},
 		{Key: "llama.attention.head_count", Value: uint32(4)}, {Key: "llama.attention.head_count_kv", Value: uint32(2)},
 		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
