@@ -58,12 +58,6 @@ type Citation struct {
 	Quote      string   `json:"quote"` // the sentences of the passage nearest to what it supports
 }
 
-// Usage counts a model's tokens; zero where the model does not say.
-type Usage struct {
-	PromptTokens     int `json:"prompt_tokens"`
-	CompletionTokens int `json:"completion_tokens"`
-}
-
 // An Answer is what a chain or an agent returns.
 type Answer struct {
 	Text      string     `json:"answer"`

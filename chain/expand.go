@@ -93,6 +93,9 @@ func consult(ctx context.Context, model ModelFunc, system, human string) (string
 	if len(resp.Choices) == 0 {
 		return "", ErrNoAnswer
 	}
+	var usage Usage
+	usage.Add(resp.Choices[0])
+	countUsage(ctx, usage)
 	return withoutThoughts(resp.Choices[0].Content, listWindow), nil
 }
 

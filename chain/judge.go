@@ -63,18 +63,19 @@ func questionLikelihoods(ctx context.Context, model Scorer, query string, passag
 	for i, p := range passages {
 		g.Go(func() error {
 			ask := inLanguage(query, likelyEN, likelyZH, neutral(clipText(oneLine(p), judgeBytes)))
-			probs, err := model.Score(ctx, []llms.MessageContent{llms.TextParts(llms.ChatMessageTypeHuman, ask)}, query)
+			probs, tokens, err := model.Score(ctx, []llms.MessageContent{llms.TextParts(llms.ChatMessageTypeHuman, ask)}, query)
 			if err != nil {
 				return err
 			}
-			if len(probs) != 1 || len(probs[0]) == 0 {
+			countUsage(ctx, Usage{PromptTokens: tokens})
+			if len(probs) != 1 || len(probs[0]) < 2 {
 				return errors.New("the language model gave no likelihood")
 			}
-			var sum float64
-			for _, p := range probs[0] {
+			sum, question := 0.0, probs[0][:len(probs[0])-1] // without its end
+			for _, p := range question {
 				sum += p
 			}
-			scores[i] = float32(math.Exp(sum / float64(len(probs[0]))))
+			scores[i] = float32(math.Exp(sum / float64(len(question))))
 			return nil
 		})
 	}

@@ -70,6 +70,7 @@ type Question struct {
 	// Choices are the only answers that are wanted, 2 to 64 of them; see Choose. The answer is one of them, without
 	// citations: Passages has what it was chosen from. They need a language model.
 	Choices []string
+	Scoring Scoring // how they are compared; "" means ByLikelihood
 
 	Adapter string // a LoRA adapter of the model, by its name, or "none"; "" means the model's first
 
@@ -201,6 +202,9 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 		if err := CheckChoices(question.Choices); err != nil {
 			return err
 		}
+		if err := question.Scoring.Check(); err != nil {
+			return err
+		}
 		if q.extractive != nil {
 			return fmt.Errorf("%w: there is no language model to choose", ErrChoices)
 		}
@@ -231,12 +235,15 @@ func (q *QA) run(ctx context.Context, question Question, options []llms.CallOpti
 		return err
 	}
 	var notes []string
-	hits, err := q.cfg.Search(ctx, query, q.cfg.TopK, append(slices.Clip(question.Search), retriever.Where(question.Where), retriever.OnNote(func(n retriever.Note) {
+	metered, used := WithMeter(ctx)
+	hits, err := q.cfg.Search(metered, query, q.cfg.TopK, append(slices.Clip(question.Search), retriever.Where(question.Where), retriever.OnNote(func(n retriever.Note) {
 		notes = append(notes, noteText(n, language))
 	}))...)
 	if err != nil {
 		return err
 	}
+	answer.Usage.PromptTokens += used().PromptTokens
+	answer.Usage.CompletionTokens += used().CompletionTokens
 	passages := sources(hits)
 
 	finish := func() error {
@@ -506,7 +513,7 @@ func (q *QA) generate(ctx context.Context, text, language string, style *style, 
 		streamed, apart := false, strings.Builder{}
 		opts := append([]llms.CallOption{llms.WithMaxTokens(reply), llms.WithTemperature(q.cfg.Temperature)}, slices.Concat(options, question.Options)...)
 		if len(question.Choices) > 0 {
-			answer.Choices, err = q.choose(ctx, p.messages, question.Choices, &answer.Usage, opts)
+			answer.Choices, err = q.choose(ctx, p.messages, question.Choices, question.Scoring, &answer.Usage, opts)
 			if err != nil && attempt < 3 && llm.IsContextOverflow(err) {
 				window = window * 6 / 10
 				continue
@@ -572,9 +579,11 @@ func (q *QA) generate(ctx context.Context, text, language string, style *style, 
 }
 
 // choose maps the model's answer to one of the choices.
-func (q *QA) choose(ctx context.Context, messages []llms.MessageContent, choices []string, usage *Usage, options []llms.CallOption) ([]Choice, error) {
+func (q *QA) choose(ctx context.Context, messages []llms.MessageContent, choices []string, by Scoring, usage *Usage, options []llms.CallOption) ([]Choice, error) {
 	if _, ok := q.cfg.Model.(Scorer); ok {
-		return Choose(ctx, q.cfg.Model, messages, choices)
+		chosen, read, err := Choose(ctx, q.cfg.Model, messages, choices, by)
+		usage.PromptTokens += read.PromptTokens
+		return chosen, err
 	}
 	resp, err := q.call(ctx, messages, nil, options...)
 	if err != nil {
@@ -662,25 +671,4 @@ func (q *QA) call(ctx context.Context, messages []llms.MessageContent, each func
 			return resp.Choices[0], nil
 		}
 	}
-}
-
-// Add counts the tokens of a reply, under the names that langchaingo's providers give them.
-func (u *Usage) Add(c *llms.ContentChoice) {
-	number := func(keys ...string) int {
-		for _, k := range keys {
-			switch v := c.GenerationInfo[k].(type) {
-			case int:
-				return v
-			case int32:
-				return int(v)
-			case int64:
-				return int(v)
-			case float64:
-				return int(v)
-			}
-		}
-		return 0
-	}
-	u.PromptTokens += number("PromptTokens", "InputTokens", "input_tokens")
-	u.CompletionTokens += number("CompletionTokens", "OutputTokens", "output_tokens")
 }

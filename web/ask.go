@@ -40,6 +40,7 @@ type askBody struct {
 	Agent          bool             `json:"agent"`
 	Where          retriever.Filter `json:"where"`
 	Choices        []string         `json:"choices"`
+	Scoring        chain.Scoring    `json:"scoring"`
 	Adapter        string           `json:"adapter"`
 	Retrieval      json.RawMessage  `json:"retrieval"` // settings of retriever.Settings for this question
 	Stream         *bool            `json:"stream"`    // nil means true
@@ -72,7 +73,7 @@ func (s *Server) ask(c *gin.Context) {
 		return
 	}
 	model := s.cfg.Model(c.Request.Context())
-	question := chain.Question{Text: strings.TrimSpace(in.Question), Style: in.Style, Where: in.Where, Choices: in.Choices, Adapter: in.Adapter}
+	question := chain.Question{Text: strings.TrimSpace(in.Question), Style: in.Style, Where: in.Where, Choices: in.Choices, Scoring: in.Scoring, Adapter: in.Adapter}
 	switch {
 	case in.Agent && !s.hasAgent(model):
 		s.fail(c, agent.ErrNoModel)
@@ -191,6 +192,9 @@ func (s *Server) checkQuestion(model Model, q chain.Question) error {
 	}
 	if len(q.Choices) > 0 {
 		if err := chain.CheckChoices(q.Choices); err != nil {
+			return err
+		}
+		if err := q.Scoring.Check(); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,7 @@ type askCmd struct {
 	Collection string   `short:"c" xor:"from" placeholder:"NAME" help:"The collection; 'default' unless --docs is given."`
 	Docs       string   `xor:"from" type:"path" placeholder:"DIR" help:"Answer from this folder or file, which is ingested first and kept up to date."`
 	Choices    []string `placeholder:"A,B,C" help:"Answer with one of these, by how likely the language model finds each."`
+	Scoring    string   `enum:"likelihood,token,byte,pmi" default:"likelihood" help:"How a .gguf model compares choices: ${enum}. 'token' and 'byte' even out their lengths, 'pmi' how much each is expected anyway."`
 	Adapter    string   `placeholder:"NAME" help:"Which of several --lora adapters answers, by its file's name without .gguf, or 'none'."`
 	Style      string   `placeholder:"NAME" config:"style" help:"Prompt style: plain, examples, reasoning or examples+reasoning."`
 	retrievalFlags
@@ -53,7 +54,7 @@ func (c *askCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := a.answer(qa.Stream(ctx, chain.Question{Text: question, Choices: c.Choices, Adapter: c.Adapter})); err != nil {
+	if err := a.answer(qa.Stream(ctx, chain.Question{Text: question, Choices: c.Choices, Scoring: chain.Scoring(c.Scoring), Adapter: c.Adapter})); err != nil {
 		return err
 	}
 	if incomplete {

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"docent/chain"
 )
 
 func TestChat(t *testing.T) {
@@ -45,9 +48,17 @@ func TestChat(t *testing.T) {
 		t.Errorf("%s, %v", b, err)
 	}
 	code, out, _ = docent("Hello\n", "--json", "chat", "--model", model, "-n", "3")
-	var reply map[string]string
-	if err := json.Unmarshal([]byte(out), &reply); code != 0 || err != nil || reply["role"] != "assistant" || reply["content"] == "" {
+	var reply struct {
+		Role, Content string
+		Usage         chain.Usage
+	}
+	if err := json.Unmarshal([]byte(out), &reply); code != 0 || err != nil || reply.Role != "assistant" || reply.Content == "" || reply.Usage.CompletionTokens != 3 {
 		t.Errorf("%d: %q, %v", code, out, err)
+	}
+	// The samplers, and a form.
+	code, out, stderr = docent("Hello\n", "chat", "--model", model, "--top-k", "5", "--min-p", "0.01", "--repeat", "1.1", "--presence", "0.1", "--frequency", "0.1", "--stop", "qq", "--seed", "3", "--regex", "[a-c]{5}")
+	if code != 0 || !regexp.MustCompile(`^[a-c]{5}\n$`).MatchString(out) {
+		t.Errorf("%d: %q, %s", code, out, stderr)
 	}
 	// A conversation that outgrows the window goes on without its beginning.
 	long := strings.Repeat("word word word\n", 12)

@@ -26,6 +26,7 @@ type generateCmd struct {
 	Raw     bool     `help:"Continue the text as it is, without the model's chat template."`
 	N       int      `short:"n" default:"256" placeholder:"TOKENS" help:"The most tokens of the answer; 0 means until the context window is full."`
 	Choices []string `xor:"form" placeholder:"A,B,C" help:"Answer with one of these, by how likely the model finds each as its reply; say in the prompt what there is to choose."`
+	Scoring string   `enum:"likelihood,token,byte,pmi" default:"likelihood" help:"How choices are compared: ${enum}. 'token' and 'byte' even out their lengths, 'pmi' how much each is expected anyway."`
 	Stop    []string `placeholder:"TEXT" sep:"none" help:"End before this text; may be given several times."`
 	Lora    []string `placeholder:"FILE[=SCALE]" sep:"none" help:"A LoRA adapter for the model; of several the first is used."`
 	Context int      `placeholder:"TOKENS" help:"The context window; 0 means 8192, or what the model was trained for where that is less."`
@@ -41,20 +42,24 @@ type generateCmd struct {
 
 // samplingFlags say how tokens are chosen.
 type samplingFlags struct {
-	Temperature float64 `default:"0" placeholder:"T" group:"Sampling" help:"0 takes the likeliest token each time."`
-	TopK        int     `default:"40" placeholder:"K" group:"Sampling" help:"Choose among the likeliest K; 0 means all."`
-	TopP        float64 `default:"0.95" placeholder:"P" group:"Sampling" help:"Choose among the likeliest that together reach P."`
-	MinP        float64 `default:"0.05" placeholder:"P" group:"Sampling" help:"Leave out what is less than P times as likely as the likeliest."`
-	Typical     float64 `default:"1" placeholder:"P" group:"Sampling" help:"Choose among those of nearly the expected surprise that together reach P; 1 means all."`
-	Mirostat    int     `default:"0" placeholder:"N" group:"Sampling" help:"Keep the surprise even, by version 1 or 2 of Mirostat; 0 means not to."`
-	Repeat      float64 `default:"1" placeholder:"R" group:"Sampling" help:"Penalty for tokens that came lately; 1 means none."`
-	Presence    float64 `default:"0" placeholder:"X" group:"Sampling" help:"What tokens that came lately lose; 0 means nothing."`
-	Frequency   float64 `default:"0" placeholder:"X" group:"Sampling" help:"What they lose for each time they came; 0 means nothing."`
-	Seed        uint64  `placeholder:"N" group:"Sampling" help:"With one seed the answer is always the same."`
+	Temperature float64           `default:"0" placeholder:"T" group:"Sampling" help:"0 takes the likeliest token each time."`
+	TopK        int               `default:"40" placeholder:"K" group:"Sampling" help:"Choose among the likeliest K; 0 means all."`
+	TopP        float64           `default:"0.95" placeholder:"P" group:"Sampling" help:"Choose among the likeliest that together reach P."`
+	MinP        float64           `default:"0.05" placeholder:"P" group:"Sampling" help:"Leave out what is less than P times as likely as the likeliest."`
+	Bias        map[int32]float32 `name:"logit-bias" placeholder:"TOKEN=X" group:"Sampling" help:"What is added to the logit of a token, by its number; may be given several times."`
+	Typical     float64           `default:"1" placeholder:"P" group:"Sampling" help:"Choose among those of nearly the expected surprise that together reach P; 1 means all."`
+	Mirostat    int               `default:"0" placeholder:"N" group:"Sampling" help:"Keep the surprise even, by version 1 or 2 of Mirostat; 0 means not to."`
+	MirostatTau float64           `default:"5" placeholder:"BITS" group:"Sampling" help:"The surprise that Mirostat keeps."`
+	MirostatEta float64           `default:"0.1" placeholder:"X" group:"Sampling" help:"How fast Mirostat corrects it."`
+	Repeat      float64           `default:"1" placeholder:"R" group:"Sampling" help:"Penalty for tokens that came lately; 1 means none."`
+	Presence    float64           `default:"0" placeholder:"X" group:"Sampling" help:"What tokens that came lately lose; 0 means nothing."`
+	Frequency   float64           `default:"0" placeholder:"X" group:"Sampling" help:"What they lose for each time they came; 0 means nothing."`
+	RepeatLast  int               `default:"64" placeholder:"N" group:"Sampling" help:"How many of the last tokens the penalties look at."`
+	Seed        uint64            `placeholder:"N" group:"Sampling" help:"With one seed the answer is always the same."`
 }
 
 func (s samplingFlags) sampling() engine.Sampling {
-	return engine.Sampling{Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MinP: s.MinP, Typical: s.Typical, Mirostat: s.Mirostat,
+	return engine.Sampling{Bias: s.Bias, RepeatLast: s.RepeatLast, MirostatTau: s.MirostatTau, MirostatEta: s.MirostatEta, Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MinP: s.MinP, Typical: s.Typical, Mirostat: s.Mirostat,
 		Repeat: s.Repeat, Presence: s.Presence, Frequency: s.Frequency, Seed: s.Seed}
 }
 
@@ -93,6 +98,28 @@ func (f formFlags) grammar() (g *grammar.Grammar, err error) {
 	return g, nil
 }
 
+// callOption asks a model behind langchaingo's interface for the form, and for min-p.
+func (f formFlags) callOption(minP float64) (llms.CallOption, error) {
+	o := llm.LocalOptions{Regex: f.Regex, MinP: minP}
+	path := f.Schema + f.Grammar
+	var source []byte
+	if path != "" {
+		var err error
+		if source, err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
+	}
+	if f.Schema != "" {
+		o.Schema = source
+	} else {
+		o.Grammar = string(source)
+	}
+	return func(opts *llms.CallOptions) {
+		opts.JSONMode = f.AsJSON
+		llm.WithLocal(o)(opts)
+	}, nil
+}
+
 // choose prints the likeliest choice, and with --json how likely each is.
 func (c *generateCmd) choose(ctx context.Context, a *app, m llms.Model, prompt string) error {
 	if c.Raw {
@@ -102,12 +129,12 @@ func (c *generateCmd) choose(ctx context.Context, a *app, m llms.Model, prompt s
 	if c.System != "" {
 		messages = append(messages, llms.TextParts(llms.ChatMessageTypeSystem, c.System))
 	}
-	choices, err := chain.Choose(ctx, m, append(messages, llms.TextParts(llms.ChatMessageTypeHuman, prompt)), c.Choices)
+	choices, usage, err := chain.Choose(ctx, m, append(messages, llms.TextParts(llms.ChatMessageTypeHuman, prompt)), c.Choices, chain.Scoring(c.Scoring))
 	if err != nil {
 		return err
 	}
 	if a.JSON {
-		return a.printJSON(map[string]any{"text": choices[0].Text, "choices": choices})
+		return a.printJSON(map[string]any{"text": choices[0].Text, "choices": choices, "prompt_tokens": usage.PromptTokens, "completion_tokens": usage.CompletionTokens})
 	}
 	_, err = fmt.Fprintln(a.stdout, choices[0].Text)
 	return err

@@ -106,7 +106,19 @@ func TestGenerate(t *testing.T) {
 	if code, _, _ := docent("", "generate", "--model", "tiny", "--prompt", "Hello", "--schema", schema, "--regex", "a"); code != exitUsage {
 		t.Errorf("two forms: %d", code)
 	}
-	for _, args := range [][]string{{"--choices", "yes,no"}, {"--choices", "yes", "--choices", "no"}} {
+	// A token that is added to: the same letter each time; and every sampler at once.
+	if code, out, stderr := docent("", "generate", "--model", "tiny", "--prompt", "Hello", "-n", "5", "--logit-bias", "40=100"); code != 0 || len(out) != 6 || strings.Trim(out, out[:1]) != "\n" {
+		t.Errorf("--logit-bias: %d, %q, %s", code, out, stderr)
+	}
+	samplers := []string{"--temperature", "1", "--top-k", "9", "--top-p", ".9", "--min-p", ".01", "--typical", ".9", "--repeat", "1.1", "--repeat-last", "8", "--presence", ".1", "--frequency", ".1", "--seed", "4"}
+	for _, more := range [][]string{nil, {"--mirostat", "1", "--mirostat-tau", "4"}, {"--mirostat", "2", "--mirostat-eta", ".2"}} {
+		args := append(append([]string{"generate", "--model", "tiny", "--prompt", "Hello", "-n", "12"}, samplers...), more...)
+		code, first, stderr := docent("", args...)
+		if _, again, _ := docent("", args...); code != 0 || first == "\n" || first != again {
+			t.Errorf("%v: %d, %q, then %q, %s", more, code, first, again, stderr)
+		}
+	}
+	for _, args := range [][]string{{"--choices", "yes,no", "--scoring", "pmi"}, {"--choices", "yes,no", "--scoring", "byte"}, {"--choices", "yes,no"}, {"--choices", "yes", "--choices", "no"}} {
 		code, out, stderr := docent("", append([]string{"generate", "--model", "tiny", "--prompt", "Is it?"}, args...)...)
 		if code != 0 || out != "yes\n" && out != "no\n" {
 			t.Errorf("%v: %d, %q, %s", args, code, out, stderr)

@@ -21,11 +21,11 @@ func TestScore(t *testing.T) {
 	defer m.Close()
 	ctx := context.Background()
 	ask := []llms.MessageContent{llms.TextParts(llms.ChatMessageTypeHuman, "a b c d")}
-	got, err := m.Score(ctx, ask, "a b", "b", "a b")
+	got, read, err := m.Score(ctx, ask, "a b", "b", "a b")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 3 || !slices.Equal(got[0], got[2]) || len(got[0]) < 2 {
+	if len(got) != 3 || !slices.Equal(got[0], got[2]) || len(got[0]) != 4 || len(got[1]) != 2 || read <= 7 {
 		t.Fatalf("%v", got)
 	}
 	for _, tokens := range got {
@@ -35,7 +35,7 @@ func TestScore(t *testing.T) {
 			}
 		}
 	}
-	if _, err := m.Score(ctx, ask, ""); err == nil {
+	if _, _, err := m.Score(ctx, ask, ""); err == nil {
 		t.Error("an empty reply is scored")
 	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -13,8 +14,22 @@ import (
 // natural logarithm of its probability after the prompt and the tokens before it. The prompt is computed once. adapter may
 // be nil.
 func (m *Model) Score(ctx context.Context, adapter *Adapter, prompt []int32, continuations ...[]int32) ([][]float64, error) {
+	return m.score(ctx, adapter, prompt, 0, continuations)
+}
+
+// ScoreReplies is [Model.Score] with one value more for each continuation, its last: of an end after it.
+func (m *Model) ScoreReplies(ctx context.Context, adapter *Adapter, prompt []int32, replies ...[]int32) ([][]float64, error) {
+	return m.score(ctx, adapter, prompt, 1, replies)
+}
+
+// score scores the continuations, and with end 1 what ends them.
+func (m *Model) score(ctx context.Context, adapter *Adapter, prompt []int32, end int, continuations [][]int32) ([][]float64, error) {
 	if err := m.owns(adapter); err != nil {
 		return nil, err
+	}
+	var ends []int32
+	if m.vocab != nil {
+		ends = slices.Sorted(maps.Keys(m.vocab.ends))
 	}
 	out := make([][]float64, len(continuations))
 	var waiting []*request
@@ -42,11 +57,17 @@ func (m *Model) Score(ctx context.Context, adapter *Adapter, prompt []int32, con
 		if err := m.check(text); err != nil {
 			return nil, err
 		}
-		out[i] = make([]float64, len(c))
-		r := m.newRequest(text[:len(text)-1])
+		out[i] = make([]float64, len(c)+end)
+		r := m.newRequest(text[:len(text)-1+end])
 		r.adapt(adapter)
-		r.logits = len(c)
-		r.deliver = func(j int, logits []float32) { out[i][j] = logProb(logits, c[j]) }
+		r.logits = len(c) + end
+		r.deliver = func(j int, logits []float32) {
+			if j < len(c) {
+				out[i][j] = logProb(logits, c[j:j+1])
+			} else {
+				out[i][j] = logProb(logits, ends)
+			}
+		}
 		if err := m.sched.submit(ctx, r); err != nil {
 			return nil, err
 		}
@@ -60,10 +81,20 @@ func (m *Model) Score(ctx context.Context, adapter *Adapter, prompt []int32, con
 	return out, finish()
 }
 
-// logProb is the logarithm of a token's probability. It overwrites the logits.
-func logProb(logits []float32, id int32) float64 {
-	x, top := logits[id], tensor.Max(logits)
-	return float64(x-top) - math.Log(float64(tensor.ExpSum(logits, top, 1)))
+// logProb is the logarithm of the probability of one of some tokens; of none it is 0. It overwrites the logits.
+func logProb(logits []float32, ids []int32) float64 {
+	if len(ids) == 0 {
+		return 0
+	}
+	top := tensor.Max(logits)
+	best, sum := logits[ids[0]], 0.0
+	for _, id := range ids {
+		best = max(best, logits[id])
+	}
+	for _, id := range ids {
+		sum += math.Exp(float64(logits[id] - best))
+	}
+	return float64(best-top) + math.Log(sum) - math.Log(float64(tensor.ExpSum(logits, top, 1)))
 }
 
 // Perplexity is how well a model foretells a text: exp of the mean of -log p of its tokens.
