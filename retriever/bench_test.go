@@ -3,8 +3,11 @@ package retriever_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -74,38 +77,74 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
-// BenchmarkFiltered searches with filters that let half, a tenth and a hundredth of the documents through and without one, in turn,
-// and reports the median time of a search and those with a filter as shares of that without.
+// benchFilters searches without a filter and with some in turn, and reports the median time of a search and those with a
+// filter as shares of that without.
+func benchFilters(b *testing.B, s *retriever.Store, m retriever.Mode, say func(words int) string, filters map[string]string) {
+	names := append([]string{"none"}, slices.Sorted(maps.Keys(filters))...)
+	took := make(map[string][]time.Duration)
+	for b.Loop() {
+		question := say(8)
+		for _, name := range names {
+			f, err := retriever.ParseFilter(filters[name])
+			if err != nil {
+				b.Fatal(err)
+			}
+			began := time.Now()
+			search(b, s, "c", question, retriever.WithMode(m), retriever.Where(f))
+			took[name] = append(took[name], time.Since(began))
+		}
+	}
+	median := func(name string) float64 {
+		slices.Sort(took[name])
+		return float64(took[name][len(took[name])/2])
+	}
+	b.ReportMetric(median("none")/1000, "µs")
+	for _, name := range names[1:] {
+		b.ReportMetric(median(name)/median("none"), name+"/none")
+	}
+}
+
+// BenchmarkFiltered searches with filters that let half, a tenth and a hundredth of the documents through and without.
 func BenchmarkFiltered(b *testing.B) {
-	const chunks = 100_000
 	say := zipfText()
-	s := benchStore(b, chunks, say)
-	filters := []string{"", "number < 50", "number < 10", "number < 1"}
-	names := []string{"", "half/none", "tenth/none", "hundredth/none"}
+	s := benchStore(b, 100_000, say)
 	for _, m := range modes {
 		b.Run(string(m), func(b *testing.B) {
-			took := make([][]time.Duration, len(filters))
-			for b.Loop() {
-				question := say(8)
-				for i, where := range filters {
-					f, err := retriever.ParseFilter(where)
-					if err != nil {
-						b.Fatal(err)
-					}
-					began := time.Now()
-					search(b, s, "c", question, retriever.WithMode(m), retriever.Where(f))
-					took[i] = append(took[i], time.Since(began))
-				}
-			}
-			for i := range took {
-				slices.Sort(took[i])
-				median := took[i][len(took[i])/2]
-				if i == 0 {
-					b.ReportMetric(float64(median.Microseconds()), "µs")
-				} else {
-					b.ReportMetric(float64(median)/float64(took[0][len(took[0])/2]), names[i])
-				}
-			}
+			benchFilters(b, s, m, say, map[string]string{"half": "number < 50", "tenth": "number < 10", "hundredth": "number < 1"})
+		})
+	}
+}
+
+// BenchmarkWeaviateFiltered does so in a cluster, whose filters are lists of documents: of one passage each, and 10,000
+// of them or as many as $DOCENT_BENCH_DOCUMENTS says.
+func BenchmarkWeaviateFiltered(b *testing.B) {
+	documents := 10_000
+	if v := os.Getenv("DOCENT_BENCH_DOCUMENTS"); v != "" {
+		var err error
+		if documents, err = strconv.Atoi(v); err != nil {
+			b.Fatal("DOCENT_BENCH_DOCUMENTS is not a number")
+		}
+	}
+	at := place{dir: b.TempDir(), address: cluster(b)}
+	encoder := noiseEncoder{wordEncoder{name: "noise", dim: 32}}
+	say := zipfText()
+	record := place{dir: at.dir}.open(b, encoder)
+	create(b, record, "c")
+	for i := range documents {
+		doc := retriever.Document{Path: fmt.Sprint(i), Metadata: map[string]string{"number": fmt.Sprint(i)}}
+		if _, err := put(b.Context(), record, "c", doc, say(20)+"\n"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	record.Close()
+	s := at.open(b, encoder)
+	search(b, s, "c", say(1))
+	for _, m := range modes {
+		b.Run(string(m), func(b *testing.B) {
+			benchFilters(b, s, m, say, map[string]string{
+				"half": fmt.Sprintf("number < %d", documents/2), "tenth": fmt.Sprintf("number < %d", documents/10),
+				"hundredth": fmt.Sprintf("number < %d", documents/100), "all-but-one": "number > 0",
+			})
 		})
 	}
 }

@@ -2,9 +2,11 @@ package retriever
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
+	"docent/internal/catalog"
 	"docent/internal/weaviate"
 )
 
@@ -70,6 +72,65 @@ func Settle(t *testing.T, s *Store) {
 		if time.Now().After(deadline) {
 			t.Fatalf("something stays pending: %v", err)
 		}
+	}
+}
+
+// Written returns when every replica has every chunk that was stored.
+func Written(t *testing.T, s *Store) {
+	wait(t, s, func(p catalog.PendingSearch) bool { return !p.Remove })
+}
+
+// Settled returns when the store has done what was pending in the cluster, in its own time, and a sweep has found
+// nothing more than the record has.
+func Settled(t *testing.T, s *Store) {
+	t.Helper()
+	wait(t, s, func(catalog.PendingSearch) bool { return true })
+	if err := weaviateOf(s).sweepAll(context.Background(), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wait returns when nothing like that is pending.
+func wait(t *testing.T, s *Store, like func(catalog.PendingSearch) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		pending, err := s.db.PendingSearches(context.Background(), 10_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(pending, like) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it stays pending: %+v", pending)
+		}
+	}
+}
+
+// Searchable says whether the class of a collection has all its chunks.
+func Searchable(t *testing.T, s *Store, collection string) bool {
+	t.Helper()
+	c, err := s.db.SearchClass(context.Background(), collection, weaviateOf(s).settings.format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Ready
+}
+
+// ReindexAround is Reindex in a cluster, with something that happens once the next class is filled.
+func ReindexAround(t *testing.T, s *Store, collection string, happens func()) {
+	t.Helper()
+	ctx := context.Background()
+	err := s.embedAnew(ctx, collection, nil)
+	if err == nil {
+		err = weaviateOf(s).prepare(ctx, collection, s.fingerprint(), s.dim())
+	}
+	if err == nil {
+		happens()
+		err = s.commitEncoder(ctx, collection)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 

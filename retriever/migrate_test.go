@@ -20,14 +20,16 @@ import (
 
 // migrateFrom and migrateTo tell a re-run of this test binary to migrate until it is killed.
 const (
-	migrateFrom = "DOCENT_TEST_MIGRATE_FROM"
-	migrateTo   = "DOCENT_TEST_MIGRATE_TO" // directory, then address
+	migrateFrom = "DOCENT_TEST_MIGRATE_FROM" // directory, then address
+	migrateTo   = "DOCENT_TEST_MIGRATE_TO"   // the same
 )
 
 func migrateSlowly(from string) error {
-	dir, address, _ := strings.Cut(os.Getenv(migrateTo), " ")
-	ctx := context.Background()
-	_, err := retriever.Migrate(ctx, retriever.Config{Dir: from}, retriever.Config{Dir: dir, Store: address}, func(p retriever.MigrateProgress) {
+	config := func(place string) retriever.Config {
+		dir, address, _ := strings.Cut(place, " ")
+		return retriever.Config{Dir: dir, Store: address}
+	}
+	_, err := retriever.Migrate(context.Background(), config(from), config(os.Getenv(migrateTo)), func(p retriever.MigrateProgress) {
 		fmt.Println(p.Stage, p.Done, p.Total)
 		time.Sleep(30 * time.Millisecond) // so that there is time to kill it
 	})
@@ -156,7 +158,7 @@ func migrateWith(t *testing.T, from, to place) {
 	b := to.open(t, nil)
 	defer b.Close()
 	keyword := 1.0
-	if !from.shared() && to.address != "" && !to.shared() {
+	if from.weaviate() != to.weaviate() {
 		keyword = .95 // a Weaviate cluster rounds otherwise
 	}
 	if m.Keyword < keyword || m.Dense < .98 || m.Queries < 20 || m.Missing > 0 || (m.Files == 0) != (from.dir == to.dir) || m.Counts["documents"] == 0 || m.Counts["vectors"] != m.Counts["chunks"] {
@@ -183,12 +185,12 @@ func TestMigrateEmbedded(t *testing.T) {
 	}
 }
 
-// Embedded to Postgres and back, each in part, killed, and then to the end.
-func TestMigratePostgres(t *testing.T) {
-	from, shared, back := place{dir: t.TempDir()}, place{dir: t.TempDir(), address: pgtest.Database(t)}, place{dir: t.TempDir()}
-	storeToMigrate(t, from)
+// killMigration lets a process copy a store, and kills it a moment after the report that is waited for.
+func killMigration(t *testing.T, from, to place, stage string, report int, after time.Duration) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), migrateFrom+"="+from.dir, migrateTo+"="+shared.dir+" "+shared.address)
+	cmd.Env = append(os.Environ(), migrateFrom+"="+from.dir+" "+from.address, migrateTo+"="+to.dir+" "+to.address)
+	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -196,47 +198,67 @@ func TestMigratePostgres(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	reports := 0
-	for lines := bufio.NewScanner(out); reports < 3 && lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), "documents ") {
-			reports++
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), stage+" ") {
+			report--
+		}
+		if report == 0 {
+			time.Sleep(after)
+			return
 		}
 	}
-	if reports < 3 {
-		t.Fatal("the process ended before it was killed")
+	t.Fatal("the process ended before it was killed")
+}
+
+// Each kind of store to each other: killed while documents are copied, killed while the copy is filled and asked,
+// and then to the end, while the source changes between.
+func TestMigrateEach(t *testing.T) {
+	kinds := map[string]func(t *testing.T) place{
+		"embedded": func(t *testing.T) place { return place{dir: t.TempDir()} },
+		"postgres": func(t *testing.T) place { return place{dir: t.TempDir(), address: pgtest.Database(t)} },
+		"weaviate": func(t *testing.T) place { return place{dir: t.TempDir(), address: cluster(t)} },
 	}
-	cmd.Process.Kill()
-	cmd.Wait()
-	if _, err := retriever.Open(t.Context(), shared.config()); !errors.Is(err, retriever.ErrUnfinished) {
-		t.Errorf("the unfinished copy is opened: %v", err)
-	}
-	// What changes until it goes on is copied too.
-	s := from.open(t, words)
-	mustPut(t, s, "c", "01", "pump 1x was replaced\n")
-	d, err := s.DocumentByPath(t.Context(), "c", "02")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.DeleteDocument(t.Context(), d.ID); err != nil {
-		t.Fatal(err)
-	}
-	s.Close()
-	migrateWith(t, from, shared)
-	migrateWith(t, shared, back)
-	// The shared store takes more, under ids of its own.
-	s = shared.open(t, words)
-	defer s.Close()
-	d = mustPut(t, s, "c", "new", "an engine of wings\n")
-	if hits := search(t, s, "c", "wings", retriever.TopK(1)); len(hits) != 1 || hits[0].Document.ID != d.ID {
-		t.Errorf("what is put into the copy is not found: %+v", hits)
+	for source, from := range kinds {
+		for target, to := range kinds {
+			if source == target {
+				continue
+			}
+			t.Run(source+" to "+target, func(t *testing.T) {
+				from, to := from(t), to(t)
+				storeToMigrate(t, from)
+				killMigration(t, from, to, "documents", 3, 0)
+				if _, err := retriever.Open(t.Context(), to.config()); !errors.Is(err, retriever.ErrUnfinished) {
+					t.Errorf("the unfinished copy is opened: %v", err)
+				}
+				s := from.open(t, words)
+				mustPut(t, s, "c", "01", "pump 1x was replaced\n")
+				d, err := s.DocumentByPath(t.Context(), "c", "02")
+				if err == nil {
+					err = s.DeleteDocument(t.Context(), d.ID)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Close()
+				asked := 20 + 2 + 1 // the queries for the source, and that they are done
+				killMigration(t, from, to, "queries", asked+1, 200*time.Millisecond)
+				migrateWith(t, from, to)
+				s = to.open(t, words)
+				d = mustPut(t, s, "c", "new", "an engine of wings\n")
+				if hits := search(t, s, "c", "wings", retriever.TopK(1)); len(hits) != 1 || hits[0].Document.ID != d.ID {
+					t.Errorf("what is put into the copy is not found: %+v", hits)
+				}
+			})
+		}
 	}
 }
 
-// Embedded to a cluster with the record where it is, and to one with the record elsewhere.
-func TestMigrateWeaviate(t *testing.T) {
+// Embedded to a cluster where the record stays.
+func TestMigrateSearchOnly(t *testing.T) {
 	from := place{dir: t.TempDir()}
 	address := cluster(t)
 	storeToMigrate(t, from)
-	migrateWith(t, from, place{dir: t.TempDir(), address: address})
 	migrateWith(t, from, place{dir: from.dir, address: address})
 }

@@ -110,8 +110,23 @@ func (s *Store) embedAnew(ctx context.Context, collection string, progress func(
 	}
 }
 
+// A preparer is an engine that can have ready what a collection is searched by once it has another encoder, whose
+// vectors are in the record: then replace is quick.
+type preparer interface {
+	prepare(ctx context.Context, collection, encoder string, dim int) error
+}
+
 // swapEncoder puts the new vectors in place, in the record and in the engine.
 func (s *Store) swapEncoder(ctx context.Context, collection string) error {
+	if p, ok := s.engine.(preparer); ok {
+		if err := p.prepare(ctx, collection, s.fingerprint(), s.dim()); err != nil {
+			return err
+		}
+	}
+	return s.commitEncoder(ctx, collection)
+}
+
+func (s *Store) commitEncoder(ctx context.Context, collection string) error {
 	change, err := s.db.SwapEncoder(ctx, collection, s.fingerprint(), s.dim())
 	if err != nil {
 		return err

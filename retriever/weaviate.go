@@ -45,13 +45,16 @@ type weaviateEngine struct {
 	closed   bool
 	known    map[string]bool           // classes that the cluster has
 	building map[string]*weaviateBuild // by collection
+	next     map[string]*nextClass     // by collection
 
 	settling sync.Mutex        // held by settle
 	seen     map[any]time.Time // when what is pending was first seen, by id or name
+	looked   time.Time         // when the sweep last read, as lookedAt, the id of the last chunk
+	lookedAt int64
 }
 
 // weaviateFormat changes with every change of what an object has.
-const weaviateFormat = 1
+const weaviateFormat = 2
 
 // weaviateSettings are the parameters of a weaviate:// address.
 type weaviateSettings struct {
@@ -141,7 +144,7 @@ func openWeaviate(ctx context.Context, settings weaviateSettings, db *catalog.DB
 		return nil, err
 	}
 	e := &weaviateEngine{db: db, client: client, settings: settings, log: log, wake: make(chan struct{}, 1),
-		known: make(map[string]bool), building: make(map[string]*weaviateBuild), seen: make(map[any]time.Time)}
+		known: make(map[string]bool), building: make(map[string]*weaviateBuild), next: make(map[string]*nextClass), seen: make(map[any]time.Time)}
 	e.ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	e.background.Go(e.settleAlways)
 	return e, nil
@@ -222,11 +225,14 @@ func (e *weaviateEngine) apply(ctx context.Context, collection string, change ed
 	return err
 }
 
-// replace commits; the collection's next class is made of the record, with its new vectors.
+// replace commits, with the class that was prepared. Without one the collection's next is made of the record.
 func (e *weaviateEngine) replace(ctx context.Context, collection string, change *catalog.Change) error {
-	err := change.Commit()
+	swapped, err := e.swapNext(ctx, collection, change)
+	if err == nil {
+		err = change.Commit()
+	}
 	e.wakeUp()
-	if err != nil {
+	if err != nil || swapped {
 		return err
 	}
 	if err := e.ready(ctx, collection); err != nil && !errors.Is(err, ErrNotFound) {

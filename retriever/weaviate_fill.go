@@ -2,13 +2,9 @@ package retriever
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"docent/internal/catalog"
 	"docent/internal/keyword"
@@ -121,14 +117,7 @@ func (e *weaviateEngine) fill(ctx context.Context, collection string) error {
 			return err
 		}
 		if c.Name == "" {
-			// It is made before anybody sees it: Weaviate makes a class of its own invention of what is written to
-			// one that is not there.
-			name, err := e.db.NameSearchClass(ctx)
-			if err != nil {
-				return err
-			}
-			err = e.client.CreateClass(ctx, weaviate.Class{Name: name, Replicas: e.settings.replicas, Shards: e.settings.shards,
-				K1: keyword.K1, B: keyword.B, Quantise: e.settings.quantise})
+			name, err := e.makeClass(ctx)
 			if err != nil {
 				return fmt.Errorf("load collection %q: %w", collection, err)
 			}
@@ -177,44 +166,18 @@ func (e *weaviateEngine) has(ctx context.Context, class string) (bool, error) {
 
 // fillClass writes the chunks of the record to a class.
 func (e *weaviateEngine) fillClass(ctx context.Context, collection string, c catalog.SearchClass) error {
-	var mu sync.Mutex
-	var lacking []int64
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(putting)
-	var batch []catalog.Chunk
-	flush := func() {
-		chunks := batch
-		batch = nil
-		g.Go(func() error {
-			objects := make([]weaviate.Object, len(chunks))
-			for i, k := range chunks {
-				objects[i] = objectOf(k)
+	total, lacking, err := e.fillFrom(ctx, c.Name, e.db.ChunksAfter(ctx, collection, 0), func(chunks []catalog.Chunk) ([]catalog.Chunk, error) {
+		for _, k := range chunks {
+			if c.Dim == 0 {
+				break
 			}
-			some, err := e.put(ctx, c.Name, objects)
-			mu.Lock()
-			lacking = append(lacking, some...)
-			mu.Unlock()
-			return err
-		})
-	}
-	total := 0
-	for k, err := range e.db.ChunksAfter(ctx, collection, 0) {
-		if err != nil {
-			return errors.Join(err, g.Wait())
-		}
-		if total++; c.Dim > 0 {
 			if err := checkVector(k.Vector, c.Dim); err != nil {
-				return errors.Join(fmt.Errorf("document %s, chunk %d: %w: %w", k.DocumentID, k.ID, ErrCorrupt, err), g.Wait())
+				return nil, fmt.Errorf("document %s, chunk %d: %w: %w", k.DocumentID, k.ID, ErrCorrupt, err)
 			}
 		}
-		if batch = append(batch, k); len(batch) == putBatch {
-			flush()
-		}
-	}
-	if len(batch) > 0 {
-		flush()
-	}
-	if err := g.Wait(); err != nil {
+		return chunks, nil
+	})
+	if err != nil {
 		return err
 	}
 	e.log.Info("collection is in Weaviate", "collection", collection, "chunks", total)
@@ -222,5 +185,5 @@ func (e *weaviateEngine) fillClass(ctx context.Context, collection string, c cat
 		return nil
 	}
 	defer e.wakeUp()
-	return e.db.PendSearch(context.WithoutCancel(ctx), c.Name, false, lacking)
+	return e.db.PendSearch(ctx, c.Name, false, lacking)
 }

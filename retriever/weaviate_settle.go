@@ -2,6 +2,7 @@ package retriever
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"docent/internal/catalog"
@@ -9,8 +10,10 @@ import (
 )
 
 const (
-	// viewTime is how long a search of before may still look for objects that are to be removed.
-	viewTime = 10 * time.Second
+	// lateTime is how long objects that are to be removed stay: searches of before may still look for them,
+	// and a node goes on for 20 s with a write that it was asked for when another had died, also with one that
+	// was given up. What is removed before that comes back.
+	lateTime = 30 * time.Second
 	// makeTime is how long it may take to make a class, which is one to be dropped until its collection has it.
 	makeTime = 5 * time.Minute
 	// settleEvery is how often what is pending is tried, lookEvery how often it is looked for whether another
@@ -21,8 +24,8 @@ const (
 	// killed between. One that is younger than sweepAge may be of a change that is still to be committed.
 	sweepEvery = 10 * time.Minute
 	sweepAge   = 10 * time.Minute
-	// sweepSpan is how many ids of chunks are looked at at a time.
-	sweepSpan = 5000
+	// spanOfSweep is how many ids of chunks are looked at at a time.
+	spanOfSweep = 5000
 	// settleAtOnce is how many entries of the outbox are done at a time.
 	settleAtOnce = 256
 )
@@ -39,7 +42,7 @@ func (e *weaviateEngine) settleAlways() {
 		case <-e.wake:
 		case <-timer.C:
 		}
-		left, err := e.settle(e.ctx, viewTime, makeTime)
+		left, err := e.settle(e.ctx, lateTime, makeTime)
 		if err == nil && time.Since(swept) > sweepEvery {
 			swept = time.Now()
 			err = e.sweepAll(e.ctx, sweepAge)
@@ -56,17 +59,17 @@ func (e *weaviateEngine) settleAlways() {
 	}
 }
 
-// settle does what is pending in the cluster: removes objects that are known to be pending for the time viewed,
-// writes those again that some replica may lack, drops classes that were given up, or not taken for the time made. It says whether something is left.
-// Nothing can be done everywhere while a node is away.
-func (e *weaviateEngine) settle(ctx context.Context, viewed, made time.Duration) (left bool, err error) {
+// settle does what is pending in the cluster: writes objects again that some replica may lack, removes those that
+// are known to be pending for the time late, drops classes that were given up, or not taken for the time made. It
+// says whether something is left. Nothing can be done everywhere while a node is away.
+func (e *weaviateEngine) settle(ctx context.Context, late, made time.Duration) (left bool, err error) {
 	e.settling.Lock()
 	defer e.settling.Unlock()
 	pending, err := e.db.PendingSearches(ctx, settleAtOnce)
 	if err != nil {
 		return true, err
 	}
-	drop, err := e.db.SearchClassesToDrop(ctx)
+	drop, err := e.db.SearchClassesToDrop(ctx, e.settings.format)
 	if err != nil {
 		return true, err
 	}
@@ -79,7 +82,7 @@ func (e *weaviateEngine) settle(ctx context.Context, viewed, made time.Duration)
 	}
 	var done []int64
 	for _, p := range pending {
-		if p.Remove && e.seenFor(p.ID) < viewed {
+		if p.Remove && e.seenFor(p.ID) < late {
 			left = true
 			continue
 		}
@@ -141,68 +144,115 @@ func (e *weaviateEngine) settleOne(ctx context.Context, p catalog.PendingSearch)
 		objects = append(objects, objectOf(k))
 	}
 	lacking, err := e.put(ctx, p.Class, objects)
-	return err == nil && len(lacking) == 0, err
+	if err != nil {
+		return false, err
+	}
+	return len(lacking) == 0, e.removeGone(ctx, p.Class, objects)
+}
+
+// removeGone has those of objects that were written removed again whose chunks went meanwhile: whoever took them
+// out of the record may have done so, and removed them here, before they were written.
+func (e *weaviateEngine) removeGone(ctx context.Context, class string, objects []weaviate.Object) error {
+	ids := make([]int64, len(objects))
+	for i, o := range objects {
+		ids[i] = o.Chunk
+	}
+	known, err := e.db.DocumentsOfChunks(ctx, ids)
+	if err != nil || len(known) == len(ids) {
+		return err
+	}
+	gone := slices.DeleteFunc(ids, func(id int64) bool { return known[id] != "" })
+	return e.db.PendSearch(ctx, class, true, gone)
 }
 
 // sweepAll removes objects of an age that the record does not know from every class.
 func (e *weaviateEngine) sweepAll(ctx context.Context, age time.Duration) error {
-	classes, err := e.db.SearchClasses(ctx)
-	if err != nil {
-		return err
-	}
-	for _, c := range classes {
-		if err := e.sweep(ctx, c, age); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *weaviateEngine) sweep(ctx context.Context, c catalog.SearchClass, age time.Duration) error {
 	last, err := e.db.LastChunk(ctx)
 	if err != nil {
 		return err
 	}
+	classes, err := e.db.SearchClasses(ctx)
+	if err != nil {
+		return err
+	}
+	for collection, c := range classes {
+		if err := e.sweep(ctx, c, age, last); err != nil {
+			return err
+		}
+		more, err := e.hasMore(ctx, collection, c)
+		if err == nil && more && c.Swept > 0 {
+			c.Swept = 0
+			err = e.sweep(ctx, c, age, last)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if time.Since(e.looked) >= lateTime {
+		e.looked, e.lookedAt = time.Now(), last
+	}
+	return nil
+}
+
+// hasMore says whether some node has more objects of a class than the record has chunks.
+func (e *weaviateEngine) hasMore(ctx context.Context, collection string, c catalog.SearchClass) (bool, error) {
+	counts, err := e.client.Counts(ctx, c.Name)
+	if err != nil {
+		return false, err
+	}
+	ids, err := e.db.ChunkIDs(ctx, collection)
+	return err == nil && slices.Max(counts) > len(ids), err
+}
+
+// sweep removes the objects with ids above c.Swept, up to the last chunk and of changes that did not come to be. What
+// it has found in order it does not look at again, but for chunks so new that they may still come from a node that
+// goes on with a write.
+func (e *weaviateEngine) sweep(ctx context.Context, c catalog.SearchClass, age time.Duration, last int64) error {
 	settled := true // all objects so far are known, or are gone
 	for from := c.Swept + 1; ; {
-		to := min(from+sweepSpan-1, last)
+		to := min(from+spanOfSweep-1, last)
 		if from > last {
-			to = maxChunk // of changes that did not come to be
+			to = maxChunk
 		}
-		found, err := e.client.Search(ctx, weaviate.Query{Class: c.Name, Where: &weaviate.Where{From: from, To: to}, Limit: weaviate.MaxHits}, e.client.Addresses())
-		if err != nil {
+		young, err := e.sweepSpan(ctx, c.Name, from, to, age)
+		if err != nil || to == maxChunk {
 			return err
 		}
-		ids := make([]int64, len(found))
-		for i, h := range found {
-			ids[i] = h.Chunk
-		}
-		known, err := e.db.DocumentsOfChunks(ctx, ids) // after the search: what it found may be committed by now
-		if err != nil {
-			return err
-		}
-		for _, h := range found {
-			if known[h.Chunk] != "" {
-				continue
-			}
-			if time.Since(h.Updated) < age {
-				settled = false
-				continue
-			}
-			if _, err := e.client.Remove(ctx, c.Name, h.Chunk, h.Chunk, e.settings.nodes); err != nil {
-				return err
-			}
-		}
-		if to == maxChunk {
-			return nil
-		}
-		if settled {
+		if settled = settled && !young && to <= e.lookedAt; settled {
 			if err := e.db.SearchClassSwept(ctx, c.Name, to); err != nil {
 				return err
 			}
 		}
 		from = to + 1
 	}
+}
+
+// sweepSpan removes unknown objects with ids in a range. It reports whether there are some below the age.
+func (e *weaviateEngine) sweepSpan(ctx context.Context, class string, from, to int64, age time.Duration) (young bool, err error) {
+	found, err := e.client.Search(ctx, weaviate.Query{Class: class, Where: &weaviate.Where{From: from, To: to}, Limit: weaviate.MaxHits}, e.client.Addresses())
+	if err != nil {
+		return false, err
+	}
+	ids := make([]int64, len(found))
+	for i, h := range found {
+		ids[i] = h.Chunk
+	}
+	known, err := e.db.DocumentsOfChunks(ctx, ids) // after the search: what it found may be committed by now
+	if err != nil {
+		return false, err
+	}
+	for _, h := range found {
+		switch {
+		case known[h.Chunk] != "":
+		case time.Since(h.Updated) < age:
+			young = true
+		default:
+			if _, err := e.client.Remove(ctx, class, h.Chunk, h.Chunk, e.settings.nodes); err != nil {
+				return false, err
+			}
+		}
+	}
+	return young, nil
 }
 
 // maxChunk is above every id of a chunk.

@@ -3,17 +3,21 @@ package retriever_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"docent/internal/pgtest"
 	"docent/internal/weaviate"
@@ -310,7 +314,7 @@ func TestWeaviateNodeKilled(t *testing.T) {
 			t.Logf("node %d is back", node)
 			write(perPhase)
 			begun := time.Now()
-			retriever.Settle(t, s)
+			retriever.Written(t, s)
 			t.Logf("every node has everything %v later", time.Since(begun).Round(time.Millisecond))
 			write(1)
 		}
@@ -326,22 +330,77 @@ func TestWeaviateNodeKilled(t *testing.T) {
 	if err != nil || len(v.Problems) > 0 || v.Documents != len(has)+1 {
 		t.Errorf("%d documents, want %d: %+v, %v", v.Documents, len(has)+1, v.Problems, err)
 	}
-	retriever.Settle(t, s)
-	class := retriever.WeaviateClass(t, s, "c")
+	retriever.Settled(t, s)
 	recorded, err := s.Catalog().ChunkIDs(t.Context(), "c")
 	if err != nil || len(recorded) != v.Chunks {
 		t.Fatalf("%d chunks are recorded, want %d: %v", len(recorded), v.Chunks, err)
 	}
+	slices.Sort(recorded)
+	class := retriever.WeaviateClass(t, s, "c")
 	for host := range strings.SplitSeq(strings.TrimPrefix(n.address, "weaviate://"), ",") {
-		has := objects(t, "weaviate://"+host, class)
-		for _, id := range recorded {
-			if !has[id] {
-				t.Errorf("%s lacks chunk %d", host, id)
-			}
-		}
-		// A write that was given up when the node died may come to be after its chunks were removed again.
-		if stray := len(has) - len(recorded); stray > 0 {
-			t.Logf("%s has %d chunks too many, which no search shows", host, stray)
+		has := slices.Sorted(maps.Keys(objects(t, "weaviate://"+host, class)))
+		if diff := cmp.Diff(recorded, has); diff != "" {
+			t.Errorf("%s has other chunks than the record (-record +node):\n%s", host, diff)
 		}
 	}
+}
+
+// A reindex fills the next class before the record changes, so that at every moment there is one to be searched;
+// what is removed, handed on or stored meanwhile is in it too.
+func TestWeaviateReindexLetsSearch(t *testing.T) {
+	at := place{dir: t.TempDir(), address: cluster(t) + "/?catalog=" + url.QueryEscape(pgtest.Database(t))}
+	old := at.open(t, words)
+	fill(t, old, "c", 20, 30)
+	sum, _, err := old.PutFile(t.Context(), strings.NewReader("leave"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := put(t.Context(), old, "c", retriever.Document{Path: "first", SHA256: sum}, "leave one\nleave two\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.PutDuplicate(t.Context(), "c", retriever.Document{Path: "heir", SHA256: sum, DuplicateOf: first.ID}, retriever.Notes{}); err != nil {
+		t.Fatal(err)
+	}
+	search(t, old, "c", "leave")
+
+	s := place{dir: t.TempDir(), address: at.address}.open(t, others, words)
+	class := retriever.WeaviateClass(t, s, "c")
+	var reading sync.WaitGroup
+	var stop atomic.Bool
+	reading.Go(func() {
+		for !stop.Load() && !t.Failed() {
+			if !retriever.Searchable(t, s, "c") {
+				t.Error("there is no class to be searched")
+			}
+			if hits := search(t, s, "c", "topic3x7", retriever.WithMode(retriever.Keyword), retriever.TopK(1)); len(hits) != 1 {
+				t.Error("a passage is not found")
+			}
+		}
+	})
+	retriever.ReindexAround(t, s, "c", func() {
+		if err := old.DeleteDocument(t.Context(), first.ID); err != nil {
+			t.Error(err)
+		}
+		d, err := old.DocumentByPath(t.Context(), "c", "4.md")
+		if err == nil {
+			err = old.DeleteDocument(t.Context(), d.ID)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		mustPut(t, old, "c", "late", "passage 9 of document 9 tells of topic9x9\n") // a text that has its vector
+	})
+	stop.Store(true)
+	reading.Wait()
+	if retriever.WeaviateClass(t, s, "c") == class {
+		t.Error("the class is the old one")
+	}
+	if hits := search(t, s, "c", "leave", retriever.Where(retriever.Filter{Op: retriever.Equal, Field: "path", Values: []string{"heir"}})); len(hits) != 2 {
+		t.Errorf("of what was handed on is found %v", found(hits))
+	}
+	if hits := search(t, s, "c", "topic9x9", retriever.WithMode(retriever.Keyword), retriever.TopK(5)); len(hits) != 2 {
+		t.Errorf("of what was stored meanwhile is found %v", found(hits))
+	}
+	agrees(t, s, "c", 19*30+2+1)
 }

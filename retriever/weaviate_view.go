@@ -276,8 +276,8 @@ func (v *weaviateView) count(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	for from := int64(1); from <= last; from += sweepSpan {
-		q := weaviate.Query{Class: v.class.Name, Where: &weaviate.Where{From: from, To: from + sweepSpan - 1}, Limit: weaviate.MaxHits}
+	for from := int64(1); from <= last; from += spanOfSweep {
+		q := weaviate.Query{Class: v.class.Name, Where: &weaviate.Where{From: from, To: from + spanOfSweep - 1}, Limit: weaviate.MaxHits}
 		hits, err := v.e.client.Search(ctx, q, v.nodes())
 		if err != nil {
 			return 0, err

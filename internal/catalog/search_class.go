@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -79,6 +80,42 @@ func (d *DB) TakeSearchClass(ctx context.Context, collection, format, name strin
 	return c, err
 }
 
+// nextFormat marks a class that is being filled for the next encoder of a collection.
+func nextFormat(format string, collection int64) string {
+	return fmt.Sprintf("%s for %d", format, collection)
+}
+
+// NextSearchClass keeps a class that has been made for the next encoder of a collection, which gets it with
+// SwapSearchClass. Others that were kept for it are given up.
+func (d *DB) NextSearchClass(ctx context.Context, collection, format, encoder string, dim int, name string) error {
+	return d.update(ctx, func(tx *transaction) error {
+		id, err := collectionID(ctx, tx, collection, "{for update}")
+		if err != nil {
+			return err
+		}
+		next := nextFormat(format, id)
+		if _, err := tx.exec(ctx, `UPDATE search_classes SET format = '' WHERE collection_id IS NULL AND format = ?`, next); err != nil {
+			return err
+		}
+		res, err := tx.exec(ctx, `UPDATE search_classes SET format = ?, encoder = ?, dim = ? WHERE name = ? AND collection_id IS NULL`, next, encoder, dim, name)
+		return changed(res, err, "search class", name)
+	})
+}
+
+// SwapSearchClass gives a collection, with the change of its encoder, the class that was filled for that, which has
+// all its chunks. It returns ErrNotFound when another process has given that up.
+func (c *Change) SwapSearchClass(ctx context.Context, collection, format, name string) error {
+	id, err := collectionID(ctx, c.tx, collection, "")
+	if err != nil {
+		return err
+	}
+	if _, err := c.tx.exec(ctx, `UPDATE search_classes SET collection_id = NULL WHERE collection_id = ?`, id); err != nil {
+		return Explain(err)
+	}
+	res, err := c.tx.exec(ctx, `UPDATE search_classes SET collection_id = ?, format = ?, ready = 1 WHERE name = ? AND format = ?`, id, format, name, nextFormat(format, id))
+	return changed(res, err, "search class", name)
+}
+
 // SearchClassReady notes that a class has all chunks of its collection.
 func (d *DB) SearchClassReady(ctx context.Context, name string) error {
 	_, err := d.exec(ctx, `UPDATE search_classes SET ready = 1 WHERE name = ?`, name)
@@ -98,9 +135,11 @@ func (d *DB) GiveUpSearchClass(ctx context.Context, name string) error {
 	return Explain(err)
 }
 
-// SearchClassesToDrop returns the names of the classes that have been given up, or have lost their collection.
-func (d *DB) SearchClassesToDrop(ctx context.Context) ([]string, error) {
-	rows, err := d.read.query(ctx, `SELECT name FROM search_classes WHERE collection_id IS NULL`)
+// SearchClassesToDrop returns the names of the classes that have been given up, or have lost their collection. Those
+// of a format that are for a collection's next encoder are not among them until it has that.
+func (d *DB) SearchClassesToDrop(ctx context.Context, format string) ([]string, error) {
+	rows, err := d.read.query(ctx, `SELECT s.name FROM search_classes s WHERE s.collection_id IS NULL
+		AND NOT EXISTS (SELECT 1 FROM collections c WHERE s.format = CAST(?1 AS text) || c.id AND (s.encoder <> c.encoder OR s.dim <> c.dim))`, format+" for ")
 	return collect(rows, err, func(s scanner) (name string, err error) { return name, s.Scan(&name) })
 }
 
@@ -174,7 +213,31 @@ func pendSearch(ctx context.Context, tx *transaction, class string, remove bool,
 
 // HeirChunks returns the chunks that passed to Heir, with their vectors.
 func (c *Change) HeirChunks(ctx context.Context) ([]Chunk, error) {
-	rows, err := c.tx.query(ctx, `SELECT `+chunkColumns+`, k.vector FROM chunks k WHERE k.document_id = ? ORDER BY k.id`, c.Heir)
+	return c.chunks(ctx, `k.document_id = ?`, c.Heir)
+}
+
+// ChunksBeside returns the chunks of a collection, with their vectors, that are not among those known, or there as
+// chunks of another document.
+func (c *Change) ChunksBeside(ctx context.Context, collection string, known map[int64]string) ([]Chunk, error) {
+	rows, err := c.tx.query(ctx, `SELECT k.id, k.document_id FROM documents d {join in order} chunks k ON k.document_id = d.id
+		WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?)`, collection)
+	var beside []int64
+	_, err = collect(rows, err, func(s scanner) (none struct{}, err error) {
+		var id int64
+		var document string
+		if err = s.Scan(&id, &document); err == nil && known[id] != document {
+			beside = append(beside, id)
+		}
+		return none, err
+	})
+	if err != nil || len(beside) == 0 {
+		return nil, err
+	}
+	return c.chunks(ctx, `k.id IN {ints}`, list(beside))
+}
+
+func (c *Change) chunks(ctx context.Context, condition string, args ...any) ([]Chunk, error) {
+	rows, err := c.tx.query(ctx, `SELECT `+chunkColumns+`, k.vector FROM chunks k WHERE `+condition+` ORDER BY k.id`, args...)
 	return collect(rows, err, func(s scanner) (k Chunk, err error) {
 		var vector []byte
 		if k, err = scanChunk(s, &vector); err == nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"net/http"
 	"strings"
 	"time"
@@ -21,9 +22,11 @@ type Object struct {
 }
 
 // objectID is the id of a chunk's object. It follows from the chunk's, so that writing it again changes
-// nothing.
+// nothing. The chunk's id is in its second half. In the first are the bits of it in reverse order: by the first 16
+// bits of an id Weaviate compares replicas, a 65,536th of the objects at a time.
 func objectID(chunk int64) string {
 	var id uuid.UUID
+	binary.BigEndian.PutUint64(id[:], bits.Reverse64(uint64(chunk)))
 	binary.BigEndian.PutUint64(id[8:], uint64(chunk))
 	id[6], id[8] = 0x80, id[8]&0x3f|0x80 // version 8 of RFC 9562, whose meaning is ours
 	return id.String()

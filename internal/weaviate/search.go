@@ -167,6 +167,29 @@ func (c *Client) Search(ctx context.Context, q Query, ask int) ([]Hit, error) {
 	return hits[:min(len(hits), q.Limit)], nil
 }
 
+// Counts returns how many objects of a class each node finds: those of its own replicas, where it has one of every
+// shard.
+func (c *Client) Counts(ctx context.Context, class string) ([]int, error) {
+	counts := make([]int, 0, len(c.nodes))
+	for _, n := range c.nodes {
+		var reply struct {
+			Aggregate map[string][]struct{ Meta struct{ Count int } }
+		}
+		query := "{Aggregate{" + class + "{meta{count}}}}"
+		try, cancel := context.WithTimeout(ctx, firstTry)
+		err := c.graphQL(try, n, query, &reply)
+		cancel()
+		if err == nil && len(reply.Aggregate[class]) != 1 {
+			err = errors.New("no count")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("count the objects of %s: %s: %w", class, n.address, err)
+		}
+		counts = append(counts, reply.Aggregate[class][0].Meta.Count)
+	}
+	return counts, nil
+}
+
 // Quorum is how many nodes must be asked so that one of them has what most of replicas have.
 func (c *Client) Quorum(replicas int) int {
 	return max(1, len(c.nodes)-(replicas/2+1)+1)
