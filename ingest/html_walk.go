@@ -25,6 +25,7 @@ type htmlWalker struct {
 	pending    htmlState
 	base       *url.URL                // of relative links; nil when it is not known
 	link       string                  // the mark of the link that is open
+	pictured   bool                    // there was a picture since the last block
 	everything bool                    // furniture too
 	part       func(src string) string // of a page in a package: the name of the part that holds a picture; else nil
 }
@@ -56,7 +57,12 @@ func (w *htmlWalker) flush() {
 	w.line.Reset()
 	w.line.WriteString(w.link) // one around several blocks goes on in the next
 	st := w.pending
+	pictured := w.pictured
+	w.pictured = false
 	if strings.TrimSpace(withoutMarks(text)) == "" {
+		if pictured {
+			w.b.add(chunker.Paragraph, 0, text) // adds no text, and notes the links
+		}
 		return
 	}
 	switch {
@@ -146,6 +152,7 @@ func (w *htmlWalker) block(n *html.Node, st htmlState) {
 		st.quote = false
 		w.pending = st
 	case atom.Img:
+		w.pictured = true
 		w.b.picture(w.pictureOf(htmlAttr(n, "src")))
 		if alt := htmlAttr(n, "alt"); len(strings.Fields(alt)) >= 3 {
 			w.inline(" " + alt + " ")

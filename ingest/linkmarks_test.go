@@ -27,6 +27,7 @@ func TestExtractLinks(t *testing.T) {
 	rels := func(s string) string {
 		return `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">` + s +
 			`<Relationship Id="web" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/hyperlink" Target="https://example.com/a" TargetMode="External"/>` +
+			`<Relationship Id="picture" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/hyperlink" Target="https://example.com/p" TargetMode="External"/>` +
 			`<Relationship Id="bad" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/hyperlink" Target="file:///etc/passwd" TargetMode="External"/></Relationships>`
 	}
 	run := func(s string) string { return `<w:r><w:t xml:space="preserve">` + s + `</w:t></w:r>` }
@@ -62,6 +63,16 @@ func TestExtractLinks(t *testing.T) {
 				{"second block", "https://example.org/"}, {"差旅", "https://example.com/dir/x"}, {"the server", "https://example.com/dir/forms/a1.pdf"}}},
 		{"fetched.html", "https://docs.example.com/guide/intro.html", []byte(`<!doctype html><p>Go to <a href="next.html?a=1&amp;b=2#c">the next page</a>.</p>`),
 			[]link{{"the next page", "https://docs.example.com/guide/next.html?a=1&b=2#c"}}},
+		{"pictures.html", "https://example.com/", []byte(`<!doctype html><p>Before.</p><p><a href="alone"><img src="a.png"></a></p><p>See <a href="beside"><img src="b.png"></a> it.</p>
+			<p><a href="said"><img src="c.png"> words</a></p><p><a href="empty"></a></p><p><a href="end"><img src="d.png"></a></p>`),
+			[]link{{"", "https://example.com/alone"}, {"", "https://example.com/beside"}, {"words", "https://example.com/said"}, {"", "https://example.com/end"}}},
+		{"guide.rst", "", []byte("Guide\n=====\n\nSee `the page <https://example.com/page>`_, the rules_, `all of it`__ and here_.\n\n.. _rules: https://example.com/rules\n\n__ https://example.com/all\n\n" +
+			".. image:: logo.png\n   :target: https://example.com/logo\n\nThe end.\n"),
+			[]link{{"the page", "https://example.com/page"}, {"rules", "https://example.com/rules"}, {"all of it", "https://example.com/all"}, {"", "https://example.com/logo"}}},
+		{"paper.tex", "", []byte("\\documentclass{article}\n\\begin{document}\nSee \\href{https://example.com/a?b=1\\&c=2}{the \\emph{data}} at \\url{https://example.com/u}.\n\\end{document}\n"),
+			[]link{{"the data", "https://example.com/a?b=1&c=2"}, {"https://example.com/u", "https://example.com/u"}}},
+		{"letter.rtf", "", []byte(`{\rtf1\ansi See {\field{\*\fldinst{HYPERLINK "https://example.com/rtf"}}{\fldrslt{the rules}}} now.\par}`),
+			[]link{{"the rules", "https://example.com/rtf"}}},
 		{"readme.md", "", []byte("# [Title](https://example.com/t)\n\nSee [the *guide*](https://example.com/g \"x\"), [ref][r], <https://example.com/auto>, <a@example.com>,\n[local](docs/a.md) and <a href=\"https://example.com/raw\">raw</a>.\n\n" +
 			"| a | b |\n|---|---|\n| [one](https://example.com/1) | 2 |\n\n请看[说明](https://example.com/zh)\n文件。\n\n[r]: https://example.com/r\n"),
 			[]link{{"Title", "https://example.com/t"}, {"the guide", "https://example.com/g"}, {"ref", "https://example.com/r"}, {"https://example.com/auto", "https://example.com/auto"}, {"a@example.com", "mailto:a@example.com"},
@@ -70,15 +81,16 @@ func TestExtractLinks(t *testing.T) {
 			`<w:p>`+run("See ")+`<w:hyperlink r:id="web">`+run("the rules")+`</w:hyperlink>`+run(" and ")+`<w:hyperlink r:id="bad">`+run("a file")+`</w:hyperlink>`+run(".")+`</w:p>`+
 				`<w:p>`+run("Or ")+field("begin")+`<w:r><w:instrText> HYPERLINK "https://example.com/f" \o "tip" </w:instrText></w:r>`+field("separate")+run("a field")+field("end")+
 				run(" or ")+`<w:fldSimple w:instr="HYPERLINK &quot;https://example.com/s&quot;">`+run("a simple one")+`</w:fldSimple>`+
-				run(" or ")+field("begin")+`<w:r><w:instrText> HYPERLINK \l "Bookmark" </w:instrText></w:r>`+field("separate")+run("a place here")+field("end")+`</w:p>`),
+				run(" or ")+field("begin")+`<w:r><w:instrText> HYPERLINK \l "Bookmark" </w:instrText></w:r>`+field("separate")+run("a place here")+field("end")+`</w:p>`+
+				`<w:p><w:r><w:drawing><wp:inline><wp:docPr id="1" name="Logo"><a:hlinkClick r:id="picture"/></wp:docPr></wp:inline></w:drawing></w:r></w:p>`),
 			"word/_rels/document.xml.rels", rels("")),
-			[]link{{"the rules", "https://example.com/a"}, {"a field", "https://example.com/f"}, {"a simple one", "https://example.com/s"}}},
+			[]link{{"the rules", "https://example.com/a"}, {"", "https://example.com/p"}, {"a field", "https://example.com/f"}, {"a simple one", "https://example.com/s"}}},
 		{"slides.pptx", "", zipped(t,
 			"ppt/presentation.xml", `<p:presentation xmlns:p="p" xmlns:r="r"><p:sldIdLst><p:sldId id="256" r:id="r1"/></p:sldIdLst></p:presentation>`,
 			"ppt/_rels/presentation.xml.rels", rels(`<Relationship Id="r1" Type="x/slide" Target="slides/slide1.xml"/>`),
-			"ppt/slides/slide1.xml", `<p:sld xmlns:p="p" xmlns:a="a"><p:cSld><p:spTree><p:sp><p:txBody><a:p><a:r><a:t>See </a:t></a:r><a:r><a:rPr><a:hlinkClick r:id="web"/></a:rPr><a:t>the site</a:t></a:r></a:p></p:txBody></p:sp></p:spTree></p:cSld></p:sld>`,
+			"ppt/slides/slide1.xml", `<p:sld xmlns:p="p" xmlns:a="a"><p:cSld><p:spTree><p:sp><p:txBody><a:p><a:r><a:t>See </a:t></a:r><a:r><a:rPr><a:hlinkClick r:id="web"/></a:rPr><a:t>the site</a:t></a:r></a:p></p:txBody></p:sp><p:pic><p:nvPicPr><p:cNvPr id="2"><a:hlinkClick r:id="picture"/></p:cNvPr></p:nvPicPr></p:pic></p:spTree></p:cSld></p:sld>`,
 			"ppt/slides/_rels/slide1.xml.rels", rels("")),
-			[]link{{"the site", "https://example.com/a"}}},
+			[]link{{"", "https://example.com/p"}, {"the site", "https://example.com/a"}}},
 		{"parts.xlsx", "", xlsx.Bytes(), []link{{`the \| data`, "https://example.com/zx-1"}}},
 		{"letter.odt", "", zipped(t, "mimetype", "application/vnd.oasis.opendocument.text",
 			"content.xml", `<o:document-content xmlns:o="o" xmlns:t="t" xmlns:x="x"><o:body><o:text><t:p>Read <t:a x:href="https://example.com/odt">the <t:span>page</t:span></t:a> now.</t:p></o:text></o:body></o:document-content>`),

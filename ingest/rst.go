@@ -221,6 +221,8 @@ func (r *rstReader) blocks(i, end, list, depth int) {
 			i = r.simpleTable(i, end)
 		case adornment(line) != 0 && len(t) >= 4:
 			i++ // a rule
+		case strings.HasPrefix(t, "__ "):
+			i++ // the target of an anonymous reference
 		case t == ".." || strings.HasPrefix(t, ".. "):
 			i = r.explicit(i, end, list, depth)
 		case strings.HasPrefix(t, ">>> "):
