@@ -39,6 +39,9 @@ func Letters(t testing.TB, path, model string, more ...gguf.KeyValue) string {
 	return write(t, path, append(meta, letters()...), more, f.Tensors, nil)
 }
 
+// end is the token that ends a turn.
+const end = 2
+
 // letters is the metadata of the vocabulary.
 func letters() []gguf.KeyValue {
 	tokens := []string{"<|bos|>", "<|im_start|>", "<|im_end|>", "Ġ", "Ċ"}
@@ -51,7 +54,7 @@ func letters() []gguf.KeyValue {
 	return []gguf.KeyValue{
 		{Key: "tokenizer.ggml.model", Value: "gpt2"}, {Key: "tokenizer.ggml.tokens", Value: tokens},
 		{Key: "tokenizer.ggml.token_type", Value: types}, {Key: "tokenizer.ggml.merges", Value: []string{}},
-		{Key: "tokenizer.ggml.eos_token_id", Value: uint32(2)},
+		{Key: "tokenizer.ggml.eos_token_id", Value: uint32(end)},
 	}
 }
 
@@ -68,7 +71,7 @@ func write(t testing.TB, path string, meta, more []gguf.KeyValue, tensors []gguf
 }
 
 // Random writes a random model of the same vocabulary that takes some milliseconds for a token: three million
-// weights in float32. It reads 32,768 tokens.
+// weights in float32. It reads 32,768 tokens and, without a temperature, never ends by itself.
 func Random(t testing.TB, path string, more ...gguf.KeyValue) string {
 	t.Helper()
 	const dim, ff, layers, vocab = 256, 768, 4, 96
@@ -103,6 +106,9 @@ func Random(t testing.TB, path string, more ...gguf.KeyValue) string {
 			if values[i] = 1; len(t.Shape) > 1 {
 				values[i] = float32(r.NormFloat64()) * 2 / float32(math.Sqrt(float64(t.Shape[0])))
 			}
+		}
+		if t.Name == "token_embd.weight" { // which are the output's too
+			clear(values[end*dim : (end+1)*dim])
 		}
 		return binary.Write(w, binary.LittleEndian, values)
 	})
