@@ -39,9 +39,13 @@ func (e *weaviateEngine) prepare(ctx context.Context, collection, encoder string
 		}
 		n = &nextClass{name: name, encoder: encoder, dim: dim, written: make(map[int64]string)}
 	}
+	var mu sync.Mutex // of n.written: chunks are read while earlier ones are written
 	missing := func(yield func(catalog.Chunk, error) bool) {
 		for k, err := range e.db.ChunksAfter(ctx, collection, 0) {
-			if err == nil && n.written[k.ID] == k.DocumentID {
+			mu.Lock()
+			known := n.written[k.ID] == k.DocumentID
+			mu.Unlock()
+			if err == nil && known {
 				continue
 			}
 			if !yield(k, err) {
@@ -49,7 +53,6 @@ func (e *weaviateEngine) prepare(ctx context.Context, collection, encoder string
 			}
 		}
 	}
-	var mu sync.Mutex
 	_, lacking, err := e.fillFrom(ctx, n.name, missing, func(chunks []catalog.Chunk) ([]catalog.Chunk, error) {
 		chunks, err := e.withVectors(ctx, chunks, encoder, dim)
 		mu.Lock()

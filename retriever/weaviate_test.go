@@ -399,8 +399,8 @@ func TestWeaviateReindexLetsSearch(t *testing.T) {
 	if hits := search(t, s, "c", "leave", retriever.Where(retriever.Filter{Op: retriever.Equal, Field: "path", Values: []string{"heir"}})); len(hits) != 2 {
 		t.Errorf("of what was handed on is found %v", found(hits))
 	}
-	if hits := search(t, s, "c", "topic9x9", retriever.WithMode(retriever.Keyword), retriever.TopK(5)); len(hits) != 2 {
-		t.Errorf("of what was stored meanwhile is found %v", found(hits))
+	if hits := search(t, s, "c", "topic9x9", retriever.WithMode(retriever.Keyword), retriever.TopK(2)); !slices.ContainsFunc(hits, func(h retriever.Hit) bool { return h.Document.Path == "late" }) {
+		t.Errorf("what was stored meanwhile is not found beside its like, but %v", found(hits))
 	}
 	agrees(t, s, "c", 19*30+2+1)
 }
