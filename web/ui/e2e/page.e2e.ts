@@ -165,7 +165,7 @@ describe("without a language model", () => {
     () => here,
     async ({ page, shot }) => {
       const text = Array.from(
-        { length: 3000 },
+        { length: 8000 },
         (_, i) => `Entry ${i}: the lamp was trimmed and the log was signed at ${i % 24} hours.`,
       ).join("\n\n");
       await page
