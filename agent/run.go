@@ -328,7 +328,7 @@ func (r *run) ask(ctx, callCtx context.Context, messages []llms.MessageContent, 
 			return Reply{}, "", g, nil
 		}
 		choice := resp.Choices[0]
-		r.count(choice.GenerationInfo)
+		r.usage.Add(choice)
 		reply := r.read(choice)
 		if choice.ReasoningContent != "" {
 			reply.Thought = joinThought(choice.ReasoningContent, reply.Thought)
@@ -550,25 +550,6 @@ func shortenMessage(m llms.MessageContent, runes int) llms.MessageContent {
 		}
 	}
 	return llms.MessageContent{Role: m.Role, Parts: parts}
-}
-
-// count adds up the tokens that a model says it used. Providers differ in the type of the number.
-func (r *run) count(info map[string]any) {
-	number := func(key string) int {
-		switch v := info[key].(type) {
-		case int:
-			return v
-		case int32:
-			return int(v)
-		case int64:
-			return int(v)
-		case float64:
-			return int(v)
-		}
-		return 0
-	}
-	r.usage.PromptTokens += number("PromptTokens")
-	r.usage.CompletionTokens += number("CompletionTokens")
 }
 
 // parametered is a tool that describes its input with a JSON schema of one string property.

@@ -71,14 +71,19 @@ type formFlags struct {
 	Regex   string `placeholder:"EXPR" xor:"form" group:"Form of the answer" help:"Hold the answer to this regular expression, in Go's syntax."`
 }
 
+// source is what the file of --schema or --grammar holds; nil for neither.
+func (f formFlags) source() ([]byte, error) {
+	if path := f.Schema + f.Grammar; path != "" {
+		return os.ReadFile(path)
+	}
+	return nil, nil
+}
+
 // grammar is the form that the flags ask for; nil for none.
 func (f formFlags) grammar() (g *grammar.Grammar, err error) {
-	path := f.Schema + f.Grammar
-	var source []byte
-	if path != "" {
-		if source, err = os.ReadFile(path); err != nil {
-			return nil, err
-		}
+	source, err := f.source()
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case f.AsJSON:
@@ -93,7 +98,7 @@ func (f formFlags) grammar() (g *grammar.Grammar, err error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", f.Schema+f.Grammar, err)
 	}
 	return g, nil
 }
@@ -101,13 +106,9 @@ func (f formFlags) grammar() (g *grammar.Grammar, err error) {
 // callOption asks a model behind langchaingo's interface for the form, and for min-p.
 func (f formFlags) callOption(minP float64) (llms.CallOption, error) {
 	o := llm.LocalOptions{Regex: f.Regex, MinP: minP}
-	path := f.Schema + f.Grammar
-	var source []byte
-	if path != "" {
-		var err error
-		if source, err = os.ReadFile(path); err != nil {
-			return nil, err
-		}
+	source, err := f.source()
+	if err != nil {
+		return nil, err
 	}
 	if f.Schema != "" {
 		o.Schema = source
