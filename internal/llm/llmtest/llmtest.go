@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -23,8 +22,7 @@ import (
 // to ~ but for ^, ` and @, in that order. more adds to its metadata, or replaces some. It returns path.
 func Letters(t testing.TB, path, model string, more ...gguf.KeyValue) string {
 	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	f, err := gguf.Open(filepath.Join(filepath.Dir(here), "..", "engine", "testdata", model+".gguf"))
+	f, err := gguf.Open(filepath.Join(moduleRoot(t), "internal", "llm", "engine", "testdata", model+".gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +35,26 @@ func Letters(t testing.TB, path, model string, more ...gguf.KeyValue) string {
 		}
 	}
 	return write(t, path, append(meta, letters()...), more, f.Tensors, nil)
+}
+
+// moduleRoot is the folder of go.mod, looked for from the folder a test runs in upwards, since -trimpath leaves no
+// other way to find it.
+func moduleRoot(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Fatal("no go.mod above the folder of the test")
+		}
+		dir = parent
+	}
 }
 
 // end is the token that ends a turn.
