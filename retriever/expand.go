@@ -70,7 +70,7 @@ func (s *Store) expanded(ctx context.Context, collection, query string, cfg sear
 		lists = append(lists, hits)
 	}
 	hits := atMost(atLeast(joinRanks(lists), cfg.minScore), cfg.perDocument)
-	return widen(ctx, s.db.Reader, hits[:min(cfg.k, len(hits))], cfg.neighbours)
+	return s.widen(ctx, s.db.Reader, hits[:min(cfg.k, len(hits))], cfg.neighbours)
 }
 
 // joinRanks joins rankings into one by reciprocal rank.

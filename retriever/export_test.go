@@ -17,6 +17,16 @@ func MergeEarly(chunks int) (undo func()) {
 	return func() { mergeFrom, saveFrom = merge, save }
 }
 
+// ReadAtOpen changes the size of a record up to which all its rows are compared when it is opened, until it is undone.
+func ReadAtOpen(size int64) (undo func()) {
+	before := readAtOpen
+	readAtOpen = size
+	return func() { readAtOpen = before }
+}
+
+// WaitForDamage returns when all of the record has been looked at.
+func (s *Store) WaitForDamage() { s.damage.looked.Wait() }
+
 // WaitForMerges returns when no index is being merged.
 func (s *Store) WaitForMerges() { s.engine.(*embedded).background.Wait() }
 

@@ -213,13 +213,13 @@ func (s *Store) search(ctx context.Context, v view, q question, cfg searchConfig
 			continue
 		}
 		ranked = ranked[:min(want, len(ranked))]
-		hits, err := hydrate(ctx, v.record(), ranked)
+		hits, err := s.hydrate(ctx, v.record(), ranked)
 		if err != nil {
 			return nil, gone, err
 		}
 		missing := len(hits) < len(ranked)
 		gone = gone || missing
-		wide, err := widen(ctx, v.record(), hits, cfg.neighbours)
+		wide, err := s.widen(ctx, v.record(), hits, cfg.neighbours)
 		if err != nil {
 			return nil, gone, err
 		}
@@ -266,8 +266,8 @@ func (s *Store) rank(ctx context.Context, v view, q question, cfg searchConfig, 
 }
 
 // hydrate fetches the chunks and documents of the candidates. It leaves out those that the record does not
-// have.
-func hydrate(ctx context.Context, record catalog.Reader, ranked []candidate) ([]Hit, error) {
+// have, or not as they were written.
+func (s *Store) hydrate(ctx context.Context, record catalog.Reader, ranked []candidate) ([]Hit, error) {
 	hits := make([]Hit, 0, len(ranked))
 	if len(ranked) == 0 {
 		return hits, nil
@@ -281,11 +281,11 @@ func hydrate(ctx context.Context, record catalog.Reader, ranked []candidate) ([]
 		}
 	}
 	chunks, err := record.ChunksByID(ctx, ids)
-	if err != nil {
+	if err = s.sound(err); err != nil {
 		return nil, err
 	}
 	docs, err := record.DocumentsByID(ctx, docIDs)
-	if err != nil {
+	if err = s.sound(err); err != nil {
 		return nil, err
 	}
 	chunk := make(map[int64]catalog.Chunk, len(chunks))

@@ -53,6 +53,7 @@ type Store struct {
 	files   originals
 
 	engine engine
+	damage damageReport
 
 	mu         sync.Mutex
 	closed     bool
@@ -80,6 +81,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: a dense part of its own goes with a data directory only", catalog.Redacted(cfg.Store))
 	}
 	s := &Store{dir: cfg.Dir, encoder: cfg.Encoder, log: log, asking: make(map[string]Encoder), reindexing: make(map[string]bool)}
+	s.damage.log = log
 	for _, e := range append(slices.Clone(cfg.Earlier), cfg.Encoder) {
 		if e != nil {
 			s.asking[e.Fingerprint()] = e
@@ -112,6 +114,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errors.Join(err, s.release())
 	}
 	s.removeStrayCopies()
+	s.patrol(ctx)
 	return s, nil
 }
 
@@ -167,7 +170,7 @@ func (s *Store) openLocal(ctx context.Context) (err error) {
 	if s.db, err = catalog.Open(ctx, record, s.log); err != nil {
 		return err
 	}
-	if err = s.warnOfDamage(ctx, record); err != nil {
+	if err = s.checkRows(ctx, record); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
 	if err = s.db.EndLeases(ctx); err != nil {
@@ -177,27 +180,6 @@ func (s *Store) openLocal(ctx context.Context) (err error) {
 		return fmt.Errorf("open store: %w", err)
 	}
 	return nil
-}
-
-// readAtOpen is the size in bytes up to which the rows of a record are all compared with their checksums when it is
-// opened; of a larger one it is those that all the others hang on. Passages are compared when an index is made of them.
-const readAtOpen = 32 << 20
-
-// warnOfDamage logs what of the record is not what was written. It is no reason to refuse the rest.
-func (s *Store) warnOfDamage(ctx context.Context, record string) error {
-	info, err := os.Stat(record)
-	if err != nil {
-		return err
-	}
-	damaged, err := s.db.DamagedRows(ctx, info.Size() <= readAtOpen)
-	for i, row := range damaged {
-		if i == 5 {
-			s.log.WarnContext(ctx, "more of the record is damaged", "file", record, "rows", len(damaged)-i)
-			break
-		}
-		s.log.WarnContext(ctx, "the record is damaged; docent doctor --repair mends what can be mended", "file", record, "damaged", row.What)
-	}
-	return err
 }
 
 // openShared opens a database of Postgres, where all is that other processes need. The data directory, which
@@ -215,6 +197,7 @@ func (s *Store) openShared(ctx context.Context, address string) (err error) {
 // release gives up what was opened.
 func (s *Store) release() error {
 	var errs []error
+	s.damage.stop()
 	if s.engine != nil {
 		errs = append(errs, s.engine.close())
 	}

@@ -2,11 +2,8 @@ package retriever
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 
 	"docent/internal/catalog"
 )
@@ -221,25 +218,16 @@ func (s *Store) verifyFiles(ctx context.Context, docs []Document, v *Verificatio
 			continue
 		}
 		seen[d.SHA256] = true
-		f, err := s.OpenFile(ctx, d.SHA256)
-		if errors.Is(err, ErrNotFound) {
-			v.Originals = append(v.Originals, d)
-			v.add(fixFile, "the original of %q is gone from the data directory", d.Path)
-			continue
-		}
+		what, read, err := s.flawOfFile(ctx, d)
 		if err != nil {
 			return err
 		}
-		sum := sha256.New()
-		_, err = io.Copy(sum, contextReader{ctx, f})
-		f.Close()
-		if err != nil {
-			return err
+		if read {
+			v.Files++
 		}
-		v.Files++
-		if hex.EncodeToString(sum.Sum(nil)) != d.SHA256 {
+		if what != "" {
 			v.Originals = append(v.Originals, d)
-			v.add(fixFile, "the original of %q is damaged: its bytes do not have its checksum", d.Path)
+			v.add(fixFile, "%s", what)
 		}
 	}
 	return nil

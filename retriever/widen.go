@@ -14,12 +14,14 @@ func Neighbours(n int) SearchOption { return func(c *searchConfig) { c.neighbour
 
 // widen makes each hit's chunk the passage that a reader is to see: as the splitter has said
 // (chunker.Chunk.ReadStart), and with the neighbours that are asked for. A hit whose passage touches that of a
-// better one is joined with it. Context, headings, pages and labels stay those of the chunk that was found.
-func widen(ctx context.Context, record catalog.Reader, hits []Hit, neighbours int) ([]Hit, error) {
+// better one is joined with it. Context, headings, pages and labels stay those of the chunk that was found. Where the
+// document's text is damaged, the chunks that were found, which are not, stay as they are.
+func (s *Store) widen(ctx context.Context, record catalog.Reader, hits []Hit, neighbours int) ([]Hit, error) {
 	if neighbours == 0 && !slices.ContainsFunc(hits, func(h Hit) bool { return h.Chunk.ReadEnd > 0 }) {
 		return hits, nil
 	}
-	var out []Hit
+	var wide []Hit
+	var of [][]Hit // of each, the hits that became it
 	for _, h := range hits {
 		start, end := h.Chunk.Start, h.Chunk.End
 		if h.Chunk.ReadEnd > 0 {
@@ -27,7 +29,7 @@ func widen(ctx context.Context, record catalog.Reader, hits []Hit, neighbours in
 		}
 		if neighbours > 0 {
 			chunks, err := record.Chunks(ctx, h.Document.ID)
-			if err != nil {
+			if err = s.sound(err); err != nil {
 				return nil, err
 			}
 			for i, c := range chunks {
@@ -37,30 +39,41 @@ func widen(ctx context.Context, record catalog.Reader, hits []Hit, neighbours in
 				}
 			}
 		}
+		found := h
 		h.Chunk.ReadStart, h.Chunk.ReadEnd = start, end
-		i := slices.IndexFunc(out, func(o Hit) bool {
+		i := slices.IndexFunc(wide, func(o Hit) bool {
 			return o.Document.ID == h.Document.ID && start < o.Chunk.ReadEnd && o.Chunk.ReadStart < end
 		})
 		if i < 0 {
-			out = append(out, h)
+			wide, of = append(wide, h), append(of, []Hit{found})
 			continue
 		}
-		o := &out[i].Chunk
+		o := &wide[i].Chunk
 		o.ReadStart, o.ReadEnd = min(o.ReadStart, start), max(o.ReadEnd, end)
+		of[i] = append(of[i], found)
 	}
-	for i := range out {
-		c := &out[i].Chunk
+	out := make([]Hit, 0, len(hits))
+	for i, h := range wide {
+		c := &h.Chunk
 		if c.ReadStart != c.Start || c.ReadEnd != c.End {
-			text, err := record.Passage(ctx, out[i].Document.ID, c.ReadStart, c.ReadEnd)
-			switch {
+			text, err := record.Passage(ctx, h.Document.ID, c.ReadStart, c.ReadEnd)
+			damaged := errors.Is(err, ErrCorrupt)
+			switch err = s.sound(err); {
 			case errors.Is(err, ErrNotFound): // the document has gone meanwhile
 			case err != nil:
 				return nil, err
+			case damaged:
+				for _, h := range of[i] {
+					h.Chunk.ReadStart, h.Chunk.ReadEnd = 0, 0
+					out = append(out, h)
+				}
+				continue
 			default:
 				c.Text, c.Start, c.End = text, c.ReadStart, c.ReadEnd
 			}
 		}
 		c.ReadStart, c.ReadEnd = 0, 0
+		out = append(out, h)
 	}
 	return out, nil
 }

@@ -38,7 +38,8 @@ func (s *Server) info(c *gin.Context) {
 	})
 }
 
-// status says what the server is busy with. model is null where none runs in the server itself.
+// status says what the server is busy with, and what of the record is damaged. model is null where none runs in the
+// server itself.
 func (s *Server) status(c *gin.Context) {
 	var model *llm.Status
 	if s.cfg.ModelStatus != nil {
@@ -46,7 +47,7 @@ func (s *Server) status(c *gin.Context) {
 			model = &now
 		}
 	}
-	c.JSON(http.StatusOK, gin.H{"model": model})
+	c.JSON(http.StatusOK, gin.H{"model": model, "record": s.cfg.Store.Damage()})
 }
 
 // hasAgent tells whether there is an agent and a language model for it.

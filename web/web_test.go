@@ -338,7 +338,7 @@ func TestResources(t *testing.T) {
 	h.run(t, []scenario{
 		{"health", "GET", "/api/health", nil, nil, 200, []string{`"status":"ok"`, `"version":"test"`}, nil},
 		{"info", "GET", "/api/info", nil, nil, 200, []string{`"encoder":null`, `"provider":"extractive"`, `"max_upload_bytes":1048576`, `"sample":true`, `"styles":["plain","reasoning"]`, `"agent":false`, `"ocr":false`}, nil},
-		{"status", "GET", "/api/status", nil, nil, 200, []string{`{"model":null}`}, nil},
+		{"status", "GET", "/api/status", nil, nil, 200, []string{`"model":null`, `"found":[]`}, nil},
 		{"collections", "GET", "/api/collections", nil, nil, 200, []string{`"name":"docs"`, `"documents":1`, `"created_at":"`}, []string{"indexing"}},
 		{"create", "POST", "/api/collections", `{"name":" 手册 "}`, nil, 201, []string{`"name":"手册"`}, nil},
 		{"settings", "GET", "/api/collections/docs/settings", nil, nil, 200, []string{`"ocr":"auto"`, `"private":{"email":"leave"`, `"key":"private.email"`, `"values":["leave","mask","refuse"]`}, nil},

@@ -43,7 +43,6 @@ type DB struct {
 	write   pool
 	read    pool
 	log     *emptier // of SQLite's write-ahead log; nil for Postgres
-	summed  []summed // tables whose rows have checksums; none in Postgres
 	schema  int64    // the version that this program works with, in Postgres
 }
 

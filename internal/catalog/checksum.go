@@ -87,14 +87,56 @@ func summedTables(ctx context.Context, db *sql.DB) ([]summed, error) {
 	return all, nil
 }
 
-// wholeChunk is the expression for whether the row k of chunks is what was written.
-func (d *DB) wholeChunk() string {
-	for _, t := range d.summed {
-		if t.name == "chunks" {
-			return "k.sum = " + t.sum("k.")
+// whole is the expression for whether a row of a table is what was written. alias is how the statement calls the row,
+// with a dot, or "".
+func (r Reader) whole(table, alias string) string {
+	for _, t := range r.summed {
+		if t.name == table {
+			return alias + "sum = " + t.sum(alias)
 		}
 	}
 	return "true"
+}
+
+// damage is the expression for what a row is of, where it is not what was written; NULL for one that is.
+func (r Reader) damage(table, alias string) string {
+	if whole := r.whole(table, alias); whole != "true" {
+		return fmt.Sprintf("iif(%s, NULL, %s)", whole, describedRows[table].name)
+	}
+	return "NULL"
+}
+
+// A damageScanner scans rows whose first column is damage.
+type damageScanner struct {
+	scanner
+	of *sql.NullString
+}
+
+func (s damageScanner) Scan(dest ...any) error {
+	return s.scanner.Scan(append([]any{s.of}, dest...)...)
+}
+
+// undamaged reads all rows of a table by scan, of statements whose first column is damage. It leaves out those that are
+// not what was written, and names them in a DamageError, with which it returns the others.
+func undamaged[T any](rows *sql.Rows, err error, table string, scan func(scanner) (T, error)) ([]T, error) {
+	all := []T{}
+	var damage DamageError
+	_, err = collect(rows, err, func(s scanner) (struct{}, error) {
+		var of sql.NullString
+		one, err := scan(damageScanner{s, &of})
+		switch {
+		case of.Valid: // whatever became of scanning it
+			damage.Rows = append(damage.Rows, DamagedRow{Table: table, What: describe(table, of.String)})
+			return struct{}{}, nil
+		case err == nil:
+			all = append(all, one)
+		}
+		return struct{}{}, err
+	})
+	if err == nil && len(damage.Rows) > 0 {
+		err = &damage
+	}
+	return all, err
 }
 
 // sum is the expression for the sum of a row: of NEW., OLD., an alias, or "", the row at hand.
@@ -281,23 +323,44 @@ func (t summed) damaged(ctx context.Context, q querier, where string, args ...an
 			into = append(into, &r.key[i])
 		}
 		err := s.Scan(into...)
-		if known {
-			r.What = fmt.Sprintf("%s %q", about.what, r.What)
-		} else {
-			r.What = fmt.Sprintf("a row of %s", strings.ReplaceAll(t.name, "_", " "))
-		}
+		r.What = describe(t.name, r.What)
 		return r, err
 	})
 }
 
-// damageError returns ErrCorrupt with the first of the rows, nil when there is none.
+// describe says what a row is to people; name is what describedRows names it by.
+func describe(table, name string) string {
+	about, known := describedRows[table]
+	if !known {
+		return fmt.Sprintf("a row of %s", strings.ReplaceAll(table, "_", " "))
+	}
+	return fmt.Sprintf("%s %q", about.what, name)
+}
+
+// A DamageError names rows that are not what was written. It wraps ErrCorrupt.
+type DamageError struct {
+	File string // of the database; may be empty
+	Rows []DamagedRow
+}
+
+func (e *DamageError) Error() string {
+	file, more := "", ""
+	if e.File != "" {
+		file = e.File + ": "
+	}
+	if n := len(e.Rows) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d more)", n)
+	}
+	return fmt.Sprintf("%s%v: %s does not match its checksum%s", file, ErrCorrupt, e.Rows[0].What, more)
+}
+
+// Unwrap returns ErrCorrupt.
+func (e *DamageError) Unwrap() error { return ErrCorrupt }
+
+// damageError returns a DamageError of the rows, nil when there is none.
 func damageError(path string, damaged []DamagedRow) error {
 	if len(damaged) == 0 {
 		return nil
 	}
-	more := ""
-	if n := len(damaged) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d more)", n)
-	}
-	return fmt.Errorf("%s: %w: %s does not match its checksum%s", path, ErrCorrupt, damaged[0].What, more)
+	return &DamageError{path, damaged}
 }

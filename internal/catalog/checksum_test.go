@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -146,6 +147,9 @@ func TestFlippedBits(t *testing.T) {
 			if len(damaged) != 1 || damaged[0].Table != table || damaged[0].What == "" {
 				t.Errorf("%s.%s: found %+v", table, column, damaged)
 			}
+			if said := patrol(t, db); len(damaged) == 1 && (len(said) != 1 || !strings.HasPrefix(said[0], damaged[0].What)) {
+				t.Errorf("%s.%s: the patrol says %q", table, column, said)
+			}
 			undo()
 		}
 	}
@@ -154,6 +158,51 @@ func TestFlippedBits(t *testing.T) {
 	}
 	if damaged := must[[]catalog.DamagedRow](t)(db.DamagedRows(t.Context(), true)); len(damaged) > 0 {
 		t.Errorf("a whole database: %+v", damaged)
+	}
+}
+
+// patrol returns what a patrol reports that rests after each row.
+func patrol(t *testing.T, db *catalog.DB) (said []string) {
+	t.Helper()
+	defer catalog.RestAfterEachRow()()
+	if err := db.Patrol(t.Context(), 1, func(what string) { said = append(said, what) }); err != nil {
+		t.Fatal(err)
+	}
+	return said
+}
+
+// A patrol comes by every row, whatever the key of the table, finds damage of the file's structure, and ends when it is told to.
+func TestPatrol(t *testing.T) {
+	path, raw := everyTable(t)
+	for _, statement := range []string{
+		`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) INSERT INTO settings (key, value) SELECT 'key' || i, 'value' FROM n`,
+		`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) INSERT INTO spare_vectors (encoder, hash, vector, created_at) SELECT 'words@' || i % 7, CAST('hash' || i AS BLOB), x'0000803f', 1 FROM n`,
+	} {
+		if _, err := raw.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := must[*catalog.DB](t)(catalog.Open(t.Context(), path, nil))
+	defer db.Close()
+	if said := patrol(t, db); len(said) > 0 {
+		t.Errorf("of a whole database it says %q", said)
+	}
+	for _, statement := range []string{
+		`UPDATE settings SET value = 'valve' WHERE key IN ('key1', 'key99', 'key200')`,
+		`UPDATE spare_vectors SET created_at = 2 WHERE hash IN (CAST('hash1' AS BLOB), CAST('hash7' AS BLOB), CAST('hash200' AS BLOB))`,
+	} {
+		if _, err := raw.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := patrol(t, db)
+	if len(said) != 6 || !slices.Contains(said, `setting "key99" does not match its checksum`) {
+		t.Errorf("it says %q", said)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := db.Patrol(ctx, 1, func(what string) { t.Errorf("it goes on and says %q", what) }); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
 	}
 }
 

@@ -180,20 +180,26 @@ func (d *DB) DocumentByPath(ctx context.Context, collection, path string) (Docum
 	return doc, found(err, "document", path)
 }
 
-// Content returns the text and structure of a document, or ErrNotFound. A duplicate's are those of the
+// Content returns the text and structure of a document, ErrNotFound, or a DamageError. A duplicate's are those of the
 // document it is one of.
 func (d *DB) Content(ctx context.Context, id string) (chunker.Document, error) {
-	var text, structure string
-	err := d.read.queryRow(ctx, `SELECT text, structure FROM contents WHERE document_id = (SELECT CASE duplicate_of WHEN '' THEN id ELSE duplicate_of END FROM documents WHERE id = ?)`, id).Scan(&text, &structure)
+	rows, err := d.read.query(ctx, `SELECT `+d.damage("contents", "t.")+`, t.text, t.structure FROM contents t
+		WHERE t.document_id = (SELECT CASE duplicate_of WHEN '' THEN id ELSE duplicate_of END FROM documents WHERE id = ?)`, id)
+	all, err := undamaged(rows, err, "contents", func(s scanner) (doc chunker.Document, err error) {
+		var text, structure string
+		if err = s.Scan(&text, &structure); err == nil {
+			err = unmarshal(structure, &doc, "document", id)
+		}
+		doc.Text = text
+		return doc, err
+	})
+	if err == nil && len(all) == 0 {
+		err = sql.ErrNoRows
+	}
 	if err != nil {
 		return chunker.Document{}, found(err, "document", id)
 	}
-	var doc chunker.Document
-	if err := unmarshal(structure, &doc, "document", id); err != nil {
-		return chunker.Document{}, err
-	}
-	doc.Text = text
-	return doc, nil
+	return all[0], nil
 }
 
 const chunkColumns = `k.id, k.document_id, k.start_byte, k.end_byte, k.tokens, k.first_page, k.last_page, k.headings, k.context, k.text, k.read_start, k.read_end, k.labels`
@@ -230,7 +236,7 @@ func (d *DB) ChunkIDs(ctx context.Context, collection string) ([]int64, error) {
 // name, for one that does not match. It stops after an error.
 func (d *DB) ChunksAfter(ctx context.Context, collection string, after int64) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
-		rows, err := d.read.query(ctx, `SELECT `+chunkColumns+`, k.hash, k.vector, d.path, `+d.wholeChunk()+` FROM chunks k JOIN documents d ON d.id = k.document_id
+		rows, err := d.read.query(ctx, `SELECT `+chunkColumns+`, k.hash, k.vector, d.path, `+d.whole("chunks", "k.")+` FROM chunks k JOIN documents d ON d.id = k.document_id
 			WHERE d.collection_id = (SELECT id FROM collections WHERE name = ?) AND k.id > ? ORDER BY k.id`, collection, after)
 		if err != nil {
 			yield(Chunk{}, Explain(err))
@@ -263,16 +269,16 @@ func (d *DB) ChunksAfter(ctx context.Context, collection string, after int64) it
 }
 
 // VectorsByHash returns, of the hashes given, the vectors that the encoder has already made: those of
-// any collection's chunks, and spare ones.
+// any collection's chunks, and spare ones, that are what was written.
 func (d *DB) VectorsByHash(ctx context.Context, encoder string, hashes []Hash) (map[Hash][]float32, error) {
 	vectors := make(map[Hash][]float32)
 	lookup, err := d.read.prepare(ctx, `SELECT k.vector FROM chunks k {by hash} {join in order} documents d ON d.id = k.document_id {join in order} collections c ON c.id = d.collection_id
-		WHERE k.hash = ? AND k.vector IS NOT NULL AND c.encoder = ? LIMIT 1`)
+		WHERE k.hash = ? AND k.vector IS NOT NULL AND c.encoder = ? AND `+d.whole("chunks", "k.")+` LIMIT 1`)
 	if err != nil {
 		return nil, Explain(err)
 	}
 	defer lookup.Close()
-	spare, err := d.read.prepare(ctx, `SELECT vector FROM spare_vectors WHERE encoder = ? AND hash = ?`)
+	spare, err := d.read.prepare(ctx, `SELECT vector FROM spare_vectors WHERE encoder = ? AND hash = ? AND `+d.whole("spare_vectors", ""))
 	if err != nil {
 		return nil, Explain(err)
 	}

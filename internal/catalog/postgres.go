@@ -105,7 +105,7 @@ func OpenPostgres(ctx context.Context, address string, logger *slog.Logger) (*DB
 		return pool{db, postgres}
 	}
 	d.write, d.read = connections(maxWriters), connections(maxReaders)
-	d.Reader = Reader{d.read}
+	d.Reader = Reader{querier: d.read}
 	if err := d.migratePostgres(ctx, copying, logger); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("open catalog %s: %w", shown, Explain(err))

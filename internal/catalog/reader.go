@@ -6,8 +6,12 @@ import (
 )
 
 // A Reader reads what a search shows of the passages it found. That of a DB sees each time what is there;
-// ReaderOn makes one that sees what a connection sees, in a transaction.
-type Reader struct{ querier }
+// ReaderOn makes one that sees what a connection sees, in a transaction. It compares each row with its checksum, and
+// gives none that is not what was written.
+type Reader struct {
+	querier
+	summed []summed // tables whose rows have checksums; none in Postgres
+}
 
 type querier interface {
 	query(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
@@ -16,7 +20,7 @@ type querier interface {
 }
 
 // ReaderOn returns a Reader on one of the connections that Postgres returned.
-func (d *DB) ReaderOn(c *sql.Conn) Reader { return Reader{connection{c, d.dialect}} }
+func (d *DB) ReaderOn(c *sql.Conn) Reader { return Reader{querier: connection{c, d.dialect}} }
 
 type connection struct {
 	*sql.Conn
@@ -32,29 +36,37 @@ func (c connection) queryRow(ctx context.Context, statement string, args ...any)
 }
 
 // ChunksByID returns the chunks with the ids, without vectors and in no certain order. Unknown ids are
-// left out.
+// left out; so are those that are damaged, which a DamageError names: the others are returned with it.
 func (r Reader) ChunksByID(ctx context.Context, ids []int64) ([]Chunk, error) {
-	rows, err := r.query(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.id IN {ints}`, list(ids))
-	return collect(rows, err, func(s scanner) (Chunk, error) { return scanChunk(s) })
+	rows, err := r.query(ctx, `SELECT `+r.damage("chunks", "k.")+`, `+chunkColumns+` FROM chunks k WHERE k.id IN {ints}`, list(ids))
+	return undamaged(rows, err, "chunks", func(s scanner) (Chunk, error) { return scanChunk(s) })
 }
 
-// DocumentsByID returns the documents with the ids, in no certain order. Unknown ids are left out.
+// DocumentsByID returns the documents with the ids, in no certain order. Unknown ids are left out; so are those
+// that are damaged, which a DamageError names: the others are returned with it.
 func (r Reader) DocumentsByID(ctx context.Context, ids []string) ([]Document, error) {
-	rows, err := r.query(ctx, `SELECT `+documentColumns+documentFrom+`WHERE d.id IN {texts}`, list(ids))
-	return collect(rows, err, scanDocument)
+	rows, err := r.query(ctx, `SELECT `+r.damage("documents", "d.")+`, `+documentColumns+documentFrom+`WHERE d.id IN {texts}`, list(ids))
+	return undamaged(rows, err, "documents", scanDocument)
 }
 
-// Passage returns a range of bytes of a document's text.
+// Passage returns a range of bytes of a document's text, or a DamageError.
 func (r Reader) Passage(ctx context.Context, id string, start, end int) (string, error) {
-	var text []byte
-	err := r.queryRow(ctx, `SELECT substr({text bytes}, ?, ?) FROM contents WHERE document_id = ?`, start+1, end-start, id).Scan(&text)
-	return string(text), found(err, "document", id)
+	rows, err := r.query(ctx, `SELECT `+r.damage("contents", "t.")+`, substr({text bytes}, ?, ?) FROM contents t WHERE t.document_id = ?`, start+1, end-start, id)
+	texts, err := undamaged(rows, err, "contents", func(s scanner) (text []byte, err error) { return text, s.Scan(&text) })
+	if err == nil && len(texts) == 0 {
+		err = sql.ErrNoRows
+	}
+	if err != nil {
+		return "", found(err, "document", id)
+	}
+	return string(texts[0]), nil
 }
 
-// Chunks returns the chunks of a document in its order, without vectors; none for an unknown document.
+// Chunks returns the chunks of a document in its order, without vectors; none for an unknown document. Damaged ones
+// are left out, and named in a DamageError.
 func (r Reader) Chunks(ctx context.Context, documentID string) ([]Chunk, error) {
-	rows, err := r.query(ctx, `SELECT `+chunkColumns+` FROM chunks k WHERE k.document_id = ? ORDER BY k.ordinal`, documentID)
-	return collect(rows, err, func(s scanner) (Chunk, error) { return scanChunk(s) })
+	rows, err := r.query(ctx, `SELECT `+r.damage("chunks", "k.")+`, `+chunkColumns+` FROM chunks k WHERE k.document_id = ? ORDER BY k.ordinal`, documentID)
+	return undamaged(rows, err, "chunks", func(s scanner) (Chunk, error) { return scanChunk(s) })
 }
 
 // Documents returns the documents of a collection, by path; none for an unknown collection.
@@ -78,14 +90,14 @@ func (r Reader) DocumentsOfChunks(ctx context.Context, ids []int64) (map[int64]s
 	return documents, err
 }
 
-// VectorsByID returns the vectors of the chunks with the ids. Unknown ids, and chunks without a vector, are left
-// out.
+// VectorsByID returns the vectors of the chunks with the ids. Unknown ids, chunks without a vector and damaged ones are
+// left out.
 func (r Reader) VectorsByID(ctx context.Context, ids []int64) (map[int64][]float32, error) {
 	type row struct {
 		id     int64
 		vector []float32
 	}
-	rows, err := r.query(ctx, `SELECT k.id, k.vector FROM chunks k WHERE k.vector IS NOT NULL AND k.id IN {ints}`, list(ids))
+	rows, err := r.query(ctx, `SELECT k.id, k.vector FROM chunks k WHERE k.vector IS NOT NULL AND k.id IN {ints} AND `+r.whole("chunks", "k."), list(ids))
 	all, err := collect(rows, err, func(s scanner) (one row, err error) {
 		var blob []byte
 		if err = s.Scan(&one.id, &blob); err == nil {
@@ -113,7 +125,7 @@ func (d *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, Explain(err)
 	}
-	return &Snapshot{Reader{tx}, tx}, nil
+	return &Snapshot{Reader{tx, d.summed}, tx}, nil
 }
 
 // Close ends it.

@@ -143,7 +143,7 @@ func (d *DB) CheckAll(ctx context.Context) error {
 }
 
 func examineDB(ctx context.Context, db *sql.DB) (damage string, indexes bool, err error) {
-	found, err := findings(ctx, db, "integrity_check")
+	found, err := findings(ctx, db, "integrity_check(20)")
 	if unreadable(err) {
 		return err.Error(), false, nil
 	}

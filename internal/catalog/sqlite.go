@@ -82,7 +82,7 @@ func Open(ctx context.Context, path string, logger *slog.Logger) (*DB, error) {
 	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	read.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
 	d.write, d.read = pool{write, sqlite}, pool{read, sqlite}
-	d.Reader = Reader{d.read}
+	d.Reader = Reader{querier: d.read}
 	if check {
 		err = d.Check(ctx)
 	}
@@ -129,7 +129,7 @@ func (d *DB) Check(ctx context.Context) error {
 	if d.dialect != sqlite {
 		return Explain(d.read.PingContext(ctx))
 	}
-	found, err := findings(ctx, d.write.DB, "quick_check")
+	found, err := findings(ctx, d.write.DB, "quick_check(20)")
 	if err == nil && len(found) > 0 {
 		err = fmt.Errorf("%w: %s", ErrCorrupt, found[0])
 	}
@@ -139,7 +139,7 @@ func (d *DB) Check(ctx context.Context) error {
 // findings returns the first of those of a check of SQLite. A row that a constraint forbids is none: it has a
 // checksum, which tells more.
 func findings(ctx context.Context, db *sql.DB, check string) ([]string, error) {
-	rows, err := db.QueryContext(ctx, "PRAGMA "+check+"(20)")
+	rows, err := db.QueryContext(ctx, "PRAGMA "+check)
 	found, err := collect(rows, err, func(s scanner) (f string, err error) { return f, s.Scan(&f) })
 	return slices.DeleteFunc(found, func(f string) bool { return f == "ok" || strings.HasPrefix(f, "CHECK constraint failed") }), err
 }
