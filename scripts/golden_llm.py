@@ -91,6 +91,9 @@ GEMMA = SHAPE | dict(head_dim=16, query_pre_attn_scalar=16, hidden_activation="g
 LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=32)
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32)
+# The scores grow with the place, every 16 tokens; of YaRN's factor nothing is left.
+MINISTRAL = dict(rope_type="yarn", rope_theta=10000.0, factor=8.0, original_max_position_embeddings=16, beta_fast=32.0, beta_slow=1.0,
+                 mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.5)
 LINEAR = dict(rope_type="linear", rope_theta=10000.0, factor=2.0)
 NEAR = dict(rope_type="default", rope_theta=1e4)
 LOCAL = dict(full_attention=dict(rope_type="default", rope_theta=1e6), sliding_attention=NEAR)
@@ -101,6 +104,7 @@ LONG = dict(rope_type="longrope", rope_theta=10000.0, short_factor=[1.0, 1.1, 1.
             original_max_position_embeddings=16)  # less than the prompt: the short factors are never used
 MIXED = {"attn_q": T.Q4_K, "attn_k": T.Q5_K, "attn_v": T.Q6_K, "attn_output": T.Q2_K, "ffn_gate": T.Q3_K,
          "ffn_up": T.Q4_K, "ffn_down": T.Q6_K, "token_embd": T.IQ4_XS, "output": T.Q6_K}
+TWICE = dict(rope_type="default", rope_theta=20000.0, partial_rotary_factor=0.5)
 NTK = dict(rope_type="default", rope_theta=10000.0 * 4 ** (8 / 6))  # four times as far, of heads 8 wide
 # Blocks of 256 values, so rows of as many; those of attn_output are shorter.
 BLOCKS = WIDE | dict(head_dim=16)
@@ -122,6 +126,7 @@ MODELS = {
        for kind in (T.Q2_K, T.Q3_K, T.Q4_K, T.Q5_K, T.Q6_K, T.IQ4_XS)},
     "llama-ntk-f16": ("LlamaConfig", SHAPE | dict(rope_parameters=NTK), "LLAMA", T.F16, True),
     "mistral-f16": ("MistralConfig", SHAPE | dict(sliding_window=8), "LLAMA", T.F16, False),
+    "mistral3-f16": ("Ministral3Config", SHAPE | dict(head_dim=8, rope_parameters=MINISTRAL, sliding_window=None), "MISTRAL3", T.F16, False),
     "qwen2-f16": ("Qwen2Config", SHAPE, "QWEN2", T.F16, True),
     "qwen3-f16": ("Qwen3Config", SHAPE | dict(head_dim=16), "QWEN3", T.F16, True),
     "gpt2-f16": ("GPT2Config", dict(vocab_size=VOCAB, n_embd=32, n_layer=LAYERS, n_head=4, n_positions=128, n_inner=64), "GPT2", T.F16, True),
@@ -137,6 +142,7 @@ MODELS = {
     "qwen3moe-f16": ("Qwen3MoeConfig", EXPERTS | dict(head_dim=16, norm_topk_prob=True), "QWEN3MOE", T.F16, True),
     "phi2-f16": ("PhiConfig", SHAPE, "PHI2", T.F16, False),
     "chatglm-f16": ("GlmConfig", SHAPE | dict(head_dim=8), "CHATGLM", T.F16, False),
+    "chatglm-original-f16": ("GlmConfig", SHAPE | dict(head_dim=8, attention_bias=True, rope_parameters=TWICE), "CHATGLM", T.F16, False),
     "glm4-f16": ("Glm4Config", SHAPE | dict(head_dim=8), "GLM4", T.F16, False),
     "stablelm-f16": ("StableLmConfig", SHAPE, "STABLELM", T.F16, False),
     "stablelm2-f16": ("StableLmConfig", SHAPE | dict(use_parallel_residual=True, qk_layernorm=True), "STABLELM", T.F16, False),
@@ -164,6 +170,9 @@ def convert(values, kind, rng, learnt=False):
             blocks[:, at:at + 2] = d.astype(np.float16).view(np.uint8)
     back = raw.astype(np.float32) if kind == T.F16 else gguf.quants.dequantize(raw, kind).reshape(values.shape)
     return raw, np.ascontiguousarray(back, dtype=np.float32)
+
+
+PAIRED = ("LLAMA", "MISTRAL3")
 
 
 def pairwise(w, heads):
@@ -262,6 +271,10 @@ def model(name, seed):
             w.add_rope_scaling_factor(rope["factor"])
         if kind == "yarn":
             w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+            if rope.get("mscale_all_dim"):
+                w.add_rope_scaling_yarn_log_mul(rope["mscale_all_dim"])
+            if rope.get("llama_4_scaling_beta"):
+                w.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
         if kind == "longrope":
             w.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
             w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
@@ -292,6 +305,17 @@ def model(name, seed):
     w.add_string("tokenizer.ggml.model", "none")
 
     names = gguf.get_tensor_name_map(arch_id, layers)
+    rows = {}  # of products that are one in the file
+
+    def put(short, v, **kind):
+        layer, part, ending = (short.rsplit(".", 2) + [""])[:3]
+        if name != ORIGINAL or part not in ("attn_q", "attn_k", "attn_v"):
+            return w.add_tensor(short, v, **kind)
+        three = rows.setdefault((layer, ending), {})
+        three[part] = v
+        if len(three) == 3:
+            w.add_tensor(f"{layer}.attn_qkv.{ending}", np.concatenate([three["attn_q"], three["attn_k"], three["attn_v"]]), **kind)
+
     text = learn(net, names, kinds, rng) if name in LEARNT else None
     with torch.no_grad():
         for key, short, p in parameters(net, names):
@@ -305,9 +329,9 @@ def model(name, seed):
                 p.copy_(torch.from_numpy(v))
                 if arch.startswith("GEMMA") and "norm" in key:
                     v = v + 1  # transformers adds the 1, files have it
-                if arch == "LLAMA" and part in ("attn_q", "attn_k"):
+                if arch in PAIRED and part in ("attn_q", "attn_k"):
                     v = pairwise(v, heads if part == "attn_q" else kv)
-                w.add_tensor(short, v)
+                put(short, v)
                 continue
             embeds = part in ("token_embd", "position_embd")
             if text is None:
@@ -319,11 +343,11 @@ def model(name, seed):
             if linear:
                 v = np.ascontiguousarray(v.T)
             raw, back = convert(v, kind := kind_of(part, kinds), rng, text is not None)
-            if arch == "LLAMA" and part in ("attn_q", "attn_k"):
+            if arch in PAIRED and part in ("attn_q", "attn_k"):
                 # Rows move whole, so their bytes do.
                 raw = pairwise(np.ascontiguousarray(raw), heads if part == "attn_q" else kv)
             p.copy_(torch.from_numpy(back.T.copy() if linear else back))
-            w.add_tensor(short, np.ascontiguousarray(raw), raw_dtype=kind)
+            put(short, np.ascontiguousarray(raw), raw_dtype=kind)
         w.write_header_to_file()
         w.write_kv_data_to_file()
         w.write_tensors_to_file()
@@ -402,8 +426,37 @@ def golden(net, rng, path, text=None):
     return margin, len(set(answer))
 
 
+ORIGINAL = "chatglm-original-f16"  # as the code that came with ChatGLM's checkpoints keeps it
+
+
+def original(tensors, config, path):
+    """Renames tensors, joins queries, keys and values, and writes config.json in its words."""
+    import json
+
+    import torch
+
+    out = {"transformer.rotary_pos_emb.inv_freq": torch.ones(2)}
+    for key, v in tensors.items():
+        for here, there in (("model.embed_tokens", "transformer.embedding.word_embeddings"), ("model.norm", "transformer.encoder.final_layernorm"), ("lm_head", "transformer.output_layer"),
+                            ("model.layers", "transformer.encoder.layers"), ("self_attn.o_proj", "self_attention.dense"), ("mlp.gate_up_proj", "mlp.dense_h_to_4h"),
+                            ("mlp.down_proj", "mlp.dense_4h_to_h")):
+            key = key.replace(here, there)
+        if ".q_proj." in key:
+            three = [tensors[key.replace("transformer.encoder.layers", "model.layers").replace("q_proj", f"{x}_proj")] for x in "qkv"]
+            out[key.replace("self_attn.q_proj", "self_attention.query_key_value")] = torch.cat(three)
+        elif ".self_attn." not in key:
+            out[key] = v
+    with open(path, "w") as f:
+        json.dump(dict(architectures=["ChatGLMModel"], model_type="chatglm", add_bias_linear=False, add_qkv_bias=True, apply_residual_connection_post_layernorm=False,
+                       ffn_hidden_size=config.intermediate_size, hidden_size=config.hidden_size, kv_channels=config.head_dim, layernorm_epsilon=config.rms_norm_eps,
+                       multi_query_attention=True, multi_query_group_num=config.num_key_value_heads, num_attention_heads=config.num_attention_heads,
+                       num_layers=config.num_hidden_layers, original_rope=True, padded_vocab_size=config.vocab_size, post_layer_norm=True, rmsnorm=True,
+                       rope_ratio=TWICE["rope_theta"] / 10000, seq_length=config.max_position_embeddings, eos_token_id=2, pad_token_id=0), f, indent=1)
+    return out
+
+
 CHECKPOINTS = ["llama3-f16", "llama-yarn-f16", "mistral-f16", "mixtral-f16", "qwen2-f16", "qwen2moe-f16", "qwen3-f16", "qwen3moe-f16", "gemma-f16",
-               "gemma2-f16", "gemma3-f16", "phi2-f16", "phi3-f16", "phi3-long-f16", "gpt2-f16", "chatglm-f16", "glm4-f16", "stablelm-f16", "stablelm2-f16"]
+               "gemma2-f16", "gemma3-f16", "phi2-f16", "phi3-f16", "phi3-long-f16", "gpt2-f16", "chatglm-f16", "chatglm-original-f16", "glm4-f16", "mistral3-f16", "stablelm-f16", "stablelm2-f16"]
 
 
 def checkpoint(name, net):
@@ -421,6 +474,8 @@ def checkpoint(name, net):
         net.save_pretrained(work)
         tensors = safetensors.torch.load_file(os.path.join(work, "model.safetensors"))
         shutil.copy(os.path.join(work, "config.json"), out)
+    if name == ORIGINAL:
+        tensors = original(tensors, net.config, os.path.join(out, "config.json"))
     for key, v in tensors.items():
         if v.ndim > 1 and "gate.weight" not in key and "relative" not in key:
             tensors[key] = v.to(torch.float16)

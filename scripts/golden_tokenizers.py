@@ -3,6 +3,7 @@
 
     pip install tokenizers sentencepiece protobuf     # tokenizers 0.23, sentencepiece 0.2 made the committed files
     python scripts/golden_tokenizers.py
+    python scripts/golden_tokenizers.py pre           # only the last file
 
 Everything is trained here, on text that this script makes: nothing is downloaded, and the fixtures are
 free of other people's text. The pipelines are those of the families they are named after.
@@ -10,6 +11,7 @@ free of other people's text. The pipelines are those of the families they are na
 internal/tokenizer/testdata/lines.json.gz     the input lines
 internal/tokenizer/testdata/families/*.gz     tokenizer.json files and SentencePiece models
 internal/tokenizer/testdata/golden.json.gz    digests of ids and byte offsets, and of decoded text, by line
+internal/tokenizer/testdata/pretokenizers.json.gz    digests of where the pre-tokenizers of GGUF files cut, by line
 """
 import base64
 import gzip
@@ -267,6 +269,73 @@ def families(text, charsmap, spm_bpe, spm_unigram):
     yield bpe("bert-cased", N.BertNormalizer(lowercase=False), S([P.BertPreTokenizer(), P.Split("a", "merged_with_next"), P.Split("e", "contiguous"), P.Punctuation("contiguous")]))
 
 
+def pre_tokenizers_of_files():
+    """What the names of tokenizer.ggml.pre stand for: the pre_tokenizer of the tokenizer.json that each is named after,
+    or, where that is not public, the expressions that llama.cpp has for it. Spaces that a normaliser replaces stay."""
+    P = pre_tokenizers
+    contraction = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+    upper, lower = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
+    lead = r"[^\r\n\p{L}\p{N}]?"
+    kimi = "|".join([r"[\p{Han}]+", rf"{lead}[{upper}&&[^\p{{Han}}]]*[{lower}&&[^\p{{Han}}]]+{contraction}?", rf"{lead}[{upper}&&[^\p{{Han}}]]+[{lower}&&[^\p{{Han}}]]*{contraction}?",
+                     r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
+    words, end = rf"{lead}\p{{L}}+", r"\s*[\r\n]+|\s+(?!\S)|\s+"
+    seed = rf"{contraction}|{words}|\p{{N}}{{1}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{end}"
+    halves = "|".join([rf"\s{{{1 << k}}}(?!\S)" for k in range(9, 1, -1)] + [r"\s{1,2}(?!\S)", r"\s{1}"])
+    jais2 = rf"{contraction}|{words}|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|{halves}"
+    exaone = rf"{contraction}|{lead}(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
+    tekken = rf"{lead}[{upper}]*[{lower}]+|{lead}[{upper}]+[{lower}]*|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{end}"
+    minicpm = LLAMA3.replace("{1,3}", "+")
+    bailing = CL100K.replace("{1,3}", "")
+    spark = DEEPSEEK.replace("[\\r\\n]*|\\s*[\\r\\n]+", "|[\\r\\n]")
+    cased = ("\\s?[A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386"
+             "\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03f5\u03f7-\u0481\u048a-\u052f\u0531-\u0556\u10a0-\u10c5\u13a0-\u13f5\u13f8-\u13fd\u1c90-\u1cba\u1cbd-\u1cbf"
+             "\u1d00-\u1d2b\u1d6b-\u1d77\u1d79-\u1d9a\u1e00-\u1f15\u1f18-\u1f1d\u1f20-\u1f45\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4"
+             "\u1fb6-\u1fbc\u1fbe\u1fc2-\u1fc4\u1fc6-\u1fcc\u1fd0-\u1fd3\u1fd6-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102\u2107\u210a-\u2113\u2115\u2119-"
+             "\u211d\u2124\u2126\u2128\u212a-\u212d\u212f-\u2134\u2139\u213c-\u213f\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4\u2ceb-\u2cee\u2cf2"
+             "\u2cf3\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf\ufb00-\ufb06\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a\U00010400-"
+             "\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943]+")
+    ideographs = "[一-龥ࠀ-一가-\ud7ff]+"
+    asian = ("[\u4e00-\u9fff\u3400-\u4dbf\u8c48-\ufaff\u3040-\u309f\u30a0-\u30ff\uff65-\uff9f\u2f00-\u2fdf\u0e40-\u0e7f\u0e80-\u0eff\u1780-\u17ff\u1000-\u109f"
+             "\uaa60-\uaa7f\ua9e0-\ua9ff\uac00-\ud7af\u1100-\u11ff]+")
+    youtu = "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"
+    bloom = " ?[^(\\s|.,!?…。，、।۔،)]+"
+    digits3, cjk = r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+"
+    return {
+        "gpt-2": [GPT2], "llama-bpe": [LLAMA3], "dbrx": [LLAMA3], "jais-2": [jais2], "minicpm5": [digits3, minicpm], "qwen2": [QWEN2], "solar-open": [QWEN2], "bailingmoe": [bailing],
+        "qwen35": [QWEN35], "laguna": [r"[^\n]+|[\n]+", QWEN2], "ufakzeka": [QWEN2.split("|", 7)[-1]], "seed-coder": [seed], "exaone-moe": [exaone], "gpt-4o": [O200K],
+        "granite-embed-multi-97m": [O200K], "tiny_aya": [r"\d{1,3}(?=(?:\d{3})*\b)", O200K], "youtu": [youtu, O200K.replace("{1,3}", "")], "tekken": [tekken], "kimi-k2": [kimi],
+        "deepseek-llm": ["[\r\n]", cased, "\\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", ideographs, r"\p{N}+"],
+        "deepseek-coder": ["[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", ideographs, r"\p{N}"],
+        "deepseek-v3": [digits3, cjk, DEEPSEEK], "spark2_5": [digits3, cjk, spark, r"\p{N}"], "afmoe": [r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))", asian, DEEPSEEK],
+        "falcon": ["[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]"], "default": [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
+        "bloom": [bloom], "viking": [bloom, r"\p{N}"], "starcoder": [r"\p{N}", GPT2],
+        "chameleon": ["<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\t\n]|    |  )", r"\p{N}", P.Punctuation("isolated"), GPT2],
+        "superbpe": [r"\p{N}+", r"(?=(\d{3})+(?!\d))"], "gemma4": [r"[^\n]+|[\n]+"], "whitespace": [P.WhitespaceSplit()],
+    }
+
+
+PRE_LINES = 3000  # of the lines, for pre-tokenizers
+PRE_EXTRA = ["a <sentinel:0> b<sentinel:12345>c <sentinel:>", "IMGIMGABCDZ IMGIMGZ IMGIMGAZIMGIMGIIIIZ xIMGIMGABCDEZ", "12 123 1234 12345 123456 1234567abc 1234567_ 1234567个 1234567。 ½1234 12³456 １２３４５６７",
+             *("x" + " " * n + tail for n in (1, 2, 3, 4, 5, 7, 8, 9, 31, 64, 65, 511, 512, 513, 514, 1100) for tail in ("y", "", "\n  z")), "ab cd  ef g\u0301 h i'm it's\u3000中 文 字", "中文〇々⺀ABC漢字's Ⅳ 한글 조합",
+             "!!\n\n  /a//\n\r\n/ x\r\n\r\ny \n", "1" * 1000 + "a" + "2" * 1001]
+
+
+def write_pre_tokenizers(lines):
+    lines = lines[:PRE_LINES] + PRE_EXTRA
+    golden = {"extra": PRE_EXTRA, "lines": PRE_LINES, "cuts": {}}
+    for name, steps in pre_tokenizers_of_files().items():
+        pre = pre_tokenizers.Sequence([split(s) if isinstance(s, str) else s for s in steps])
+        out = ""
+        for line in lines:
+            at = [0]
+            for c in line:
+                at.append(at[-1] + len(c.encode()))
+            cuts = [at[x] for _, span in pre.pre_tokenize_str(line) for x in span]
+            out += hashlib.sha256(struct.pack("<%dI" % len(cuts), *cuts)).hexdigest()[:4]
+        golden["cuts"][name] = out
+    gz(OUT / "pretokenizers.json.gz", json.dumps(golden, separators=(",", ":")).encode())
+
+
 def unmatchable(tok):
     """The same tokenizer, but special tokens in text are text, for the model's vocabulary too."""
     data = json.loads(tok.to_str())
@@ -308,6 +377,9 @@ def train_spm(text, **kw):
 
 def main():
     lines = make_lines()
+    write_pre_tokenizers(lines)
+    if sys.argv[1:] == ["pre"]:
+        return
     text = corpus(lines)
     gz(OUT / "lines.json.gz", json.dumps(lines, ensure_ascii=False, separators=(",", ":")).encode())
     from sentencepiece import sentencepiece_model_pb2 as pb

@@ -14,7 +14,7 @@ from tokenizers import Regex, normalizers, pre_tokenizers
 
 # Bit values; the Go side declares the same constants.
 REGEX = {"isLetter": r"\p{L}", "isNumber": r"\p{N}", "isSpace": r"\s", "isMark": r"\p{M}", "isUpper": r"[\p{Lu}\p{Lt}]",
-         "isLower": r"\p{Ll}", "isPunct": r"\p{P}", "isSymbol": r"\p{S}"}
+         "isLower": r"\p{Ll}", "isPunct": r"\p{P}", "isSymbol": r"\p{S}", "isDigit": r"\d", "isHan": r"\p{Han}", "isRegexWord": r"\w"}
 RUST = ["isWordRune", "isRustSpace", "isNumeric", "isAccent"]
 OLD = ["isNewNFD", "isNewNFKD"]
 

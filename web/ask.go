@@ -86,6 +86,11 @@ func (s *Server) ask(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
+	// A stream could say so in its error event only, without a status that clients look at.
+	if err := llm.Busy(model.LLM); err != nil {
+		s.fail(c, err)
+		return
+	}
 	in.Question = question.Text
 
 	db := s.cfg.Store.Catalog()
@@ -281,7 +286,7 @@ func (s *Server) streamAnswer(c *gin.Context, ctx context.Context, cancel contex
 	}
 	if a.err != nil {
 		s.logFailure(c, a.err)
-		_ = stream.send("error", gin.H{"error": failureBody{a.err.code, a.err.message}})
+		_ = stream.send("error", gin.H{"error": failureBody{a.err.code, a.err.message, retrySeconds(a.err)}})
 		return
 	}
 	_ = stream.send("done", chain.Done{Answer: *a.answer})
@@ -372,7 +377,7 @@ func (s *Server) save(c *gin.Context, a *asked) {
 		content, data.Answer = a.answer.Text, a.answer
 	}
 	if a.err != nil {
-		data.Error = &failureBody{a.err.code, a.err.message}
+		data.Error = &failureBody{Code: a.err.code, Message: a.err.message}
 	}
 	raw, err := json.Marshal(data)
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/gin-gonic/gin"
 
@@ -47,6 +48,7 @@ func (e *apiError) Unwrap() error { return e.cause }
 type failureBody struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	Retry   int    `json:"retry_after,omitempty"` // seconds until it may go well; as the header Retry-After says
 }
 
 func badRequest(message string) *apiError {
@@ -107,15 +109,16 @@ func explain(err error) *apiError {
 func (s *Server) fail(c *gin.Context, err error) {
 	e := explain(err)
 	s.logFailure(c, e)
-	if wait := retryAfter(err); wait != "" {
-		c.Header("Retry-After", wait)
+	wait := retrySeconds(err)
+	if wait > 0 {
+		c.Header("Retry-After", strconv.Itoa(wait))
 	}
 	if isOpenAI(c.Request.URL.Path) {
 		status, body := asOpenAI(err)
 		c.AbortWithStatusJSON(status, gin.H{"error": body})
 		return
 	}
-	c.AbortWithStatusJSON(e.status, gin.H{"error": failureBody{e.code, e.message}})
+	c.AbortWithStatusJSON(e.status, gin.H{"error": failureBody{e.code, e.message, wait}})
 }
 
 func (s *Server) logFailure(c *gin.Context, e *apiError) {

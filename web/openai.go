@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -173,17 +172,17 @@ func asOpenAI(err error) (status int, body openAIError) {
 	return status, body
 }
 
-// retryAfter is the value of the header of that name; empty for none.
-func retryAfter(err error) string {
+// retrySeconds is when to come again after an error, as the header Retry-After says it; 0 where that is not known.
+func retrySeconds(err error) int {
 	var busy *llm.BusyError
 	var server *llm.StatusError
 	switch {
 	case errors.As(err, &busy):
-		return strconv.Itoa(int(math.Ceil(busy.After.Seconds())))
+		return int(math.Ceil(busy.After.Seconds()))
 	case errors.As(err, &server) && server.RetryAfter > 0:
-		return strconv.Itoa(int(math.Ceil(server.RetryAfter.Seconds())))
+		return int(math.Ceil(server.RetryAfter.Seconds()))
 	}
-	return ""
+	return 0
 }
 
 // isOpenAI reports whether a request speaks the OpenAI protocol.

@@ -143,6 +143,7 @@ func TestBusy(t *testing.T) {
 		{"/v1/chat/completions", `{"model":"tiny","messages":[{"role":"user","content":"c"}],"stream":true}`, `"type":"server_error"`},
 		{"/v1/chat/completions", `{"model":"docent/docs","messages":[{"role":"user","content":"days of leave?"}]}`, `"code":"busy"`},
 		{"/api/ask", `{"collection":"docs","question":"days of leave?","stream":false}`, `"code":"busy"`},
+		{"/api/ask", `{"collection":"docs","question":"days of leave?"}`, `"retry_after":`},
 	} {
 		resp := h.send(t, t.Context(), "POST", tt.path, tt.body)
 		raw, _ := io.ReadAll(resp.Body)

@@ -106,7 +106,7 @@ func (s *Server) upload(c *gin.Context) {
 				s.fail(c, e)
 				return
 			}
-			refused = append(refused, refusal{path, failureBody{e.code, e.message}, e.status})
+			refused = append(refused, refusal{path, failureBody{Code: e.code, Message: e.message}, e.status})
 			if e.code == codeTooLarge {
 				discard(part, 4*s.cfg.MaxUploadBytes)
 			}

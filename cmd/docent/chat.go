@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"unicode"
@@ -21,18 +22,11 @@ import (
 )
 
 type chatCmd struct {
-	System      string   `placeholder:"TEXT" help:"What the model is told before the conversation."`
-	N           int      `short:"n" default:"0" placeholder:"TOKENS" help:"The most tokens of an answer; 0 means until the context window is full."`
-	Temperature float64  `default:"0.7" placeholder:"T" help:"0 takes the likeliest token each time."`
-	TopP        float64  `default:"0.9" placeholder:"P" help:"Choose among the likeliest that together reach P."`
-	TopK        int      `placeholder:"K" help:"Choose among the likeliest K; 0 means all."`
-	MinP        float64  `placeholder:"P" help:"Leave out what is less than P times as likely as the likeliest."`
-	Repeat      float64  `placeholder:"R" help:"Penalty for tokens that came lately; 0 or 1 means none."`
-	Presence    float64  `placeholder:"X" help:"What tokens that came lately lose."`
-	Frequency   float64  `placeholder:"X" help:"What they lose for each time they came."`
-	Stop        []string `placeholder:"TEXT" sep:"none" help:"End an answer before this text; may be given several times."`
-	Seed        int      `placeholder:"N" help:"With one seed a conversation goes the same way again."`
-	Think       bool     `help:"Let models that can think before they answer do so, and show it."`
+	System        string   `placeholder:"TEXT" help:"What the model is told before the conversation."`
+	N             int      `short:"n" default:"0" placeholder:"TOKENS" help:"The most tokens of an answer; 0 means until the context window is full."`
+	Stop          []string `placeholder:"TEXT" sep:"none" help:"End an answer before this text; may be given several times."`
+	Think         bool     `help:"Let models that can think before they answer do so, and show it."`
+	samplingFlags `set:"temperature=0.7" set:"topk=0" set:"topp=0.9" set:"minp=0"`
 	formFlags
 	modelFlags
 }
@@ -54,15 +48,7 @@ type conversation struct {
 	system string
 	turns  []llms.MessageContent
 	seed   int
-	form   llms.CallOption // of every answer
-}
-
-// options are how answers are sampled.
-func (c *chatCmd) options() []llms.CallOption {
-	return []llms.CallOption{
-		llms.WithMaxTokens(c.N), llms.WithTemperature(c.Temperature), llms.WithTopP(c.TopP), llms.WithTopK(c.TopK), llms.WithRepetitionPenalty(c.Repeat),
-		llms.WithPresencePenalty(c.Presence), llms.WithFrequencyPenalty(c.Frequency), llms.WithStopWords(c.Stop),
-	}
+	calls  []llms.CallOption // of every answer
 }
 
 func (c *chatCmd) Run(ctx context.Context, a *app) error {
@@ -83,11 +69,12 @@ func (c *chatCmd) Run(ctx context.Context, a *app) error {
 	if sel.Notice != "" {
 		a.notice("%s", sel.Notice)
 	}
-	form, err := c.callOption(c.MinP)
+	calls, err := callOptions(c.samplingFlags, c.formFlags)
 	if err != nil {
 		return err
 	}
-	v := &conversation{app: a, cmd: c, model: sel.Model, system: c.System, seed: c.Seed, form: form}
+	calls = append(calls, llms.WithMaxTokens(c.N), llms.WithStopWords(c.Stop))
+	v := &conversation{app: a, cmd: c, model: sel.Model, system: c.System, seed: int(c.Seed), calls: calls}
 	in, err := a.newLineReader()
 	if err != nil {
 		return err
@@ -201,7 +188,7 @@ func (v *conversation) answer(ctx context.Context, signals <-chan os.Signal, tex
 		_, err := io.WriteString(v.stdout, printable(s))
 		return err
 	}
-	options := append(v.cmd.options(), v.form, llms.WithSeed(v.seed),
+	options := append(slices.Clone(v.calls), llms.WithSeed(v.seed),
 		llms.WithStreamingFunc(func(_ context.Context, b []byte) error {
 			said.Write(b)
 			return write(string(b), false)

@@ -60,6 +60,16 @@ func TestChat(t *testing.T) {
 	if code != 0 || !regexp.MustCompile(`^[a-c]{5}\n$`).MatchString(out) {
 		t.Errorf("%d: %q, %s", code, out, stderr)
 	}
+	// Those that langchaingo has no words for: a token that is added to comes each time.
+	for _, more := range [][]string{{"--typical", "0.9"}, {"--mirostat", "1", "--mirostat-tau", "4"}, {"--mirostat", "2", "--mirostat-eta", "0.2"}, {"--repeat-last", "8"}} {
+		code, out, stderr := docent("Hello\n", append([]string{"chat", "--model", model, "-n", "5", "--logit-bias", "40=100"}, more...)...)
+		if code != 0 || len(out) != 6 || strings.Trim(out, out[:1]) != "\n" {
+			t.Errorf("%v: %d: %q, %s", more, code, out, stderr)
+		}
+	}
+	if code, _, stderr := docent("Hello\n", "chat", "--model", model, "--typical", "2"); code == 0 || !strings.Contains(stderr, "typical p is 2") {
+		t.Errorf("%d: %s", code, stderr)
+	}
 	// A conversation that outgrows the window goes on without its beginning.
 	long := strings.Repeat("word word word\n", 12)
 	if code, _, stderr := docent(long, "chat", "--model", model, "-n", "8"); code != 0 || !strings.Contains(stderr, "its beginning is left out") {

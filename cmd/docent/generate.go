@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"docent/chain"
 	"docent/internal/llm"
 	"docent/internal/llm/engine"
-	"docent/internal/llm/grammar"
 	"docent/internal/models"
 )
 
@@ -33,92 +31,11 @@ type generateCmd struct {
 	Threads int      `placeholder:"N" help:"0 means one for each processor."`
 	Memory  int64    `placeholder:"MIB" help:"Refuse a model that needs more; 0 means nine tenths of the machine's."`
 
-	samplingFlags
+	samplingFlags `set:"temperature=0" set:"topk=40" set:"topp=0.95" set:"minp=0.05"`
 	formFlags
 
 	LogProbs int  `name:"logprobs" placeholder:"N" help:"With --json, tell how likely each token was, and the N likeliest at its place."`
 	Stats    bool `help:"Say on the standard error how fast it went."`
-}
-
-// samplingFlags say how tokens are chosen.
-type samplingFlags struct {
-	Temperature float64           `default:"0" placeholder:"T" group:"Sampling" help:"0 takes the likeliest token each time."`
-	TopK        int               `default:"40" placeholder:"K" group:"Sampling" help:"Choose among the likeliest K; 0 means all."`
-	TopP        float64           `default:"0.95" placeholder:"P" group:"Sampling" help:"Choose among the likeliest that together reach P."`
-	MinP        float64           `default:"0.05" placeholder:"P" group:"Sampling" help:"Leave out what is less than P times as likely as the likeliest."`
-	Bias        map[int32]float32 `name:"logit-bias" placeholder:"TOKEN=X" group:"Sampling" help:"What is added to the logit of a token, by its number; may be given several times."`
-	Typical     float64           `default:"1" placeholder:"P" group:"Sampling" help:"Choose among those of nearly the expected surprise that together reach P; 1 means all."`
-	Mirostat    int               `default:"0" placeholder:"N" group:"Sampling" help:"Keep the surprise even, by version 1 or 2 of Mirostat; 0 means not to."`
-	MirostatTau float64           `default:"5" placeholder:"BITS" group:"Sampling" help:"The surprise that Mirostat keeps."`
-	MirostatEta float64           `default:"0.1" placeholder:"X" group:"Sampling" help:"How fast Mirostat corrects it."`
-	Repeat      float64           `default:"1" placeholder:"R" group:"Sampling" help:"Penalty for tokens that came lately; 1 means none."`
-	Presence    float64           `default:"0" placeholder:"X" group:"Sampling" help:"What tokens that came lately lose; 0 means nothing."`
-	Frequency   float64           `default:"0" placeholder:"X" group:"Sampling" help:"What they lose for each time they came; 0 means nothing."`
-	RepeatLast  int               `default:"64" placeholder:"N" group:"Sampling" help:"How many of the last tokens the penalties look at."`
-	Seed        uint64            `placeholder:"N" group:"Sampling" help:"With one seed the answer is always the same."`
-}
-
-func (s samplingFlags) sampling() engine.Sampling {
-	return engine.Sampling{Bias: s.Bias, RepeatLast: s.RepeatLast, MirostatTau: s.MirostatTau, MirostatEta: s.MirostatEta, Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MinP: s.MinP, Typical: s.Typical, Mirostat: s.Mirostat,
-		Repeat: s.Repeat, Presence: s.Presence, Frequency: s.Frequency, Seed: s.Seed}
-}
-
-// formFlags hold the answer to a form.
-type formFlags struct {
-	AsJSON  bool   `name:"as-json" xor:"form" group:"Form of the answer" help:"Hold the answer to a JSON object."`
-	Schema  string `placeholder:"FILE" type:"existingfile" xor:"form" group:"Form of the answer" help:"Hold the answer to JSON that this schema accepts."`
-	Grammar string `placeholder:"FILE" type:"existingfile" xor:"form" group:"Form of the answer" help:"Hold the answer to this grammar, in llama.cpp's notation (GBNF)."`
-	Regex   string `placeholder:"EXPR" xor:"form" group:"Form of the answer" help:"Hold the answer to this regular expression, in Go's syntax."`
-}
-
-// source is what the file of --schema or --grammar holds; nil for neither.
-func (f formFlags) source() ([]byte, error) {
-	if path := f.Schema + f.Grammar; path != "" {
-		return os.ReadFile(path)
-	}
-	return nil, nil
-}
-
-// grammar is the form that the flags ask for; nil for none.
-func (f formFlags) grammar() (g *grammar.Grammar, err error) {
-	source, err := f.source()
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case f.AsJSON:
-		return grammar.JSON(true), nil
-	case f.Schema != "":
-		g, err = grammar.Schema(source)
-	case f.Grammar != "":
-		g, err = grammar.GBNF(string(source))
-	case f.Regex != "":
-		if g, err = grammar.Regex(f.Regex); err != nil {
-			return nil, fmt.Errorf("--regex: %w", err)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Schema+f.Grammar, err)
-	}
-	return g, nil
-}
-
-// callOption asks a model behind langchaingo's interface for the form, and for min-p.
-func (f formFlags) callOption(minP float64) (llms.CallOption, error) {
-	o := llm.LocalOptions{Regex: f.Regex, MinP: minP}
-	source, err := f.source()
-	if err != nil {
-		return nil, err
-	}
-	if f.Schema != "" {
-		o.Schema = source
-	} else {
-		o.Grammar = string(source)
-	}
-	return func(opts *llms.CallOptions) {
-		opts.JSONMode = f.AsJSON
-		llm.WithLocal(o)(opts)
-	}, nil
 }
 
 // choose prints the likeliest choice, and with --json how likely each is.
@@ -203,7 +120,7 @@ func (c *generateCmd) Run(ctx context.Context, a *app) error {
 		ids, err = m.Chat(append(turns, engine.Message{Role: "user", Content: prompt}), engine.ChatOptions{})
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", c.Model, err)
 	}
 	opts := engine.Options{Sampling: c.sampling(), MaxTokens: c.N, Stop: c.Stop}
 	opts.LogProbs = c.LogProbs

@@ -73,6 +73,17 @@ func TestGenerate(t *testing.T) {
 	if code, _, stderr := docent("", "generate", "--model", "nonesuch", "--prompt", "x"); code != exitFailed || !strings.Contains(stderr, "nonesuch") {
 		t.Errorf("%d: %s", code, stderr)
 	}
+	// A file of numbers of tokens only.
+	const bare = "../../internal/llm/engine/testdata/llama-q8_0.gguf"
+	for _, more := range [][]string{nil, {"--raw"}, {"--regex", "a+"}, {"--choices", "a,b"}} {
+		code, _, stderr := docent("", append([]string{"generate", "--model", bare, "--prompt", "x"}, more...)...)
+		if code != exitFailed || !strings.Contains(stderr, bare) || !strings.Contains(stderr, "no tokenizer") || !strings.Contains(stderr, "convert") {
+			t.Errorf("%v: %d: %s", more, code, stderr)
+		}
+	}
+	if code, out, _ := docent("", "models", "info", bare); code != 0 || !strings.Contains(out, "no vocabulary") || !strings.Contains(out, "no: the file has no tokenizer") {
+		t.Errorf("%d: %s", code, out)
+	}
 	if code, _, stderr := docent(" ", "generate", "--model", "tiny"); code != exitFailed || !strings.Contains(stderr, "--prompt") {
 		t.Errorf("%d: %s", code, stderr)
 	}

@@ -208,9 +208,10 @@ func (a *app) installed(m models.Model) error {
 
 // languageInfo is what a language model that runs says of itself.
 type languageInfo struct {
-	Template string `json:"template"` // "own", or "none": a plain one is used
-	Tools    bool   `json:"tools"`    // the template tells the model of tools
-	Thinks   bool   `json:"thinks"`   // the template knows of thoughts before the answer
+	Tokenizer bool   `json:"tokenizer"` // the file has one
+	Template  string `json:"template"`  // "own", or "none": a plain one is used
+	Tools     bool   `json:"tools"`     // the template tells the model of tools
+	Thinks    bool   `json:"thinks"`    // the template knows of thoughts before the answer
 
 	WeightBytes int64 `json:"weight_bytes"`
 	// CacheBytes is what the keys and values of CacheTokens take, beside the weights.
@@ -222,7 +223,7 @@ type languageInfo struct {
 func describeLanguage(m *llm.LocalModel, train int) *languageInfo {
 	e := m.Engine()
 	_, own := e.Template()
-	i := &languageInfo{Template: "none", Tools: e.TemplateTools(), Thinks: m.SupportsReasoning(), CacheTokens: min(train, 8192)}
+	i := &languageInfo{Tokenizer: e.HasTokenizer(), Template: "none", Tools: e.TemplateTools(), Thinks: m.SupportsReasoning(), CacheTokens: min(train, 8192)}
 	if own {
 		i.Template = "own"
 	}
@@ -244,6 +245,9 @@ func tryModel(path string, info models.Info) (about *embed.Info, language *langu
 				language = describeLanguage(m, info.MaxTokens)
 				err = m.Close()
 			}
+		}
+		if err == nil && !language.Tokenizer {
+			return nil, language, "the file has no tokenizer, so that it reads and writes numbers of tokens only: convert its checkpoint again with the tokenizer's files in the folder"
 		}
 	case info.Kind == models.ChatModel:
 		return nil, nil, "language models are run from .gguf files, or by a server (--model-url)"
@@ -397,7 +401,11 @@ func (c *modelsInfoCmd) Run(a *app) error {
 	if out.Encoder != nil {
 		arch = out.Encoder.Architecture
 	}
-	row("architecture", fmt.Sprintf("%s, %s, %d dimensions, vocabulary of %d", arch, count(i.Layers, "layer"), i.Dim, i.Vocabulary))
+	vocabulary := fmt.Sprintf("vocabulary of %d", i.Vocabulary)
+	if out.Language != nil && !out.Language.Tokenizer {
+		vocabulary = "no vocabulary"
+	}
+	row("architecture", fmt.Sprintf("%s, %s, %d dimensions, %s", arch, count(i.Layers, "layer"), i.Dim, vocabulary))
 	row("parameters", fmt.Sprintf("%.1f million, %s", float64(i.Parameters)/1e6, strings.Join(i.Types, ", ")))
 	row("max tokens", fmt.Sprint(i.MaxTokens))
 	row("pooling", i.Pooling)
@@ -416,7 +424,11 @@ func (c *modelsInfoCmd) Run(a *app) error {
 		if y.Thinks {
 			template += ", with thoughts"
 		}
-		row("chat template", template)
+		if y.Tokenizer {
+			row("chat template", template)
+		} else {
+			row("tokenizer", "none")
+		}
 		row("memory", fmt.Sprintf("%s: weights %s (mapped), %s for %d tokens of context, buffers %s", bytesText(y.WeightBytes+y.CacheBytes+y.BufferBytes),
 			bytesText(y.WeightBytes), bytesText(y.CacheBytes), y.CacheTokens, bytesText(y.BufferBytes)))
 	}

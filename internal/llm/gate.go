@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/tmc/langchaingo/llms"
 )
 
 // A BusyError refuses a call because as many as Config.Queue allows wait already.
@@ -28,10 +30,8 @@ type gate struct {
 func (g *gate) enter() (leave func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.limit > 0 && g.inside >= g.limit {
-		// Little's law: calls that take so long, so many at once, end so often.
-		after := (g.took / time.Duration(g.inside)).Round(time.Second)
-		return nil, &BusyError{g.inside, min(max(after, time.Second), time.Minute)}
+	if err := g.full(); err != nil {
+		return nil, err
 	}
 	g.inside++
 	start := time.Now()
@@ -41,4 +41,26 @@ func (g *gate) enter() (leave func(), err error) {
 		g.inside--
 		g.took += (time.Since(start) - g.took) / 4
 	}, nil
+}
+
+// full is what a call would be refused with; the caller holds the lock.
+func (g *gate) full() error {
+	if g.limit == 0 || g.inside < g.limit {
+		return nil
+	}
+	// Little's law: calls that take so long, so many at once, end so often.
+	after := (g.took / time.Duration(g.inside)).Round(time.Second)
+	return &BusyError{g.inside, min(max(after, time.Second), time.Minute)}
+}
+
+// Busy is the [BusyError] that a call of a model would get now; nil where it would be taken, or where that is not
+// known before, as of models on servers.
+func Busy(m llms.Model) error {
+	l, ok := m.(*LocalModel)
+	if !ok {
+		return nil
+	}
+	l.gate.mu.Lock()
+	defer l.gate.mu.Unlock()
+	return l.gate.full()
 }

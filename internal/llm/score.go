@@ -34,7 +34,7 @@ func (l *LocalModel) Score(ctx context.Context, messages []llms.MessageContent, 
 	}
 	prompt, err := l.prompt(turns, nil, false, true)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("model %s: %w", l.path, err)
 	}
 	tokens, read := make([][]int32, len(replies)), len(prompt.ids)
 	for i, text := range replies {

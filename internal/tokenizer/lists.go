@@ -23,8 +23,9 @@ type Lists struct {
 	NoSpacePrefix bool
 	SqueezeSpaces bool
 
-	BOS, EOS, Pad, Unknown int32 // -1: none, or the files do not say
-	AddBOS, AddEOS         *bool // nil: the files do not say
+	BOS, EOS, Pad, Unknown int32   // -1: none, or the files do not say
+	Ends                   []int32 // further tokens that end an answer
+	AddBOS, AddEOS         *bool   // nil: the files do not say
 }
 
 // ReadLists reads the tokenizer of a checkpoint folder: a SentencePiece model, tokenizer.json, or vocab.json with
@@ -50,7 +51,7 @@ func ReadLists(dir fs.FS) (*Lists, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	l, err := listsOfPieces(dir)
+	l, err := listsOfPieces(dir, cfg)
 	if errors.Is(err, fs.ErrNotExist) {
 		if raw != nil {
 			if l, err = listsOfJSON(&file); err != nil {
@@ -63,17 +64,21 @@ func ReadLists(dir fs.FS) (*Lists, error) {
 	if err != nil {
 		return nil, err
 	}
+	if added, err = l.addChatGLM(dir, cfg, added); err != nil {
+		return nil, err
+	}
 	if err := l.add(added); err != nil {
 		return nil, err
 	}
 	if err := l.around(&file, cfg); err != nil {
 		return nil, err
 	}
+	l.endsOfTurns(cfg)
 	return l, nil
 }
 
-// listsOfPieces reads a SentencePiece model.
-func listsOfPieces(dir fs.FS) (*Lists, error) {
+// listsOfPieces reads a SentencePiece model, or ranks under the name of one.
+func listsOfPieces(dir fs.FS, cfg *tokenizerConfig) (*Lists, error) {
 	for _, name := range []string{"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"} {
 		data, err := readFile(dir, name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -81,6 +86,13 @@ func listsOfPieces(dir fs.FS) (*Lists, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if isRanks(data) {
+			l, err := listsOfRanks(data, cfg)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			return l, nil
 		}
 		m, err := readSPM(data)
 		if err != nil {
@@ -277,6 +289,8 @@ func prePatterns(data json.RawMessage, depth int) (patterns []string, byteLevel 
 		Prefix     *bool             `json:"add_prefix_space"`
 		Regex      *bool             `json:"use_regex"`
 		Pattern    pattern
+		Behavior   string
+		Invert     bool
 		Individual bool `json:"individual_digits"`
 	}
 	if err := json.Unmarshal(orNull(data), &n); err != nil {
@@ -307,6 +321,9 @@ func prePatterns(data json.RawMessage, depth int) (patterns []string, byteLevel 
 		if err != nil {
 			return nil, false, err
 		}
+		if isRegexp && !(n.Behavior == "Isolated" && !n.Invert) && !(n.Behavior == "Removed" && n.Invert) {
+			return nil, false, fmt.Errorf("GGUF files cannot say that %q is cut by as %s (inverted: %v)", text, n.Behavior, n.Invert)
+		}
 		switch {
 		case text == patternCL100K:
 			text = patternLlama3 // the same cuts, in other words
@@ -318,8 +335,19 @@ func prePatterns(data json.RawMessage, depth int) (patterns []string, byteLevel 
 		}
 	case "Digits":
 		if n.Individual {
-			patterns = append(patterns, `\p{N}`)
+			patterns = append(patterns, patternDigit)
+		} else {
+			patterns = append(patterns, patternDigits)
 		}
+	case "Punctuation":
+		if n.Behavior == "Isolated" || n.Behavior == "" {
+			patterns = append(patterns, patternASCIIPunct)
+		} else {
+			patterns = append(patterns, n.Type+" "+n.Behavior)
+		}
+	case "":
+	default:
+		patterns = append(patterns, n.Type) // which no file has a name for, where it is not the model that cuts
 	}
 	return patterns, byteLevel, nil
 }
@@ -358,7 +386,9 @@ func (l *Lists) around(f *jsonFile, cfg *tokenizerConfig) error {
 		return int32(slices.Index(l.Tokens, string(name)))
 	}
 	l.BOS, l.EOS, l.Pad, l.Unknown = find(cfg.Bos), find(cfg.Eos), find(cfg.Pad), find(cfg.Unknown)
-	l.AddBOS, l.AddEOS = cfg.AddBos, cfg.AddEos
+	if l.AddBOS == nil {
+		l.AddBOS, l.AddEOS = cfg.AddBos, cfg.AddEos
+	}
 	var parts pipelineParts
 	if err := parsePost(f.PostProcessor, &parts, 0); err != nil {
 		return fmt.Errorf("tokenizer.json: post_processor: %w", err)

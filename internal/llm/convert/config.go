@@ -69,9 +69,36 @@ type config struct {
 	Start       int    `json:"decoder_start_token_id"`
 	ScaleOutput *bool  `json:"scale_decoder_outputs"`
 
+	megatron
+
 	BOS idList `json:"bos_token_id"`
 	EOS idList `json:"eos_token_id"`
 	Pad idList `json:"pad_token_id"`
+}
+
+// megatron is what ChatGLM's own code calls the sizes of a model, after Megatron-LM.
+type megatron struct {
+	FFN          int     `json:"ffn_hidden_size"`
+	Groups       int     `json:"multi_query_group_num"`
+	MultiQuery   bool    `json:"multi_query_attention"`
+	Channels     int     `json:"kv_channels"`
+	LayerNormEps float64 `json:"layernorm_epsilon"`
+	PaddedVocab  int     `json:"padded_vocab_size"`
+	SeqLength    int     `json:"seq_length"`
+	RopeRatio    float64 `json:"rope_ratio"` // the base of frequencies is so many times the usual one
+	RMSNorm      *bool   `json:"rmsnorm"`
+	FinalNorm    *bool   `json:"post_layer_norm"`
+	PairedRope   *bool   `json:"original_rope"` // pairs lie side by side
+	AfterNorm    bool    `json:"apply_residual_connection_post_layernorm"`
+}
+
+// adopt gives the sizes their usual names.
+func (c *config) adopt() {
+	m := c.megatron
+	c.Inner, c.KVHeads, c.HeadDim, c.Positions = cmp.Or(m.FFN, 4*c.Hidden), m.Groups, m.Channels, m.SeqLength
+	c.RMSEps, c.Vocab = cmp.Or(m.LayerNormEps, 1e-5), m.PaddedVocab
+	c.Theta, c.Partial = 10000*cmp.Or(m.RopeRatio, 1), 0.5
+	c.Scaling, c.Rope = nil, nil
 }
 
 // idList is a token's id, several, or null.
@@ -113,6 +140,7 @@ type ropeConfig struct {
 	High        float64   `json:"high_freq_factor"`
 	Original    int       `json:"original_max_position_embeddings"`
 	Attention   float64   `json:"attention_factor"`
+	Beta        float64   `json:"llama_4_scaling_beta"`
 	BetaFast    float64   `json:"beta_fast"`
 	BetaSlow    float64   `json:"beta_slow"`
 	Truncate    *bool     `json:"truncate"`
@@ -148,6 +176,9 @@ func parseConfig(data []byte) (*config, family, error) {
 	if f.arch == "t5" {
 		c.Inner, c.HeadDim, c.NPositions = c.DFF, c.DKV, cmp.Or(c.NPositions, 512)
 		c.Decoders, c.Buckets, c.MaxDistance = cmp.Or(c.Decoders, c.Layers), cmp.Or(c.Buckets, 32), cmp.Or(c.MaxDistance, 128)
+	}
+	if f.megatron {
+		c.adopt()
 	}
 	c.Positions, c.Act = cmp.Or(c.Positions, c.NPositions), cmp.Or(c.Act, c.ActFunction)
 	if c.NInner != nil {
@@ -192,8 +223,17 @@ func (c *config) refuse(f family) error {
 		}
 		return nil
 	}
+	if f.megatron {
+		set := func(b *bool) bool { return b == nil || *b }
+		if !c.MultiQuery || !set(c.RMSNorm) || !set(c.FinalNorm) || !set(c.PairedRope) || c.AfterNorm {
+			return wrong("multi_query_attention, rmsnorm, post_layer_norm and original_rope must be true, apply_residual_connection_post_layernorm false")
+		}
+		return nil
+	}
 	moe := c.PerToken > 0 && c.Experts > 0
 	switch {
+	case f.arch == "mistral3" && c.Window > 0:
+		return wrong("sliding_window is %d, files of mistral3 have none", c.Window)
 	case f.act != "" && c.Act != "" && c.Act != f.act:
 		return wrong("the activation is %q, want %q", c.Act, f.act)
 	case f.arch == "qwen2moe" || f.arch == "qwen3moe":
@@ -320,6 +360,9 @@ func (c *config) metadata(f family) (meta []gguf.KeyValue, extra []gguf.Tensor, 
 	if f.arch == "gemma3" {
 		add("rope.freq_base_swa", float32(local.Theta))
 	}
+	if all.Beta != 0 && (f.arch != "mistral3" || all.Type != "yarn") {
+		return nil, nil, fmt.Errorf("%w: config.json: llama_4_scaling_beta is %g, which files say of mistral3 with YaRN only", ErrUnsupported, all.Beta)
+	}
 	switch all.Type {
 	case "default", "dynamic": // which changes nothing up to the length of training
 	case "linear", "yarn":
@@ -327,11 +370,20 @@ func (c *config) metadata(f family) (meta []gguf.KeyValue, extra []gguf.Tensor, 
 		add("rope.scaling.factor", float32(all.Factor))
 		if all.Type == "yarn" {
 			add("rope.scaling.original_context_length", uint32(cmp.Or(all.Original, int(float64(c.Positions)/max(1, all.Factor)))))
-			if all.Truncate != nil && !*all.Truncate || all.MScale != 0 || all.MScaleAll != 0 {
-				return nil, nil, fmt.Errorf("%w: config.json: YaRN with truncate, mscale or mscale_all_dim", ErrUnsupported)
+			if all.Truncate != nil && !*all.Truncate {
+				return nil, nil, fmt.Errorf("%w: config.json: YaRN with truncate set to false", ErrUnsupported)
 			}
-			if all.Attention > 0 {
+			// transformers looks at these two where both are there.
+			switch both := all.MScale != 0 && all.MScaleAll != 0; {
+			case both && all.MScale != 1:
+				return nil, nil, fmt.Errorf("%w: config.json: YaRN with an mscale of %g, files mean 1", ErrUnsupported, all.MScale)
+			case both && all.Attention == 0:
+				add("rope.scaling.yarn_log_multiplier", float32(all.MScaleAll))
+			case all.Attention > 0:
 				add("rope.scaling.attn_factor", float32(all.Attention/(1+0.1*math.Log(all.Factor))))
+			}
+			if all.Beta != 0 {
+				add("attention.temperature_scale", float32(all.Beta))
 			}
 			if all.BetaFast != 0 || all.BetaSlow != 0 {
 				add("rope.scaling.yarn_beta_fast", float32(cmp.Or(all.BetaFast, 32)))

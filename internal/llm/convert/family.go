@@ -24,27 +24,32 @@ type family struct {
 	postNorms  bool   // post_attention_layernorm comes after attention, not before the feed-forward network
 	act        string // the activation that the architecture has; empty: not looked at
 	topNorm    bool   // weights of the experts in use sum to 1
+	megatron   bool   // ChatGLM's own code wrote it, which names sizes and tensors otherwise and keeps products of an input together
 }
 
 var families = map[string]family{
-	"LlamaForCausalLM":               {arch: "llama", permuted: true, act: "silu"},
-	"MistralForCausalLM":             {arch: "llama", permuted: true, act: "silu"},
-	"MixtralForCausalLM":             {arch: "llama", permuted: true, act: "silu", topNorm: true},
-	"Qwen2ForCausalLM":               {arch: "qwen2", act: "silu"},
-	"Qwen3ForCausalLM":               {arch: "qwen3", act: "silu"},
-	"Qwen2MoeForCausalLM":            {arch: "qwen2moe", act: "silu"},
-	"Qwen3MoeForCausalLM":            {arch: "qwen3moe", act: "silu", topNorm: true},
-	"GemmaForCausalLM":               {arch: "gemma", plusOne: true},
-	"Gemma2ForCausalLM":              {arch: "gemma2", plusOne: true, postNorms: true},
-	"Gemma3ForCausalLM":              {arch: "gemma3", plusOne: true, postNorms: true},
-	"Gemma3ForConditionalGeneration": {arch: "gemma3", plusOne: true, postNorms: true},
-	"Phi3ForCausalLM":                {arch: "phi3", act: "silu"},
-	"PhiForCausalLM":                 {arch: "phi2", layerNorm: true, act: "gelu_new"},
-	"GPT2LMHeadModel":                {arch: "gpt2", layerNorm: true, transposed: true, act: "gelu_new"},
-	"GlmForCausalLM":                 {arch: "chatglm", act: "silu"},
-	"Glm4ForCausalLM":                {arch: "glm4", act: "silu"},
-	"StableLmForCausalLM":            {arch: "stablelm", layerNorm: true, act: "silu"},
-	"T5ForConditionalGeneration":     {arch: "t5"},
+	"LlamaForCausalLM":                 {arch: "llama", permuted: true, act: "silu"},
+	"MistralForCausalLM":               {arch: "llama", permuted: true, act: "silu"},
+	"Ministral3ForCausalLM":            {arch: "mistral3", permuted: true, act: "silu"},
+	"Mistral3ForConditionalGeneration": {arch: "mistral3", permuted: true, act: "silu"},
+	"MixtralForCausalLM":               {arch: "llama", permuted: true, act: "silu", topNorm: true},
+	"Qwen2ForCausalLM":                 {arch: "qwen2", act: "silu"},
+	"Qwen3ForCausalLM":                 {arch: "qwen3", act: "silu"},
+	"Qwen2MoeForCausalLM":              {arch: "qwen2moe", act: "silu"},
+	"Qwen3MoeForCausalLM":              {arch: "qwen3moe", act: "silu", topNorm: true},
+	"GemmaForCausalLM":                 {arch: "gemma", plusOne: true},
+	"Gemma2ForCausalLM":                {arch: "gemma2", plusOne: true, postNorms: true},
+	"Gemma3ForCausalLM":                {arch: "gemma3", plusOne: true, postNorms: true},
+	"Gemma3ForConditionalGeneration":   {arch: "gemma3", plusOne: true, postNorms: true},
+	"Phi3ForCausalLM":                  {arch: "phi3", act: "silu"},
+	"PhiForCausalLM":                   {arch: "phi2", layerNorm: true, act: "gelu_new"},
+	"GPT2LMHeadModel":                  {arch: "gpt2", layerNorm: true, transposed: true, act: "gelu_new"},
+	"GlmForCausalLM":                   {arch: "chatglm", act: "silu"},
+	"ChatGLMModel":                     {arch: "chatglm", megatron: true},
+	"ChatGLMForConditionalGeneration":  {arch: "chatglm", megatron: true},
+	"Glm4ForCausalLM":                  {arch: "glm4", act: "silu"},
+	"StableLmForCausalLM":              {arch: "stablelm", layerNorm: true, act: "silu"},
+	"T5ForConditionalGeneration":       {arch: "t5"},
 }
 
 func familyOf(class string) (family, error) {
@@ -56,7 +61,7 @@ func familyOf(class string) (family, error) {
 }
 
 // layerName takes the number and the rest from the name of a layer's tensor.
-var layerName = regexp.MustCompile(`^(?:model\.layers|transformer\.h)\.(\d{1,4})\.(.+)$`)
+var layerName = regexp.MustCompile(`^(?:model\.layers|transformer\.h|transformer\.encoder\.layers)\.(\d{1,4})\.(.+)$`)
 
 // Names of tensors, without prefixes and endings, in transformers and in files.
 var (
@@ -64,6 +69,7 @@ var (
 		"model.embed_tokens": "token_embd", "model.norm": "output_norm", "model.final_layernorm": "output_norm", "lm_head": "output",
 		"shared": "token_embd", "encoder.final_layer_norm": "enc.output_norm", "decoder.final_layer_norm": "dec.output_norm",
 		"transformer.wte": "token_embd", "transformer.wpe": "position_embd", "transformer.ln_f": "output_norm",
+		"transformer.embedding.word_embeddings": "token_embd", "transformer.encoder.final_layernorm": "output_norm", "transformer.output_layer": "output",
 	}
 	layerNames = map[string]string{
 		"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "pre_feedforward_layernorm": "ffn_norm",
@@ -73,8 +79,9 @@ var (
 		"mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "mlp.gate_up_proj": "ffn_up",
 		"mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down", "mlp.gate": "ffn_gate_inp", "block_sparse_moe.gate": "ffn_gate_inp",
 		"mlp.shared_expert.gate_proj": "ffn_gate_shexp", "mlp.shared_expert.up_proj": "ffn_up_shexp", "mlp.shared_expert.down_proj": "ffn_down_shexp",
-		"mlp.shared_expert_gate": "ffn_gate_inp_shexp",
-		"ln_1":                   "attn_norm", "ln_2": "ffn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
+		"mlp.shared_expert_gate":         "ffn_gate_inp_shexp",
+		"self_attention.query_key_value": "attn_qkv", "self_attention.dense": "attn_output", "mlp.dense_h_to_4h": "ffn_up", "mlp.dense_4h_to_h": "ffn_down",
+		"ln_1": "attn_norm", "ln_2": "ffn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
 	}
 	// One of several that become one tensor: the number comes between these.
 	stackedNames = map[[2]string]string{
@@ -83,7 +90,7 @@ var (
 		{"self_attn.q_layernorm.norms", ""}: "attn_q_norm", {"self_attn.k_layernorm.norms", ""}: "attn_k_norm",
 	}
 	stackedName = regexp.MustCompile(`^(.+)\.(\d{1,4})(?:\.([a-z0-9_]+))?$`)
-	ignored     = regexp.MustCompile(`\.rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$|^vision_tower\.|^multi_modal_projector\.|^model\.vision_tower\.|^model\.multi_modal_projector\.|^(en|de)coder\.embed_tokens\.weight$|\.EncDecAttention\.relative_attention_bias\.weight$`)
+	ignored     = regexp.MustCompile(`\.rotary_emb\.inv_freq$|\.rotary_pos_emb\.inv_freq$|\.attn\.(masked_)?bias$|^vision_tower\.|^multi_modal_projector\.|^model\.vision_tower\.|^model\.multi_modal_projector\.|^(en|de)coder\.embed_tokens\.weight$|\.EncDecAttention\.relative_attention_bias\.weight$`)
 )
 
 // t5Name takes apart the name of a tensor of T5's: side, number of the block, and what it is.

@@ -72,7 +72,7 @@ func vocabulary(dir fs.FS, c *config, rows int) (meta []gguf.KeyValue, err error
 	}
 	// Other tokens that end an answer.
 	keys := []string{"ggml.eot_token_id", "ggml.eom_token_id"}
-	for _, id := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(gen.EOS, c.EOS)))) {
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(gen.EOS, c.EOS, l.Ends)))) {
 		if id != eos && id >= 0 && int(id) < rows && len(keys) > 0 {
 			add(keys[0], uint32(id))
 			keys = keys[1:]

@@ -74,6 +74,19 @@ type params struct {
 	expertFF, sharedFF    int // inner widths of an expert and of the one that all tokens use
 	embedScale            float32
 	attnScale             float32
+	temper                temper
+}
+
+// temper is how the scores of queries grow with their place, so that attention over a long text stays sharp: by
+// 1 + scale·ln(1 + ⌊place/every⌋), as Llama 4 and Ministral 3 have it.
+type temper struct {
+	scale float64 // 0: they do not
+	every float64 // tokens
+}
+
+// at is what the query at a place is multiplied by.
+func (t temper) at(pos int) float32 {
+	return float32(1 + t.scale*math.Log(1+math.Floor(float64(pos)/t.every)))
 }
 
 const (
@@ -165,6 +178,14 @@ func (m *Model) readParams() error {
 	p.attnScale = float32(1 / math.Sqrt(float64(p.headDim)))
 	if p.layers == p.wide {
 		p.attnScale = float32(1 / math.Sqrt(float64(p.dim)/float64(p.heads)))
+	}
+	if x, ok := f.Float(arch + ".attention.temperature_scale"); ok && x != 0 {
+		// The file says no length of its own; llama.cpp too takes the one of the training before YaRN.
+		p.temper.scale = x
+		p.temper.every, _ = f.Float(arch + ".rope.scaling.original_context_length")
+		if !(x > 0 && x < 100 && p.temper.every >= 1 && p.temper.every <= 1<<28) {
+			return fmt.Errorf("%w: %s.attention.temperature_scale is %g, for each %g tokens of rope.scaling.original_context_length", ErrUnsupported, arch, x, p.temper.every)
+		}
 	}
 	if p.scaled {
 		p.embedScale = float32(math.Sqrt(float64(p.dim)))

@@ -78,6 +78,9 @@ func (m *Model) attention(s *state, l int, dst, h []float32, chunks []chunk) {
 				m.turn(s, q[i*qn+j*hd:][:hd], y, y.qNorm, j, rope, i)
 			}
 			seq, pos := chunks[s.owner[i]].seq, s.pos[i]
+			if p.temper.scale != 0 {
+				tensor.Scale(q[i*qn:(i+1)*qn], p.temper.at(pos))
+			}
 			page := &seq.table[pos/blockTokens].page
 			for j := range p.kvHeads {
 				key := kk[i*kn+j*hd:][:hd]

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -205,42 +206,77 @@ func TestRefuses(t *testing.T) {
 		{name: "layers of the decoder", file: "t5-f16", key: "t5.decoder_block_count", value: uint32(3)},
 		{name: "no bias of distances", file: "t5-f16", drop: "dec.blk.0.attn_rel_b.weight"},
 		{name: "no cross attention", file: "t5-f16", drop: "dec.blk.1.cross_attn_k.weight"},
+		{name: "growth of scores", file: "mistral3-f16", key: "mistral3.attention.temperature_scale", value: float32(-1)},
+		{name: "growth of scores each 0 tokens", file: "mistral3-f16", key: "mistral3.rope.scaling.original_context_length", value: uint32(0)},
+		{name: "multiplier of YaRN", file: "mistral3-f16", key: "mistral3.rope.scaling.yarn_log_multiplier", value: float32(math.NaN())},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			source := tiny
 			if c.file != "" {
 				source = "testdata/" + c.file + ".gguf"
 			}
-			f, err := gguf.Open(source)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			var meta []gguf.KeyValue
-			for _, k := range f.Keys() {
-				v, _ := f.Value(k)
-				if k == c.key {
-					v = c.value
-				}
-				meta = append(meta, gguf.KeyValue{Key: k, Value: v})
-			}
-			if _, ok := f.Value(c.key); !ok && c.key != "" {
-				meta = append(meta, gguf.KeyValue{Key: c.key, Value: c.value})
-			}
-			tensors := slices.DeleteFunc(slices.Clone(f.Tensors), func(t gguf.Tensor) bool { return t.Name == c.drop })
-			path := filepath.Join(t.TempDir(), "m.gguf")
-			w, err := os.Create(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := gguf.Write(w, meta, tensors, nil); err != nil {
-				t.Fatal(err)
-			}
-			w.Close()
+			path := changed(t, source, c.key, c.value, c.drop)
 			m, err := engine.Open(path, engine.Config{})
 			if !errors.Is(err, engine.ErrUnsupported) {
 				t.Errorf("%v, %v", m, err)
 			}
 		})
+	}
+}
+
+// changed writes a file like source where a key has another value, and without a tensor; either may be empty.
+func changed(t *testing.T, source, key string, value any, drop string) (path string) {
+	t.Helper()
+	f, err := gguf.Open(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var meta []gguf.KeyValue
+	for _, k := range f.Keys() {
+		v, _ := f.Value(k)
+		if k == key {
+			v = value
+		}
+		meta = append(meta, gguf.KeyValue{Key: k, Value: v})
+	}
+	if _, ok := f.Value(key); !ok && key != "" {
+		meta = append(meta, gguf.KeyValue{Key: key, Value: value})
+	}
+	tensors := slices.DeleteFunc(slices.Clone(f.Tensors), func(t gguf.Tensor) bool { return t.Name == drop })
+	path = filepath.Join(t.TempDir(), "m.gguf")
+	w, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := gguf.Write(w, meta, tensors, nil); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestMemoryOfAttention: what a prompt takes grows with its length, not with the square of it, prompts read in steps
+// and one token at a time alike.
+func TestMemoryOfAttention(t *testing.T) {
+	const short = 2048
+	path := changed(t, tiny, "llama.context_length", uint32(1<<16), "")
+	taken := func(n int) uint64 {
+		m := open(t, path, engine.Config{Context: n + 64, CacheTokens: n + 64, Threads: 2})
+		prompt := make([]int32, n)
+		for i := range prompt {
+			prompt[i] = int32(3 + i*i%90)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		generate(t, m, prompt, engine.Options{MaxTokens: 32})
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	taken(short) // what is made once
+	a, b := taken(short), taken(4*short)
+	t.Logf("%d tokens take %d KiB, %d take %d KiB", short, a>>10, 4*short, b>>10)
+	if b > 6*a {
+		t.Errorf("%d tokens take %d bytes, %d take %d", short, a, 4*short, b)
 	}
 }

@@ -44,7 +44,7 @@ type Result struct {
 // error within about a layer's time.
 func (m *Model) Generate(ctx context.Context, prompt []int32, opts Options, emit func(text string) error) (Result, error) {
 	if m.vocab == nil {
-		return Result{}, fmt.Errorf("%w: the file has no tokenizer", ErrUnsupported)
+		return Result{}, errNoTokenizer
 	}
 	d := &decoder{vocab: m.vocab}
 	cut := newCutter(opts.Stop)

@@ -21,6 +21,8 @@ var (
 	ErrContext = errors.New("prompt is too long for the context window")
 	// ErrClosed is returned by a model that has been closed.
 	ErrClosed = errors.New("model is closed")
+
+	errNoTokenizer = fmt.Errorf("%w: the file has no tokenizer, so that it reads and writes numbers of tokens only; convert its checkpoint again with the tokenizer's files in the folder, or take another file", ErrUnsupported)
 )
 
 // Config says how a model is run.
@@ -242,6 +244,9 @@ func (m *Model) Info() Info {
 	}
 	return info
 }
+
+// HasTokenizer tells whether the file has one. Without it a model reads and writes numbers of tokens only.
+func (m *Model) HasTokenizer() bool { return m.vocab != nil }
 
 // Context is the most tokens of a prompt and its answer.
 func (m *Model) Context() int { return m.cfg.Context }

@@ -76,7 +76,15 @@ func (m *Model) readRopes(l *loader) {
 			keep := 1 - min(1, max(0, (float64(i)-low)/max(0.001, high-low)))
 			r.freq[i] = w/factor*(1-keep) + w*keep
 		}
-		r.mscale = float32(1 + 0.1*math.Log(factor))
+		mscale := 1 + 0.1*math.Log(factor)
+		if x, ok := f.Float(key + "scaling.yarn_log_multiplier"); ok && x != 0 {
+			if !(x > 0 && x < 100) {
+				l.fail("%w: %sscaling.yarn_log_multiplier is %g", ErrUnsupported, key, x)
+				return
+			}
+			mscale /= 1 + 0.1*x*math.Log(factor)
+		}
+		r.mscale = float32(mscale)
 	default:
 		l.fail("%w: scaling of positions by %q", ErrUnsupported, kind)
 		return

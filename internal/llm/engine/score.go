@@ -11,8 +11,8 @@ import (
 )
 
 // Score computes how likely the model finds each of some continuations of a prompt: for each of their tokens the
-// natural logarithm of its probability after the prompt and the tokens before it. The prompt is computed once. adapter may
-// be nil.
+// natural logarithm of its probability after the prompt and the tokens before it. The prompt is computed once; an
+// encoder-decoder's encoder reads it, and the continuations are its decoder's. adapter may be nil.
 func (m *Model) Score(ctx context.Context, adapter *Adapter, prompt []int32, continuations ...[]int32) ([][]float64, error) {
 	return m.score(ctx, adapter, prompt, 0, continuations)
 }
@@ -27,9 +27,17 @@ func (m *Model) score(ctx context.Context, adapter *Adapter, prompt []int32, end
 	if err := m.owns(adapter); err != nil {
 		return nil, err
 	}
+	for _, c := range continuations {
+		if len(prompt) == 0 || len(c) == 0 {
+			return nil, fmt.Errorf("%w: the prompt or a continuation is empty", ErrContext)
+		}
+	}
 	var ends []int32
 	if m.vocab != nil {
 		ends = slices.Sorted(maps.Keys(m.vocab.ends))
+	}
+	if m.t5 != nil {
+		return m.scoreT5(ctx, adapter, prompt, end, ends, continuations)
 	}
 	out := make([][]float64, len(continuations))
 	var waiting []*request
@@ -50,9 +58,6 @@ func (m *Model) score(ctx context.Context, adapter *Adapter, prompt []int32, end
 		return nil
 	}
 	for i, c := range continuations {
-		if len(prompt) == 0 || len(c) == 0 {
-			return nil, fmt.Errorf("%w: the prompt or a continuation is empty", ErrContext)
-		}
 		text := slices.Concat(prompt, c)
 		if err := m.check(text); err != nil {
 			return nil, err
@@ -108,6 +113,9 @@ type Perplexity struct {
 // first, if not negative, takes the place of each piece's first token: the one that begins texts. adapter and
 // progress may be nil.
 func (m *Model) Perplexity(ctx context.Context, adapter *Adapter, tokens []int32, first int32, progress func(done, total int)) (Perplexity, error) {
+	if m.t5 != nil {
+		return Perplexity{}, fmt.Errorf("%w: perplexity is of a text that a model goes on with; %s models answer a text that they read whole", ErrUnsupported, m.params.arch)
+	}
 	window := min(m.cfg.Context-1, len(tokens))
 	if window < 2 {
 		return Perplexity{}, fmt.Errorf("%w: perplexity is of two tokens at least", ErrContext)

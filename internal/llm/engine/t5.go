@@ -204,24 +204,67 @@ func (m *Model) t5Decode(ctx context.Context, s *state, token int32, place int, 
 	return logits, nil
 }
 
+// takeT5 waits for the one state of an encoder-decoder, which goes back to its turn when the call is over, and checks
+// what calls are refused for.
+func (m *Model) takeT5(ctx context.Context, adapter *Adapter, tokens ...[]int32) (*state, error) {
+	if adapter != nil {
+		return nil, fmt.Errorf("%w: %s models do not take adapters", ErrAdapter, m.params.arch)
+	}
+	for _, ids := range tokens {
+		if err := m.checkTokens(ids); err != nil {
+			return nil, err
+		}
+	}
+	select {
+	case s, ok := <-m.t5.turn:
+		if !ok {
+			return nil, ErrClosed
+		}
+		return s, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// scoreT5 is score for an encoder-decoder: what its decoder would write, token after token, after the prompt was read
+// by the encoder.
+func (m *Model) scoreT5(ctx context.Context, adapter *Adapter, prompt []int32, end int, ends []int32, continuations [][]int32) ([][]float64, error) {
+	s, err := m.takeT5(ctx, adapter, append([][]int32{prompt}, continuations...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { m.t5.turn <- s }()
+	cross, err := m.t5Encode(ctx, s, prompt)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]float64, len(continuations))
+	for i, c := range continuations {
+		out[i] = make([]float64, len(c)+end)
+		own := make([]t5Memory, len(m.t5.dec))
+		token := m.t5.start
+		for j := range out[i] {
+			logits, err := m.t5Decode(ctx, s, token, j, own, cross)
+			if err != nil {
+				return nil, err
+			}
+			if j == len(c) {
+				out[i][j] = logProb(logits, ends)
+				break
+			}
+			token = c[j]
+			out[i][j] = logProb(logits, c[j:j+1])
+		}
+	}
+	return out, nil
+}
+
 // generateT5 is GenerateIDs for an encoder-decoder.
 func (m *Model) generateT5(ctx context.Context, prompt []int32, opts Options, emit func(id int32) (more bool, err error)) (res Result, err error) {
 	res = Result{Reason: "length", Prompt: len(prompt)}
-	if opts.Adapter != nil {
-		return res, fmt.Errorf("%w: %s models do not take adapters", ErrAdapter, m.params.arch)
-	}
-	if err := m.checkTokens(prompt); err != nil {
+	s, err := m.takeT5(ctx, opts.Adapter, prompt)
+	if err != nil {
 		return res, err
-	}
-	var s *state
-	var ok bool
-	select {
-	case s, ok = <-m.t5.turn:
-	case <-ctx.Done():
-		return res, ctx.Err()
-	}
-	if !ok {
-		return res, ErrClosed
 	}
 	defer func() { m.t5.turn <- s }()
 	start := time.Now()

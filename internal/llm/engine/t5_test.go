@@ -41,6 +41,62 @@ func TestEncoderDecoder(t *testing.T) {
 	}
 }
 
+// TestEncoderDecoderScore compares scores of continuations with transformers' log-probabilities: of the answer, of
+// other tokens after parts of it, and of several at once.
+func TestEncoderDecoderScore(t *testing.T) {
+	for _, name := range []string{"t5-f16", "t5-gated-f16"} {
+		t.Run(name, func(t *testing.T) {
+			g := readGolden(t, "testdata/"+name+".golden")
+			m := open(t, "testdata/"+name+".gguf", engine.Config{Exact: true, Threads: 2})
+			places := len(g.logits)
+			continuations := [][]int32{g.answer[:places]}
+			for i := 0; i < places; i += 5 {
+				continuations = append(continuations, append(slices.Clone(g.answer[:i]), int32(3+7*i%90)))
+			}
+			scores, err := m.Score(context.Background(), nil, g.prompt, continuations...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			far := 0.0
+			for i, c := range continuations {
+				if len(scores[i]) != len(c) {
+					t.Fatalf("%d scores of %d tokens", len(scores[i]), len(c))
+				}
+				for j, id := range c {
+					far = max(far, math.Abs(scores[i][j]-logSoftmax(g.logits[j])[id]))
+				}
+			}
+			t.Logf("scores off by %.1g", far)
+			if !(far <= 1e-3) {
+				t.Errorf("scores are off by %g", far)
+			}
+		})
+	}
+	g := readGolden(t, "testdata/t5-f16.golden")
+	m := open(t, "testdata/t5-f16.gguf", engine.Config{Threads: 1})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, c := range []struct {
+		name   string
+		ctx    context.Context
+		prompt []int32
+		tokens []int32
+		want   error
+	}{
+		{"no prompt", t.Context(), nil, []int32{5}, engine.ErrContext},
+		{"no continuation", t.Context(), g.prompt, nil, engine.ErrContext},
+		{"too long", t.Context(), g.prompt, make([]int32, 4096), engine.ErrContext},
+		{"ended", ctx, g.prompt, []int32{5}, context.Canceled},
+	} {
+		if _, err := m.Score(c.ctx, nil, c.prompt, c.tokens); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+	if _, err := m.Perplexity(t.Context(), nil, g.prompt, -1, nil); !errors.Is(err, engine.ErrUnsupported) {
+		t.Error("perplexity:", err)
+	}
+}
+
 // TestEncoderDecoderCalls: calls wait for each other, end with their contexts, and what is not offered is refused.
 func TestEncoderDecoderCalls(t *testing.T) {
 	g := readGolden(t, "testdata/t5-f16.golden")

@@ -290,7 +290,7 @@ func (t *template) render(values map[string]any, order keyOrder) (string, error)
 // only ever text: special tokens written in them are cut like other words, and cannot end a turn.
 func (m *Model) Chat(messages []Message, opts ChatOptions) ([]int32, error) {
 	if m.vocab == nil {
-		return nil, fmt.Errorf("%w: the file has no tokenizer", ErrUnsupported)
+		return nil, errNoTokenizer
 	}
 	text, guard, err := m.render(messages, opts)
 	if err != nil {

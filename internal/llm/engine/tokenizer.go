@@ -24,14 +24,14 @@ func newTokenizer(f *gguf.File, kind string) (textTokenizer, error) {
 	space, given := f.Bool("tokenizer.ggml.add_space_prefix")
 	noSpace := given && !space
 	switch kind {
-	case "gpt2":
+	case "gpt2", "gemma4":
 		merges, ok := f.Strings("tokenizer.ggml.merges")
 		if !ok {
 			return nil, fmt.Errorf("tokenizer.ggml.merges is missing")
 		}
 		pre, _ := f.String("tokenizer.ggml.pre")
-		if pre == "default" {
-			pre = ""
+		if kind == "gemma4" {
+			pre = kind
 		}
 		return tokenizer.NewBPE(tokenizer.BPEConfig{Tokens: tokens, Types: types, Merges: merges, Pre: pre})
 	case "llama":

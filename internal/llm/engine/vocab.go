@@ -87,6 +87,8 @@ func (m *Model) readVocabulary() error {
 			v.ends[e] = true
 		}
 	}
+	pre, _ := f.String("tokenizer.ggml.pre")
+	bytewise := kind == "gpt2" && tokenizer.ByteLevel(pre)
 	for i, t := range tokens {
 		switch types[i] {
 		case tokenControl, tokenUnknown:
@@ -111,10 +113,9 @@ func (m *Model) readVocabulary() error {
 				v.pieces[i] = []byte{b}
 			}
 		default:
-			switch kind {
-			case "gpt2":
+			if bytewise {
 				v.pieces[i] = byteLevel(t)
-			default:
+			} else {
 				v.pieces[i] = []byte(strings.ReplaceAll(t, "▁", " "))
 			}
 		}
@@ -134,7 +135,7 @@ func (m *Model) readVocabulary() error {
 func (m *Model) Constrain(g *grammar.Grammar) (*grammar.Matcher, error) {
 	v := m.vocab
 	if v == nil {
-		return nil, fmt.Errorf("%w: the file has no tokenizer", ErrUnsupported)
+		return nil, errNoTokenizer
 	}
 	v.sort.Do(func() { v.sorted = grammar.NewVocabulary(v.pieces, slices.Sorted(maps.Keys(v.ends))) })
 	return g.Matcher(v.sorted), nil
@@ -185,7 +186,7 @@ func (m *Model) Encode(text string) ([]int32, error) { return m.encode(text, nil
 // EncodePart is a part of a text as tokens, without those that go around a text.
 func (m *Model) EncodePart(text string) ([]int32, error) {
 	if m.vocab == nil {
-		return nil, fmt.Errorf("%w: the file has no tokenizer", ErrUnsupported)
+		return nil, errNoTokenizer
 	}
 	var ids []int32
 	for _, t := range m.vocab.tok.Append(nil, text, -1) {
@@ -207,7 +208,7 @@ func (m *Model) First() int32 {
 func (m *Model) encode(text string, trusted *strings.Replacer) ([]int32, error) {
 	v := m.vocab
 	if v == nil {
-		return nil, fmt.Errorf("%w: the file has no tokenizer", ErrUnsupported)
+		return nil, errNoTokenizer
 	}
 	var ids []int32
 	var buf []tokenizer.Token

@@ -63,6 +63,8 @@ export type Stage = "rewriting" | "searching" | "generating" | "thinking";
 export interface Failure {
   code: string;
   message: string;
+  /** Seconds until it may go well. */
+  retry_after?: number;
 }
 
 export type AnswerEvent =
