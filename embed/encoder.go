@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"docent/internal/tokenizer"
 
@@ -139,7 +141,7 @@ func (e *Encoder) TokenStarts(dst []int, text string) []int { return e.tok.Appen
 
 // EmbedQuery embeds one text, with the prompt of queries before it where the model has one.
 func (e *Encoder) EmbedQuery(ctx context.Context, text string) ([]float32, error) {
-	out, err := e.embed(ctx, []string{e.prompts.query + text})
+	out, err := e.embed(ctx, []string{e.prompts.query + text}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -151,8 +153,38 @@ func (e *Encoder) EmbedQuery(ctx context.Context, text string) ([]float32, error
 // documents, it is put before each. When ctx ends first, the error is its cause and no vectors are
 // returned.
 func (e *Encoder) EmbedDocuments(ctx context.Context, texts []string) ([][]float32, error) {
-	return e.embed(ctx, e.prompted(texts))
+	return e.embed(ctx, e.prompted(texts), nil)
 }
+
+// EmbedDocumentsProgress is [Encoder.EmbedDocuments] for callers that show how far it is: while it works it calls
+// progress, from the caller's goroutine, with how many texts are done, when that has grown and at most ten times
+// a second.
+func (e *Encoder) EmbedDocumentsProgress(ctx context.Context, texts []string, progress func(done int)) ([][]float32, error) {
+	var count atomic.Int64
+	var vectors [][]float32
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		vectors, err = e.embed(ctx, e.prompted(texts), &count)
+	}()
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	for told := int64(0); ; {
+		select {
+		case <-ended:
+			return vectors, err
+		case <-tick.C:
+			if n := count.Load(); n > told {
+				told = n
+				progress(int(n))
+			}
+		}
+	}
+}
+
+// progressEvery is the least time between two reports of progress.
+const progressEvery = 100 * time.Millisecond
 
 // EmbedInto is [Encoder.EmbedDocuments] for callers with memory of their own: it writes the vectors to
 // dst, one after the other, Dim values each, and allocates nothing once the encoder has run at such a
@@ -162,7 +194,7 @@ func (e *Encoder) EmbedInto(ctx context.Context, dst []float32, texts []string) 
 	if len(dst) < len(texts)*e.dim {
 		panic(fmt.Sprintf("embed: EmbedInto: %d values for %d texts of %d", len(dst), len(texts), e.dim))
 	}
-	return e.embedInto(ctx, dst, e.prompted(texts))
+	return e.embedInto(ctx, dst, e.prompted(texts), nil)
 }
 
 // prompted puts the prompt of documents before texts.
@@ -178,24 +210,24 @@ func (e *Encoder) prompted(texts []string) []string {
 	return texts
 }
 
-// embed embeds texts that have their prompts.
-func (e *Encoder) embed(ctx context.Context, texts []string) ([][]float32, error) {
+// embed embeds texts that have their prompts, and counts those that are done.
+func (e *Encoder) embed(ctx context.Context, texts []string, count *atomic.Int64) ([][]float32, error) {
 	out := make([][]float32, len(texts))
 	dst := make([]float32, len(texts)*e.dim)
 	for i := range out {
 		out[i] = dst[i*e.dim : (i+1)*e.dim : (i+1)*e.dim]
 	}
-	if err := e.embedInto(ctx, dst, texts); err != nil {
+	if err := e.embedInto(ctx, dst, texts, count); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-func (e *Encoder) embedInto(ctx context.Context, dst []float32, texts []string) error {
+func (e *Encoder) embedInto(ctx context.Context, dst []float32, texts []string, count *atomic.Int64) error {
 	if len(texts) == 0 {
 		return nil
 	}
-	bad, err := e.sched.do(ctx, texts, dst)
+	bad, err := e.sched.do(ctx, texts, dst, count)
 	if errors.Is(err, errNoVector) {
 		return fmt.Errorf("embed text %d: %w", bad, err)
 	}

@@ -51,10 +51,11 @@ type request struct {
 	texts []string
 	dst   []float32 // a row for each text
 
-	next  int  // the first text that nobody has taken
-	left  int  // texts without a vector
-	gone  bool // the caller has left: dst is no longer ours
-	waits bool // the caller wants to hear on done
+	next  int           // the first text that nobody has taken
+	left  int           // texts without a vector
+	gone  bool          // the caller has left: dst is no longer ours
+	waits bool          // the caller wants to hear on done
+	count *atomic.Int64 // of texts with a vector, for whoever watches; or nil
 	err   error
 	bad   int
 	done  chan struct{}
@@ -95,9 +96,9 @@ func (g *group) Err() error {
 	return err
 }
 
-// do writes the vectors of texts to dst, one after the other. On an error that is not the context's,
-// bad is the text it is about.
-func (s *scheduler) do(ctx context.Context, texts []string, dst []float32) (bad int, err error) {
+// do writes the vectors of texts to dst, one after the other, and counts those that are done in count, unless it
+// is nil. On an error that is not the context's, bad is the text it is about.
+func (s *scheduler) do(ctx context.Context, texts []string, dst []float32, count *atomic.Int64) (bad int, err error) {
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
@@ -110,7 +111,7 @@ func (s *scheduler) do(ctx context.Context, texts []string, dst []float32) (bad 
 	if r == nil {
 		r = &request{done: make(chan struct{}, 1)}
 	}
-	*r = request{ctx: ctx, texts: texts, dst: dst, left: len(texts), done: r.done}
+	*r = request{ctx: ctx, texts: texts, dst: dst, left: len(texts), count: count, done: r.done}
 	s.queue = append(s.queue, r)
 	s.waiting += cost
 	s.wanted.Store(true)
@@ -247,6 +248,9 @@ func (s *scheduler) deliver(g *group, bad int, err error) {
 			s.drop(r)
 		}
 		copy(r.dst[p.i*s.dim:(p.i+1)*s.dim], g.out[at*s.dim:])
+		if r.count != nil {
+			r.count.Add(1)
+		}
 		if r.left--; r.left == 0 && r.waits {
 			r.done <- struct{}{}
 		}

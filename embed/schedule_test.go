@@ -62,7 +62,7 @@ func TestCallsAreCoalesced(t *testing.T) {
 	call := func(text string) {
 		wg.Go(func() {
 			dst := []float32{-1}
-			if _, err := s.do(context.Background(), []string{text}, dst); err != nil {
+			if _, err := s.do(context.Background(), []string{text}, dst, nil); err != nil {
 				t.Error(err)
 			}
 			if text != "hold" && dst[0] != float32(len(text)) {
@@ -109,7 +109,7 @@ func TestCallsTakeTurns(t *testing.T) {
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
 	wg.Go(func() {
-		if _, err := s.do(ctx, make([]string, 100), make([]float32, 100)); !errors.Is(err, context.Canceled) {
+		if _, err := s.do(ctx, make([]string, 100), make([]float32, 100), nil); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})
@@ -117,7 +117,7 @@ func TestCallsTakeTurns(t *testing.T) {
 	small := make(chan struct{})
 	wg.Go(func() {
 		defer close(small)
-		if _, err := s.do(context.Background(), make([]string, 1), make([]float32, 1)); err != nil {
+		if _, err := s.do(context.Background(), make([]string, 1), make([]float32, 1), nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -136,6 +136,36 @@ func TestCallsTakeTurns(t *testing.T) {
 	close(release)
 	wg.Wait()
 	settle(t, s)
+}
+
+// TestProgress holds the second group until the first has been told of.
+func TestProgress(t *testing.T) {
+	told := make(chan struct{})
+	groups := 0
+	s := newScheduler(1, 1, func(string) int { return groupTokens / 2 }, func(_ context.Context, _ *scratch, list []string, out []float32) (int, error) {
+		if groups++; groups == 2 {
+			<-told
+		}
+		for i, x := range list {
+			out[i] = float32(len(x))
+		}
+		return 0, nil
+	})
+	var seen []int
+	e := &Encoder{dim: 1, sched: s}
+	vectors, err := e.EmbedDocumentsProgress(t.Context(), []string{"a", "bb", "ccc", "dddd"}, func(done int) {
+		if seen = append(seen, done); len(seen) == 1 {
+			close(told)
+		}
+	})
+	if err != nil || len(seen) == 0 || seen[0] != 2 || !slices.IsSorted(seen) || seen[len(seen)-1] > 4 {
+		t.Errorf("progress %v, %v", seen, err)
+	}
+	for i, v := range vectors {
+		if v[0] != float32(i+1) {
+			t.Errorf("vector %d: %v", i, v)
+		}
+	}
 }
 
 // TestManyCallers mixes calls of all sizes, some of which end early, and checks every vector.

@@ -39,9 +39,14 @@ type Document struct {
 // documents that are nearly the same.
 type Notes = catalog.Notes
 
-// embedBatch is how many texts go to the encoder between two reports of progress. The encoder cuts
-// batches of its own; this only has to be large enough to keep it busy.
+// embedBatch is how many texts go to the encoder at a time. The encoder cuts batches of its own; this only has to
+// be large enough to keep it busy.
 const embedBatch = 64
+
+// progressEncoder is an Encoder that tells while it works on a batch how many of its texts are done.
+type progressEncoder interface {
+	EmbedDocumentsProgress(ctx context.Context, texts []string, progress func(done int)) ([][]float32, error)
+}
 
 // Vectors returns one unit-length vector a chunk, of its IndexText, by the store's encoder. A vector
 // that is already stored for the same text and encoder, in any collection, is reused. progress, unless
@@ -101,7 +106,13 @@ func (s *Store) embed(ctx context.Context, chunks []chunker.Chunk, progress func
 		for i, c := range batch {
 			texts[i] = chunks[c].IndexText()
 		}
-		vectors, err := s.encoder.EmbedDocuments(ctx, texts)
+		var vectors [][]float32
+		var err error
+		if e, ok := s.encoder.(progressEncoder); ok && progress != nil {
+			vectors, err = e.EmbedDocumentsProgress(ctx, texts, func(n int) { progress(done + n) })
+		} else {
+			vectors, err = s.encoder.EmbedDocuments(ctx, texts)
+		}
 		if err != nil {
 			return fmt.Errorf("embed: %w", err)
 		}
