@@ -81,6 +81,67 @@ function rc4(key: Buffer, data: Buffer): Buffer {
 const md5 = (...parts: Buffer[]) =>
   createHash("md5").update(Buffer.concat(parts)).digest().subarray(0, 5);
 
+/** Puts a PDF together; the first object is its catalog. */
+function pdfFile(objects: (string | Buffer)[], trailer = ""): Buffer {
+  let file = Buffer.from("%PDF-1.4\n");
+  const offsets: number[] = [];
+  for (const [i, object] of objects.entries()) {
+    offsets.push(file.length);
+    file = Buffer.concat([
+      file,
+      Buffer.from(`${i + 1} 0 obj\n`),
+      Buffer.from(object),
+      Buffer.from("\nendobj\n"),
+    ]);
+  }
+  const size = objects.length + 1;
+  const table = offsets.map((at) => `${String(at).padStart(10, "0")} 00000 n \n`).join("");
+  return Buffer.concat([
+    file,
+    Buffer.from(
+      `xref\n0 ${size}\n0000000000 65535 f \n${table}trailer\n<</Size ${size}/Root 1 0 R${trailer}>>\nstartxref\n${file.length}\n%%EOF\n`,
+    ),
+  ]);
+}
+
+/** A PDF of a page with a line of text, and of one on which something is drawn, as of a scan. */
+export function partlyScannedPDF(line: string): Buffer {
+  const page = (contents: number) =>
+    `<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>/Contents ${contents} 0 R>>`;
+  const stream = (text: string) => `<</Length ${text.length}>>stream\n${text}\nendstream`;
+  return pdfFile([
+    "<</Type/Catalog/Pages 2 0 R>>",
+    "<</Type/Pages/Kids[3 0 R 4 0 R]/Count 2>>",
+    page(5),
+    page(6),
+    stream(`BT /F1 14 Tf 60 700 Td (${line}) Tj ET`),
+    stream("72 72 400 600 re f"),
+  ]);
+}
+
+/** A message with a file attached. */
+export function mailWith(text: string, name: string, file: Buffer): Buffer {
+  const lines = [
+    "From: ann@example.com",
+    "Subject: The survey",
+    "MIME-Version: 1.0",
+    "Content-Type: multipart/mixed; boundary=x",
+    "",
+    "--x",
+    "",
+    text,
+    "--x",
+    `Content-Disposition: attachment; filename=${name}`,
+    "Content-Type: application/octet-stream",
+    "Content-Transfer-Encoding: base64",
+    "",
+    file.toString("base64"),
+    "--x--",
+    "",
+  ];
+  return Buffer.from(lines.join("\r\n"));
+}
+
 /** A PDF of one line that opens with a password only (PDF 1.7, 7.6.3: standard handler, revision 2). */
 export function lockedPDF(password: string, line: string): Buffer {
   const padded = Buffer.concat([Buffer.from(password, "latin1"), padding]).subarray(0, 32);
@@ -103,23 +164,6 @@ export function lockedPDF(password: string, line: string): Buffer {
     ]),
     `<</Filter/Standard/V 1/R 2/P -4/O<${owner.toString("hex")}>/U<${rc4(key, padding).toString("hex")}>>>`,
   ];
-  let file = Buffer.from("%PDF-1.4\n");
-  const offsets: number[] = [];
-  for (const [i, object] of objects.entries()) {
-    offsets.push(file.length);
-    file = Buffer.concat([
-      file,
-      Buffer.from(`${i + 1} 0 obj\n`),
-      Buffer.from(object),
-      Buffer.from("\nendobj\n"),
-    ]);
-  }
-  const table = offsets.map((at) => `${String(at).padStart(10, "0")} 00000 n \n`).join("");
   const hex = id.toString("hex");
-  return Buffer.concat([
-    file,
-    Buffer.from(
-      `xref\n0 6\n0000000000 65535 f \n${table}trailer\n<</Size 6/Root 1 0 R/Encrypt 5 0 R/ID[<${hex}><${hex}>]>>\nstartxref\n${file.length}\n%%EOF\n`,
-    ),
-  ]);
+  return pdfFile(objects, `/Encrypt 5 0 R/ID[<${hex}><${hex}>]`);
 }

@@ -125,6 +125,11 @@ function Body({ report }: { report: Report }) {
               })}
             </Row>
           )}
+          {report.needs_ocr_in?.map(({ name, pages }) => (
+            <Row key={name} name={t("report.needsOcr")}>
+              {pages ? t("report.needsOcrIn", { name, list: pageRanges(pages) }) : name}
+            </Row>
+          ))}
         </dl>
       </Section>
       {report.warnings && report.warnings.length > 0 && (

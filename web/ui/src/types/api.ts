@@ -90,6 +90,8 @@ export interface Report {
   pages_without_text?: number[];
   /** Of them: what they show is not in the text, and recognition may read it. */
   needs_ocr?: number[];
+  /** Likewise in files within the file; without pages where none of one could be read. */
+  needs_ocr_in?: { name: string; pages?: number[] }[];
   garbled_pages?: number[];
   recognized_pages?: number[];
   recognized_by?: string;
