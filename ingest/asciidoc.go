@@ -8,19 +8,20 @@ import (
 )
 
 var (
-	adocHeading  = regexp.MustCompile(`^(={1,6}|#{1,6})\s+(\S.*)$`)
-	adocAttr     = regexp.MustCompile(`^:(!?[\w-]+!?):(?:\s+(.*))?$`)
-	adocItem     = regexp.MustCompile(`^(\*{1,5}|\.{1,5}|-|\d{1,4}\.)\s+(\S.*)$`)
-	adocTerm     = regexp.MustCompile(`^(\S.*?)(:{2,4}|;;)(?:\s+(.*))?$`)
-	adocMacro    = regexp.MustCompile(`^(image|video|audio|include|toc|ifdef|ifndef|ifeval|endif|tag|end)::`)
-	adocLink     = regexp.MustCompile(`(?:link:|mailto:|xref:)?((?:https?|ftp|irc)://[^\s\[\]<>]+|[^\s\[\]<>:]+)\[([^\]]*)\]`)
-	adocXref     = regexp.MustCompile(`<<([^,<>]+)(?:,\s*([^<>]+))?>>`)
-	adocFootnote = regexp.MustCompile(`footnote(?:ref)?:[\w-]*\[([^\]]*)\]`)
-	adocInlined  = regexp.MustCompile(`(?:kbd|btn|menu|icon|image|stem|latexmath|asciimath|pass|indexterm2?):[^\s\[]*\[([^\]]*)\]`)
-	adocRef      = regexp.MustCompile(`\{([\w-]+)\}`)
-	adocAnchor   = regexp.MustCompile(`\[\[[^\]]*\]\]|\(\(\([^)]*\)\)\)`)
-	adocMarks    = regexp.MustCompile("(\\*\\*|__|``|##|\\+\\+\\+?)(\\S.*?\\S|\\S)(\\*\\*|__|``|##|\\+\\+\\+?)")
-	adocMark     = regexp.MustCompile("(^|[\\s(\\[\"'“‘—,;:])[*_`#+]([^\\s*_`#+](?:[^*_`#+]*[^\\s*_`#+])?)[*_`#+]([\\s.,;:!?)\\]\"'”’—]|$)")
+	adocHeading   = regexp.MustCompile(`^(={1,6}|#{1,6})\s+(\S.*)$`)
+	adocAttr      = regexp.MustCompile(`^:(!?[\w-]+!?):(?:\s+(.*))?$`)
+	adocItem      = regexp.MustCompile(`^(\*{1,5}|\.{1,5}|-|\d{1,4}\.)\s+(\S.*)$`)
+	adocTerm      = regexp.MustCompile(`^(\S.*?)(:{2,4}|;;)(?:\s+(.*))?$`)
+	adocMacro     = regexp.MustCompile(`^(image|video|audio|include|toc|ifdef|ifndef|ifeval|endif|tag|end)::`)
+	adocLink      = regexp.MustCompile(`(?:link:|mailto:|xref:)?((?:https?|ftp|irc)://[^\s\[\]<>]+|[^\s\[\]<>:]+)\[([^\]]*)\]|\b(?:https?|ftp)://[^\s\[\]<>]+`)
+	adocXref      = regexp.MustCompile(`<<([^,<>]+)(?:,\s*([^<>]+))?>>`)
+	adocImageLink = regexp.MustCompile(`\blink=("[^"]*"|[^,\]]*)`)
+	adocFootnote  = regexp.MustCompile(`footnote(?:ref)?:[\w-]*\[([^\]]*)\]`)
+	adocInlined   = regexp.MustCompile(`(?:kbd|btn|menu|icon|image|stem|latexmath|asciimath|pass|indexterm2?):[^\s\[]*\[([^\]]*)\]`)
+	adocRef       = regexp.MustCompile(`\{([\w-]+)\}`)
+	adocAnchor    = regexp.MustCompile(`\[\[[^\]]*\]\]|\(\(\([^)]*\)\)\)`)
+	adocMarks     = regexp.MustCompile("(\\*\\*|__|``|##|\\+\\+\\+?)(\\S.*?\\S|\\S)(\\*\\*|__|``|##|\\+\\+\\+?)")
+	adocMark      = regexp.MustCompile("(^|[\\x{fdd0}-\\x{fdef}\\s(\\[\"'“‘—,;:])[*_`#+]([^\\s*_`#+](?:[^*_`#+]*[^\\s*_`#+])?)[*_`#+]([\\x{fdd0}-\\x{fdef}\\s.,;:!?)\\]\"'”’—]|$)")
 )
 
 type adocReader struct {
@@ -96,6 +97,9 @@ func addAsciiDoc(b *docBuilder, text string) string {
 			b.add(chunker.Heading, len(m[1]), h)
 		case adocMacro.MatchString(t):
 			if alt := t[strings.IndexByte(t, '[')+1:]; strings.HasPrefix(t, "image::") && len(alt) < len(t) {
+				if l := adocImageLink.FindStringSubmatch(alt); l != nil {
+					b.pictureLink(strings.Trim(l[1], `"`))
+				}
 				alt, _, _ = strings.Cut(strings.TrimSuffix(alt, "]"), ",")
 				if !strings.Contains(alt, "=") {
 					b.add(chunker.Paragraph, 0, strings.Trim(alt, `"`))
@@ -196,23 +200,32 @@ func (r *adocReader) inline(s string) string {
 		}
 		return strings.TrimPrefix(g[1], "#")
 	})
-	s = adocLink.ReplaceAllStringFunc(s, func(m string) string {
-		g := adocLink.FindStringSubmatch(m)
-		isLink := strings.Contains(g[1], "://") || strings.HasPrefix(m, "link:") || strings.HasPrefix(m, "xref:") || strings.HasPrefix(m, "mailto:")
-		switch text, _, _ := strings.Cut(g[2], ","); {
-		case !isLink:
-			return m
-		case strings.TrimSuffix(text, "^") == "":
-			return g[1]
-		default:
-			return strings.TrimSuffix(text, "^")
-		}
-	})
+	s = adocLink.ReplaceAllStringFunc(s, r.link)
 	s = adocMarks.ReplaceAllString(s, "$2")
 	for range 2 { // neighbours share the blank between them
 		s = adocMark.ReplaceAllString(s, "$1$2$3")
 	}
 	return strings.TrimSuffix(s, " +")
+}
+
+// link is the text of a link macro, or of an address with a text or without, with marks for where it leads.
+func (r *adocReader) link(m string) string {
+	g := adocLink.FindStringSubmatch(m)
+	target := g[1]
+	switch {
+	case target == "":
+		end := len(strings.TrimRight(m, ".,;:!?)\"'"))
+		return r.b.link(m[:end], m[:end]) + m[end:]
+	case strings.HasPrefix(m, "mailto:"):
+		target = "mailto:" + target
+	case !strings.Contains(target, "://") && !strings.HasPrefix(m, "link:") && !strings.HasPrefix(m, "xref:"):
+		return m
+	}
+	text, _, _ := strings.Cut(g[2], ",")
+	if text = strings.TrimSuffix(text, "^"); text == "" {
+		text = g[1]
+	}
+	return r.b.link(target, text)
 }
 
 // table reads the rows between two lines of "|===". A row is a line of cells; where cells stand on

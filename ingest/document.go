@@ -23,6 +23,8 @@ type Document struct {
 	// NeedsOCR are those of them that show something which is not in the text yet and which recognition may
 	// read: none was there, it failed, or what it found beside garbled text is nothing.
 	NeedsOCR []int `json:"needs_ocr,omitempty"`
+	// NeedsOCRIn are the likewise unread pages of files within this one: in an archive, attached to a message.
+	NeedsOCRIn []FilePages `json:"needs_ocr_in,omitempty"`
 	// GarbledPages are the pages whose text is garbled by its fonts or their encoding. It was left out.
 	GarbledPages []int `json:"garbled_pages,omitempty"`
 	// RecognizedPages are those, from 1 and ascending, whose text was recognised in a picture of the page,
@@ -35,12 +37,20 @@ type Document struct {
 	morePictures int       // beyond the limits on them
 }
 
+// FilePages are pages of a file within a file.
+type FilePages struct {
+	Name  string `json:"name"`            // with the files it lies in before it: "scans.zip / letter.pdf"
+	Pages []int  `json:"pages,omitempty"` // from 1, ascending; none where nothing of the file could be read
+}
+
 // docBuilder puts a document together block by block, cleaning what it is given.
 type docBuilder struct {
 	doc     Document
 	text    strings.Builder
 	maxText int
 	tooLong bool
+
+	named bool // without a stated title it is called by its name, whatever headings it has
 
 	members int // files within it that were come by; see nested.go
 
@@ -194,13 +204,13 @@ func (b *docBuilder) title(name, stated string) string {
 	}
 	text := b.text.String()
 	for i, bl := range b.doc.Blocks {
+		if b.named || i > 200 {
+			break
+		}
 		if bl.Kind == chunker.Heading {
 			if t := oneLine(text[bl.Start:bl.End]); t != "" && utf8.RuneCountInString(t) <= 200 {
 				return t
 			}
-		}
-		if i > 200 {
-			break
 		}
 	}
 	base := filepath.Base(filepath.ToSlash(name))

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"image"
 	"io"
@@ -31,6 +32,10 @@ type picture struct {
 	Level   int    `json:"level,omitempty"`
 	// Sheet says that it is a page of a file within the file.
 	Sheet bool `json:"sheet,omitempty"`
+	// File and FilePage say which page of which file of Document.NeedsOCRIn it is; an empty File none.
+	File     string `json:"file,omitempty"`
+	FilePage int    `json:"file_page,omitempty"`
+	Garbled  bool   `json:"garbled,omitempty"` // the page has text, which was left out
 }
 
 const (
@@ -56,6 +61,7 @@ func (b *docBuilder) pictureIn(p picture) {
 	}
 	for _, o := range b.doc.pictures {
 		if o.Ref == p.Ref || p.Same != "" && o.Same == p.Same {
+			b.doc.filePageRead(p.File, p.FilePage) // with the other
 			return
 		}
 		if o.Sheet == p.Sheet {
@@ -115,6 +121,14 @@ func (p *parser) pictureOf(in *input, ref string, dpi int) ([]byte, error) {
 		return frameOf(in, f, number)
 	case containers[f.format]:
 		return p.memberPicture(in, f, ref, dpi)
+	case f.format == "mhtml":
+		return p.mhtmlPicture(in, ref, dpi)
+	case f.format == "doc", f.format == "ppt", f.format == "xls":
+		data, err = artPictureOf(in, ref)
+	case f.format == "rtf":
+		data, err = rtfPicture(in, ref)
+	case f.format == "ipynb":
+		data, err = notebookPicture(in, ref)
 	case strings.HasPrefix(ref, "data:"):
 		data, err = dataOf(in, ref)
 	default:
@@ -147,13 +161,22 @@ func pictureData(data []byte, ref string) ([]byte, error) {
 	return greyPNG(img, true)
 }
 
-// dataOf finds a data URI of a page again.
+// dataOf finds a data URI of a page, or of Markdown, again.
 func dataOf(in *input, ref string) ([]byte, error) {
 	raw, err := in.textBytes()
 	if err != nil {
 		return nil, err
 	}
 	text, _ := decodeText(raw, "")
+	data, err := pageData(text, ref)
+	if errors.Is(err, errNoPicture) {
+		data, err = markdownData(text, ref)
+	}
+	return data, err
+}
+
+// pageData finds a data URI in the pictures of HTML.
+func pageData(text, ref string) ([]byte, error) {
 	z := html.NewTokenizer(strings.NewReader(text))
 	for {
 		switch z.Next() {

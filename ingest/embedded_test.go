@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"image"
 	"image/png"
@@ -17,7 +18,7 @@ import (
 )
 
 // pack writes a ZIP file of parts, which come as name and content in turns.
-func pack(t *testing.T, parts ...string) []byte {
+func pack(t testing.TB, parts ...string) []byte {
 	t.Helper()
 	return encoded(t, func(b *bytes.Buffer) error {
 		w := zip.NewWriter(b)
@@ -36,7 +37,7 @@ func pack(t *testing.T, parts ...string) []byte {
 
 // withPictures are documents of each kind with a text, picture a, another text, and picture b; b is there
 // twice.
-func withPictures(t *testing.T, a, b string) map[string][]byte {
+func withPictures(t testing.TB, a, b string) map[string][]byte {
 	t.Helper()
 	rels := func(s string) string {
 		return `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">` + s + `</Relationships>`
@@ -52,7 +53,11 @@ func withPictures(t *testing.T, a, b string) map[string][]byte {
 	slide := func(text, id string) string {
 		return `<p:sld xmlns:p="p" xmlns:a="a"><p:cSld><p:spTree><p:sp><p:txBody><a:p><a:r><a:t>` + text + `</a:t></a:r></a:p></p:txBody></p:sp><p:pic><p:blipFill><a:blip r:embed="` + id + `"/></p:blipFill></p:pic></p:spTree></p:cSld></p:sld>`
 	}
-	data := func(s string) string { return "data:image/png;base64," + base64.StdEncoding.EncodeToString([]byte(s)) }
+	plain := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	data := func(s string) string { return "data:image/png;base64," + plain(s) }
+	pict := func(s string) string {
+		return `{\*\shppict{\pict{\*\picprop\shplid1025{\sp{\sn shapeType}{\sv 75}}}\picw300\pngblip\bliptag7{\*\blipuid 00ff}` + hex.EncodeToString([]byte(s)) + `}}{\nonshppict{\pict\wmetafile8 0102}}`
+	}
 	return map[string][]byte{
 		"letter.docx": pack(t, "[Content_Types].xml", "<Types/>", "word/document.xml", `<w:document xmlns:w="w"><w:body>`+para("One text.")+drawing("a")+para("Two text.")+drawing("b")+drawing("b")+`</w:body></w:document>`,
 			"word/_rels/document.xml.rels", pictureRels("media"), "word/media/a.png", a, "word/media/b.png", b),
@@ -67,11 +72,21 @@ func withPictures(t *testing.T, a, b string) map[string][]byte {
 			"OEBPS/book.opf", `<package xmlns:dc="d"><metadata><dc:title>A Novel</dc:title></metadata><manifest><item id="c1" href="text/one.xhtml" media-type="application/xhtml+xml"/></manifest><spine><itemref idref="c1"/></spine></package>`,
 			"OEBPS/text/one.xhtml", `<html><body><p>One text.</p><img src="../images/a.png"/><p>Two text.</p><img src="../images/b%2epng"/><img src="../images/b.png"/><img src="../images/c.png"/></body></html>`,
 			"OEBPS/images/a.png", a, "OEBPS/images/b.png", b),
+		"letter.rtf": []byte(`{\rtf1\ansi One text.\par ` + pict(a) + `\par Two text.\par{\header ` + pict(a) + `}{\shp{\*\shpinst{\sp{\sn pib}{\sv {\pict\jpegblip\bin` + fmt.Sprint(len(b)) + ` ` + b + `}}}}{\shprslt drawn}}\par}`),
+		"page.mhtml": []byte("MIME-Version: 1.0\r\nSnapshot-Content-Location: https://example.com/dir/\r\nContent-Type: multipart/related; type=\"text/html\"; boundary=\"x\"\r\n\r\n" +
+			"--x\r\nContent-Type: text/html; charset=utf-8\r\nContent-Location: https://example.com/dir/\r\n\r\n<!doctype html><p>One text.</p><img src=\"https://example.com/dir/a.png\"><p>Two text.</p><img src=\"cid:b%40x\"><img src=\"../dir/c.png\">\r\n" +
+			"--x\r\nContent-Type: image/png\r\nContent-Location: a.png\r\nContent-Transfer-Encoding: base64\r\n\r\n" + plain(a) +
+			"\r\n--x\r\nContent-Type: image/png\r\nContent-ID: <b@x>\r\nContent-Transfer-Encoding: base64\r\n\r\n" + plain(b) + "\r\n--x--\r\n"),
+		"book.ipynb": []byte(`{"nbformat":4,"cells":[{"cell_type":"markdown","source":["One text.\n"]},{"cell_type":"code","source":"","outputs":[{"output_type":"display_data","data":{"image/png":["` + plain(a) + `\n"]}}]},` +
+			`{"cell_type":"markdown","source":"Two text.\n\n![x](attachment:b.png) ![y](attachment:c.png)","attachments":{"b.png":{"image/png":"` + plain(b) + `"}}},{"cell_type":"markdown","source":"![y](` + data(b) + `)"}]}`),
+		"old.ipynb": []byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"markdown","source":"One text."},{"cell_type":"code","input":"","outputs":[{"output_type":"pyout","png":"` + plain(a) + `"}]},` +
+			`{"cell_type":"markdown","source":"Two text."},{"cell_type":"code","input":"","outputs":[{"output_type":"display_data","jpeg":"` + plain(b) + `"}]}]}]}`),
+		"note.md":   []byte("One text.\n\n![](" + data(a) + ")\n\nTwo text.\n\n<p><img src=\"" + data(b) + "\"></p>\n\n![](b.png)\n"),
 		"page.html": []byte(`<!doctype html><html><body><p>One text.</p><img src="` + data(a) + `"><p>Two text.</p><img src="` + data(b) + `"><img src="` + data(b) + `"><img src="https://example.com/c.png"></body></html>`),
 	}
 }
 
-func shades(t *testing.T, width, height int) string {
+func shades(t testing.TB, width, height int) string {
 	img := image.NewGray(image.Rect(0, 0, width, height))
 	for i := range img.Pix {
 		img.Pix[i] = byte(i)
@@ -185,10 +200,15 @@ func TestWebP(t *testing.T) {
 	}
 }
 
-// FuzzEmbedded varies a page that holds a picture, and the picture.
+// FuzzEmbedded varies documents that hold pictures, and the pictures.
 func FuzzEmbedded(f *testing.F) {
 	f.Add([]byte(`<!doctype html><p>a<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw="><p>b`))
 	f.Add([]byte(`<!doctype html><img src="data:image/svg+xml,%3Csvg%3E"><img src='data:image/png;base64,%%%'>`))
+	for name, data := range withPictures(f, shades(f, 170, 50), shades(f, 170, 60)) {
+		if len(data) < 30_000 && !strings.HasSuffix(name, "x") { // Office files are varied elsewhere
+			f.Add(data)
+		}
+	}
 	p := newParser(parserConfig{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		in := &input{ctx: t.Context(), file: bytes.NewReader(data), size: int64(len(data)), name: "a.html", recognize: true, nested: newNesting(parserConfig{})}

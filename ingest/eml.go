@@ -97,35 +97,6 @@ func parseMbox(p *parser, in *input, f form) (*Document, error) {
 	return b.finish(in.name, strings.TrimSuffix(in.name, ".mbox"))
 }
 
-// parseMHTML reads a web page saved with its pictures as one mail-like file.
-func parseMHTML(p *parser, in *input, f form) (*Document, error) {
-	raw, err := in.textBytes()
-	if err != nil {
-		return nil, err
-	}
-	root, err := readMail(raw)
-	if err != nil {
-		return nil, err
-	}
-	page := root.DepthMatchFirst(func(m *enmime.Part) bool { return m.ContentType == "text/html" })
-	if page == nil {
-		return parseEML(p, in, f)
-	}
-	within := *in
-	within.file, within.size = bytes.NewReader(page.Content), int64(len(page.Content))
-	doc, err := parseHTML(p, &within, form{format: "html"})
-	if doc != nil {
-		doc.Format = "mhtml"
-		if u := root.Header.Get("Snapshot-Content-Location"); u != "" && doc.Metadata["url"] == "" {
-			if doc.Metadata == nil {
-				doc.Metadata = map[string]string{}
-			}
-			doc.Metadata["url"] = u
-		}
-	}
-	return doc, err
-}
-
 // readMail takes a message apart.
 func readMail(raw []byte) (*enmime.Part, error) {
 	// Each level of nesting is a level of recursion and of readers over readers.
@@ -147,7 +118,7 @@ type mailReader struct {
 	b        *docBuilder
 	parts    int
 	attached []string // named only
-	pictures []string // that are pictures, and named too
+	pictures []string // that are pictures or scans, and named too
 	err      error    // a limit that ends the reading
 }
 
@@ -246,7 +217,7 @@ func (m *mailReader) part(part *enmime.Part, depth int) bool {
 			return true
 		}
 		before := len(m.b.doc.Blocks)
-		w := &htmlWalker{b: m.b, everything: true}
+		w := &htmlWalker{b: m.b, everything: true, part: func(string) string { return "" }} // its pictures are parts of the message
 		w.block(root, htmlState{})
 		w.flush()
 		return len(m.b.doc.Blocks) > before
@@ -282,7 +253,7 @@ func (m *mailReader) attachment(name string, data []byte, message bool) {
 		return
 	}
 	if !message {
-		before, pictures, warnings := len(m.b.doc.Blocks), len(m.b.doc.pictures), len(m.b.doc.Warnings)
+		before, pictures, warnings, unread := len(m.b.doc.Blocks), len(m.b.doc.pictures), len(m.b.doc.Warnings), len(m.b.doc.NeedsOCRIn)
 		err := m.p.include(m.b, m.in, name, data, 2)
 		switch {
 		case errors.Is(err, errFound):
@@ -292,7 +263,7 @@ func (m *mailReader) attachment(name string, data []byte, message bool) {
 		case err != nil: // over a limit: the message itself is still worth having
 			m.b.warn(nameError(name, err).Error())
 			m.attached = append(m.attached, name)
-		case picture:
+		case picture, len(m.b.doc.NeedsOCRIn) > unread && len(m.b.doc.Blocks) == before:
 			m.pictures = append(m.pictures, name)
 		case len(m.b.doc.Blocks) == before && len(m.b.doc.pictures) == pictures:
 			m.attached = append(m.attached, name)

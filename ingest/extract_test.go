@@ -81,17 +81,17 @@ func TestExtractFormats(t *testing.T) {
 		language   string
 		want       []block
 	}{
-		{"utf-8", "a.txt", []byte(zhText), "text", "a", "zh", zh},
-		{"utf-8 with mark", "a.txt", []byte("\ufeff" + zhText), "text", "a", "zh", zh},
-		{"utf-16 with mark", "a.txt", utf16le(zhText, true), "text", "a", "zh", zh},
-		{"utf-16 without mark", "a.txt", utf16le(zhText, false), "text", "a", "zh", zh},
-		{"gb18030", "a.txt", []byte(gb), "text", "a", "zh", zh},
+		{"utf-8", "a.txt", []byte(zhText), "text", "退款政策", "zh", zh},
+		{"utf-8 with mark", "a.txt", []byte("\ufeff" + zhText), "text", "退款政策", "zh", zh},
+		{"utf-16 with mark", "a.txt", utf16le(zhText, true), "text", "退款政策", "zh", zh},
+		{"utf-16 without mark", "a.txt", utf16le(zhText, false), "text", "退款政策", "zh", zh},
+		{"gb18030", "a.txt", []byte(gb), "text", "退款政策", "zh", zh},
 		{"gbk, two characters", "a.txt", []byte(gbShort), "text", "a", "zh", []block{{"paragraph", 0, "你好"}}},
 		{"gbk, four letters of thai", "a.txt", []byte("\xcb\xb5\xc3\xf7"), "text", "a", "zh", []block{{"paragraph", 0, "说明"}}},
-		{"big5", "a.txt", []byte(big5), "text", "a", "zh", []block{{"paragraph", 0, "退款政策"}, {"paragraph", 0, "客戶在收到商品之日起七天內可以申請退款。這是說明。"}}},
+		{"big5", "a.txt", []byte(big5), "text", "退款政策", "zh", []block{{"paragraph", 0, "退款政策"}, {"paragraph", 0, "客戶在收到商品之日起七天內可以申請退款。這是說明。"}}},
 		{"latin-1", "a.txt", []byte("Le caf\xe9 est ferm\xe9 aujourd'hui, d\xe9sol\xe9."), "text", "a", "", []block{{"paragraph", 0, "Le café est fermé aujourd'hui, désolé."}}},
 		{"normal forms", "a.txt", []byte("cafe\u0301 ⽂件 of\ufb01ce a\u200bb"), "text", "a", "zh", []block{{"paragraph", 0, "café 文件 office ab"}}},
-		{"chapters", "novel.txt", []byte("第一章 开端\n\n很久以前。\n\nTitle\n=====\n\nText."), "text", "第一章 开端", "zh", []block{
+		{"chapters", "novel.txt", []byte("第一章 开端\n\n很久以前。\n\nTitle\n=====\n\nText."), "text", "novel", "zh", []block{
 			{"heading", 1, "第一章 开端"}, {"paragraph", 0, "很久以前。"}, {"heading", 1, "Title\n====="[:5]}, {"paragraph", 0, "Text."}}},
 		{"source code", "main.go", []byte("package main\n\nfunc main() {\n\tx := 1\n\n\t_ = x\n}\n\nfunc f() {}\n"), "text", "main", "", []block{
 			{"code", 0, "package main"}, {"code", 0, "func main() {\n\tx := 1\n\n\t_ = x\n}"}, {"code", 0, "func f() {}"}}},

@@ -206,9 +206,7 @@ func (e *Extractor) read(ctx context.Context, f File) (*Document, error) {
 			return nil, parseError(ErrNoText, "%s", why)
 		}
 	}
-	if note := unreadNote(doc, req.Recognize); note != "" {
-		doc.Warnings = append(doc.Warnings, note)
-	}
+	doc.Warnings = append(doc.Warnings, unreadNotes(doc, req.Recognize)...)
 	return doc, nil
 }
 
@@ -358,7 +356,11 @@ func (p *parser) parseInput(in *input) (*Document, error) {
 		doc.Warnings = append(doc.Warnings, fmt.Sprintf("%d pictures in it were not put through text recognition; the limit is %d", doc.morePictures, maxPictures))
 	}
 	if doc.Text == "" && len(doc.unread)+len(doc.pictures) == 0 {
-		return nil, parseError(ErrNoText, "the %s holds no text", form.what)
+		why := ""
+		if n := len(doc.Warnings); n > 0 {
+			why = "; " + doc.Warnings[0]
+		}
+		return nil, parseError(ErrNoText, "the %s holds no text%s", form.what, why)
 	}
 	return doc, nil
 }

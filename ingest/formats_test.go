@@ -144,3 +144,26 @@ b</programlisting></section></article>`),
 		})
 	}
 }
+
+// A plain text is called by its first line where that can be nothing but a title, else by its file.
+func TestPlainTextTitles(t *testing.T) {
+	ex := newExtractor(t, ingest.ExtractorConfig{CacheDir: t.TempDir()})
+	for _, c := range []struct{ text, want string }{
+		{"Rules of travel\n\nTrains come first.\n", "Rules of travel"},
+		{"Rules of travel\n===============\nTrains come first.\n\nSo do trams.\n", "notes"},
+		{"Rules of travel\n===============\n\nTrains come first.\n", "Rules of travel"},
+		{"年假规定\n\n员工每年有十五天年假。\n", "年假规定"},
+		{"Trains come first.\n\nThen come buses.\n", "notes"},
+		{"Dear Ann,\n\nthe trains come first.\n", "notes"},
+		{"Rules of travel\nTrains come first.\n\nThen come buses.\n", "notes"},
+		{"Rules of travel\n", "notes"},
+		{"第一章 出行\n\n先坐火车。\n\n第二章 住宿\n\n住旅馆。\n", "notes"},
+		{"Trains come first.\n\nChapter 1\n\nThen come buses.\n", "notes"},
+		{strings.Repeat("long ", 20) + "\n\nTrains come first.\n", "notes"},
+	} {
+		doc, err := ex.Extract(t.Context(), ingest.File{Path: writeFile(t, "notes.txt", []byte(c.text))})
+		if err != nil || doc.Format != "text" || doc.Title != c.want {
+			t.Errorf("%q: title %q of %s, %v; want %q", c.text, doc.Title, doc.Format, err, c.want)
+		}
+	}
+}

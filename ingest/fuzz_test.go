@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,14 +21,25 @@ var fuzzExtractor = sync.OnceValue(func() *ingest.Extractor {
 	return ex
 })
 
+// pictureExtractor also reads pictures.
+var pictureExtractor = sync.OnceValue(func() *ingest.Extractor {
+	ex, err := ingest.NewExtractor(ingest.ExtractorConfig{Timeout: 30 * time.Second, MaxText: 1 << 20, MaxUnpacked: 1 << 20, Recognizer: sizes{}})
+	if err != nil {
+		panic(err)
+	}
+	return ex
+})
+
 // fuzzFile reads data in this process, so that a panic is the fuzzer's to see, and checks the document.
-func fuzzFile(t *testing.T, name string, data []byte) {
+func fuzzFile(t *testing.T, name string, data []byte) { fuzzWith(t, fuzzExtractor(), name, data) }
+
+func fuzzWith(t *testing.T, ex *ingest.Extractor, name string, data []byte) {
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	doc, err := fuzzExtractor().Extract(context.Background(), ingest.File{Path: path})
+	doc, err := ex.Extract(context.Background(), ingest.File{Path: path})
 	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
@@ -38,6 +50,11 @@ func fuzzFile(t *testing.T, name string, data []byte) {
 		return
 	}
 	checkDocument(t, name, doc)
+	for _, w := range doc.Warnings {
+		if strings.Contains(w, ingest.ErrCrashed.Error()) {
+			t.Error(w)
+		}
+	}
 }
 
 func FuzzText(f *testing.F) {

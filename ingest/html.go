@@ -16,7 +16,10 @@ const (
 	htmlMaxNodes = 400_000 // pages with more are not put through readability, which is not linear
 )
 
-func parseHTML(p *parser, in *input, f form) (*Document, error) {
+func parseHTML(p *parser, in *input, f form) (*Document, error) { return readHTML(in, nil) }
+
+// readHTML reads a page; part is that of htmlWalker.
+func readHTML(in *input, part func(src string) string) (*Document, error) {
 	raw, err := in.textBytes()
 	if err != nil {
 		return nil, err
@@ -43,11 +46,11 @@ func parseHTML(p *parser, in *input, f form) (*Document, error) {
 		content = htmlMain(root)
 	}
 	base := htmlBase(root, in.url)
-	w := &htmlWalker{b: b, base: base, everything: in.whole}
+	w := &htmlWalker{b: b, base: base, everything: in.whole, part: part}
 	w.block(content, htmlState{})
 	w.flush()
 	if len(b.doc.Blocks) == 0 {
-		w = &htmlWalker{b: b, base: base, everything: true}
+		w = &htmlWalker{b: b, base: base, everything: true, part: part}
 		w.block(root, htmlState{})
 		w.flush()
 	}

@@ -69,6 +69,10 @@ func TestExtractLinks(t *testing.T) {
 		{"guide.rst", "", []byte("Guide\n=====\n\nSee `the page <https://example.com/page>`_, the rules_, `all of it`__ and here_.\n\n.. _rules: https://example.com/rules\n\n__ https://example.com/all\n\n" +
 			".. image:: logo.png\n   :target: https://example.com/logo\n\nThe end.\n"),
 			[]link{{"the page", "https://example.com/page"}, {"rules", "https://example.com/rules"}, {"all of it", "https://example.com/all"}, {"", "https://example.com/logo"}}},
+		{"guide.adoc", "", []byte("= Guide to https://example.com/t[the page]\n:site: https://example.com\n\nSee {site}/a[the *rules*^], link:https://example.com/b.pdf[], link:local.html[here], mailto:a@example.com[us]\nand https://example.com/bare. Not note[this].\n\n" +
+			"|===\n|Form |https://example.com/c[one]\n|===\n\nimage::logo.png[link=\"https://example.com/logo\"]\n\nThe end.\n"),
+			[]link{{"the page", "https://example.com/t"}, {"the rules", "https://example.com/a"}, {"https://example.com/b.pdf", "https://example.com/b.pdf"}, {"us", "mailto:a@example.com"},
+				{"https://example.com/bare", "https://example.com/bare"}, {"one", "https://example.com/c"}, {"", "https://example.com/logo"}}},
 		{"paper.tex", "", []byte("\\documentclass{article}\n\\begin{document}\nSee \\href{https://example.com/a?b=1\\&c=2}{the \\emph{data}} at \\url{https://example.com/u}.\n\\end{document}\n"),
 			[]link{{"the data", "https://example.com/a?b=1&c=2"}, {"https://example.com/u", "https://example.com/u"}}},
 		{"letter.rtf", "", []byte(`{\rtf1\ansi See {\field{\*\fldinst{HYPERLINK "https://example.com/rtf"}}{\fldrslt{the rules}}} now.\par}`),

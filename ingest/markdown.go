@@ -131,6 +131,33 @@ type markdownWalker struct {
 	b    *docBuilder
 	src  []byte
 	html strings.Builder // raw HTML blocks in a row, which may open in one and close in another
+	// attached is the ref of a picture that comes with the text under a name; nil where none do.
+	attached func(name string) string
+}
+
+// pictureOf is the ref of a picture that the file itself holds, or empty.
+func (w *markdownWalker) pictureOf(src string) string {
+	if name, ok := strings.CutPrefix(src, "attachment:"); ok && w.attached != nil {
+		return w.attached(name)
+	}
+	return dataPicture(src)
+}
+
+// markdownData finds a data URI in the pictures of Markdown.
+func markdownData(src, ref string) (data []byte, err error) {
+	err = errNoPicture
+	if tooNested(src) {
+		return nil, err
+	}
+	root := markdownParser.Parse(text.NewReader([]byte(src)))
+	_ = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if img, ok := n.(*ast.Image); ok && entering && dataPicture(string(img.Destination)) == ref {
+			data, err = decodeDataURI(string(img.Destination))
+			return ast.WalkStop, nil
+		}
+		return ast.WalkContinue, nil
+	})
+	return data, err
 }
 
 func (w *markdownWalker) flushHTML() {
@@ -260,6 +287,8 @@ func (w *markdownWalker) inline(n ast.Node) string {
 				mark = closeMark
 			}
 			open = append(open, mark)
+		case *ast.Image:
+			w.b.picture(w.pictureOf(string(n.Destination)))
 		case *ast.Text:
 			if n.IsRaw() {
 				b.Write(n.Segment.Value(w.src))

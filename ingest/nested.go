@@ -128,12 +128,13 @@ func (p *parser) include(b *docBuilder, in *input, name string, data []byte, lev
 			return nil
 		}
 		b.warn(nameError(name, err).Error())
+		if scanned {
+			b.doc.NeedsOCRIn = append(b.doc.NeedsOCRIn, FilePages{Name: name})
+		}
 		return nil
 	}
 	if !in.recognize {
-		if note := unreadNote(doc, false); note != "" {
-			doc.Warnings = append(doc.Warnings, note)
-		}
+		doc.Warnings = append(doc.Warnings, unreadNotes(doc, false)...)
 	}
 	if pictureFormats[doc.Format] {
 		sum := sha256.Sum256(data)
@@ -168,11 +169,18 @@ func (b *docBuilder) include(name string, doc *Document, level int) {
 	if doc.Text != "" {
 		b.add(chunker.Heading, level, name)
 	}
+	b.doc.NeedsOCRIn = append(b.doc.NeedsOCRIn, doc.needsWithin(name)...)
 	pictures := doc.allPictures()
 	note := func(before int) {
 		for len(pictures) > 0 && pictures[0].Block <= before {
 			p := pictures[0]
 			p.Ref = memberRef(b.members, p.Ref)
+			if p.FilePage == 0 && slices.Contains(doc.NeedsOCR, p.Page) {
+				p.FilePage = p.Page // a slide of pictures
+			}
+			if p.FilePage > 0 {
+				p.File = fileWithin(name, p.File)
+			}
 			switch {
 			case p.Heading != "":
 				p.Heading, p.Level = name+" / "+p.Heading, level
@@ -202,6 +210,38 @@ func (b *docBuilder) include(name string, doc *Document, level int) {
 	}
 }
 
+// fileWithin is the name of a file in another, which has a name itself unless it is a message's own text.
+func fileWithin(outer, inner string) string {
+	if outer == "" || inner == "" {
+		return outer + inner
+	}
+	return outer + " / " + inner
+}
+
+// needsWithin are the pages of a document within another, and of the files in it, that are not read yet.
+func (d *Document) needsWithin(name string) []FilePages {
+	var all []FilePages
+	if len(d.NeedsOCR) > 0 {
+		all = append(all, FilePages{Name: name, Pages: d.NeedsOCR})
+	}
+	for _, f := range d.NeedsOCRIn {
+		all = append(all, FilePages{Name: fileWithin(name, f.Name), Pages: f.Pages})
+	}
+	return all
+}
+
+// filePageRead takes a page of a file within this one from those that are still to be read.
+func (d *Document) filePageRead(file string, page int) {
+	i := slices.IndexFunc(d.NeedsOCRIn, func(f FilePages) bool { return f.Name == file && slices.Contains(f.Pages, page) })
+	if i < 0 {
+		return
+	}
+	f := &d.NeedsOCRIn[i]
+	if f.Pages = slices.DeleteFunc(slices.Clone(f.Pages), func(n int) bool { return n == page }); len(f.Pages) == 0 {
+		d.NeedsOCRIn = slices.Delete(d.NeedsOCRIn, i, i+1)
+	}
+}
+
 // allPictures are those of a document within another, the pages that are to be recognised among them, in their
 // order.
 func (d *Document) allPictures() []picture {
@@ -211,7 +251,7 @@ func (d *Document) allPictures() []picture {
 			continue
 		}
 		at, _ := slices.BinarySearchFunc(d.Blocks, p.Start, func(b chunker.Block, at int) int { return cmp.Compare(b.Start, at) })
-		pic := picture{Ref: pageRef(p.Number), Block: at, Sheet: !pictureFormats[d.Format]}
+		pic := picture{Ref: pageRef(p.Number), Block: at, Sheet: !pictureFormats[d.Format], FilePage: p.Number, Garbled: slices.Contains(d.GarbledPages, p.Number)}
 		if sum := d.Metadata[pictureSum]; !pic.Sheet && sum != "" {
 			pic.Same = fmt.Sprintf("%s/%d", sum, p.Number)
 		}

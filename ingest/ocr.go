@@ -76,12 +76,27 @@ func (e *Extractor) recognize(ctx context.Context, f File, doc *Document) error 
 	if len(pictures) > 0 { // first, as they are noted by the blocks of now
 		texts, seen := make([]string, len(pictures)), make(map[[32]byte]bool)
 		failed := make(map[int]bool) // pages with one that could not be read
+		type filePage struct {
+			file string
+			page int
+		}
+		failedIn := make(map[filePage]bool)
 		for i, r := range read[len(todo):] {
 			if !seen[r.sum] {
 				texts[i], seen[r.sum] = r.text, true
 			}
-			if page := pictures[i].Page; page > 0 {
-				failed[page] = failed[page] || !r.done
+			p := pictures[i]
+			if p.Page > 0 {
+				failed[p.Page] = failed[p.Page] || !r.done
+			}
+			if p.File != "" {
+				at := filePage{p.File, p.FilePage}
+				failedIn[at] = failedIn[at] || !r.done || p.Garbled && r.text == ""
+			}
+		}
+		for at, fail := range failedIn {
+			if !fail {
+				doc.filePageRead(at.file, at.page)
 			}
 		}
 		doc.NeedsOCR = slices.DeleteFunc(doc.NeedsOCR, func(n int) bool { fail, ok := failed[n]; return ok && !fail })
@@ -282,12 +297,29 @@ func replacePages(doc *Document, texts map[int]string) {
 	doc.Text, doc.Blocks, doc.Pages, doc.Links = b.String(), blocks, pages, links
 }
 
-// unreadNote is the warning for the pages that have no text in the end; empty when all have.
+// unreadNotes are the warnings for the pages that have no text in the end. Those of files within the document were
+// warned of when they were met, unless recognition was still to come.
+func unreadNotes(doc *Document, tried bool) []string {
+	var notes []string
+	if len(doc.PagesWithoutText) > 0 {
+		notes = append(notes, unreadNote(doc, tried))
+	}
+	if !tried {
+		return notes
+	}
+	for _, f := range doc.NeedsOCRIn {
+		where := ""
+		if len(f.Pages) > 0 {
+			where = " on page " + Ranges(f.Pages)
+		}
+		notes = append(notes, fmt.Sprintf("%s: no text was recognised%s", f.Name, where))
+	}
+	return notes
+}
+
+// unreadNote is the warning for the pages of the document itself, of which some have no text.
 func unreadNote(doc *Document, tried bool) string {
 	n := len(doc.PagesWithoutText)
-	if n == 0 {
-		return ""
-	}
 	note := fmt.Sprintf("%d of %d pages have no text", n, len(doc.Pages))
 	garbled := slices.DeleteFunc(slices.Clone(doc.GarbledPages), func(p int) bool { return !slices.Contains(doc.PagesWithoutText, p) })
 	switch {

@@ -62,7 +62,7 @@ func write(t *testing.T, name string, data []byte) string {
 	return path
 }
 
-func encoded(t *testing.T, encode func(b *bytes.Buffer) error) []byte {
+func encoded(t testing.TB, encode func(b *bytes.Buffer) error) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := encode(&b); err != nil {

@@ -44,6 +44,9 @@ func parseDOC(p *parser, in *input, f form) (*Document, error) {
 		return nil, parseError(ErrDamaged, "its piece table cannot be read")
 	}
 	d.paragraphs(cut(table, u32(main, 0x102), u32(main, 0x106)))
+	if in.recognize {
+		d.pictures(cut(table, u32(main, 0xfa), u32(main, 0xfe)))
+	}
 	at := 0
 	for i, off := range []int{0x4c, 0x50, 0x54, 0x58, 0x5c, 0x60, 0x64} { // text, footnotes, headers, macros, comments, endnotes, text boxes
 		n := min(u32(main, off), len(units)-at)
@@ -55,6 +58,12 @@ func parseDOC(p *parser, in *input, f form) (*Document, error) {
 			return nil, err
 		}
 	}
+	// What floats beside the text is anchored to shapes that the text does not name; it stands at the end.
+	for _, p := range artPlaces(docDrawings(cut(table, u32(main, 0x22a), u32(main, 0x22e))), 0) {
+		if p.outside >= 0 {
+			b.picture(artRef(artFloat, p.outside))
+		}
+	}
 	return b.finish(in.name, title)
 }
 
@@ -62,7 +71,13 @@ type docReader struct {
 	b    *docBuilder
 	main []byte
 	runs []docRun
+	// inline are the offsets in the data stream of the pictures that characters stand for, by the runs of
+	// characters, in order.
+	inline []docPicture
+	noted  []int // pictures of the paragraph or table that is being read
 }
+
+type docPicture struct{ start, end, at int }
 
 // docRun is what is known of the paragraphs whose marks lie before end in the main stream.
 type docRun struct {
@@ -124,15 +139,19 @@ func decodeCP1252(b []byte) string {
 
 var cp1252 = [32]rune{'€', 0x81, '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', 0x8d, 'Ž', 0x8f, 0x90, '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', 0x9d, 'ž', 'Ÿ'}
 
-// paragraphs reads the pages of paragraph properties ([MS-DOC] 2.9.174).
-func (d *docReader) paragraphs(bte []byte) {
+// pages calls visit for each page of properties that a table of them names, with the number of its runs.
+func (d *docReader) pages(bte []byte, visit func(page []byte, runs int)) {
 	n := (len(bte) - 4) / 8
 	for i := range max(min(n, 100_000), 0) {
-		page := cut(d.main, (u32(bte, 4*(n+1)+4*i)&0x3fffff)*512, 512)
-		if len(page) < 512 {
-			continue
+		if page := cut(d.main, (u32(bte, 4*(n+1)+4*i)&0x3fffff)*512, 512); len(page) == 512 {
+			visit(page, int(page[511]))
 		}
-		runs := int(page[511])
+	}
+}
+
+// paragraphs reads the pages of paragraph properties ([MS-DOC] 2.9.174).
+func (d *docReader) paragraphs(bte []byte) {
+	d.pages(bte, func(page []byte, runs int) {
 		for r := range runs {
 			if 4*(runs+1)+13*r >= 511 {
 				break
@@ -151,30 +170,82 @@ func (d *docReader) paragraphs(bte []byte) {
 			}
 			d.runs = append(d.runs, run)
 		}
-	}
+	})
 	sort.SliceStable(d.runs, func(i, j int) bool { return d.runs[i].end < d.runs[j].end })
 }
 
-// sprms reads the modifiers of a paragraph that tell of structure.
-func (r *docRun) sprms(b []byte) {
+// pictures reads the pages of character properties ([MS-DOC] 2.9.32) for the characters that are pictures.
+func (d *docReader) pictures(bte []byte) {
+	d.pages(bte, func(page []byte, runs int) {
+		for r := range runs {
+			if 4*(runs+1)+r >= 511 {
+				break
+			}
+			at := 2 * int(page[4*(runs+1)+r])
+			if at == 0 || at > 510 {
+				continue
+			}
+			p := docPicture{start: u32(page, 4*r), end: u32(page, 4*r+4), at: -1}
+			docModifiers(cut(page, at+1, int(page[at])), func(op int, operand []byte) {
+				if op == 0x6a03 {
+					p.at = u32(operand, 0)
+				}
+			})
+			if p.at >= 0 {
+				d.inline = append(d.inline, p)
+			}
+		}
+	})
+	sort.SliceStable(d.inline, func(i, j int) bool { return d.inline[i].end < d.inline[j].end })
+}
+
+// pictureAt notes the picture that the character at a place stands for.
+func (d *docReader) pictureAt(place int) {
+	i := sort.Search(len(d.inline), func(i int) bool { return d.inline[i].end > place })
+	if i < len(d.inline) && d.inline[i].start <= place {
+		d.noted = append(d.noted, d.inline[i].at)
+	}
+}
+
+// putPictures puts those that were noted behind the block that has just been written.
+func (d *docReader) putPictures() {
+	for _, at := range d.noted {
+		d.b.picture(artRef(artInline, at))
+	}
+	d.noted = d.noted[:0]
+}
+
+// docDrawings is what comes first of a document's drawings, the group with the pictures ([MS-DOC] 2.9.172).
+func docDrawings(content []byte) []byte { return cut(content, 0, 8+u32(content, 4)) }
+
+// docModifiers calls visit for each modifier (Sprm) in b with its operand and what follows.
+func docModifiers(b []byte, visit func(op int, operand []byte)) {
 	for at := 0; at+2 < len(b); {
 		op := u16(b, at)
 		at += 2
 		size := [8]int{1, 1, 2, 4, 2, 2, 0, 3}[op>>13]
-		v := int(b[at])
 		if size == 0 {
-			size = 1 + v
+			size = 1 + int(b[at])
 			if op == 0xd608 || op == 0xd606 {
 				size = 1 + u16(b, at)
 			}
 		}
+		visit(op, b[at:])
+		at += size
+	}
+}
+
+// sprms reads the modifiers of a paragraph that tell of structure.
+func (r *docRun) sprms(b []byte) {
+	docModifiers(b, func(op int, operand []byte) {
+		v := int(operand[0])
 		switch op {
 		case 0x2416:
 			r.inTable = v != 0
 		case 0x2417:
 			r.rowEnd = v != 0
 		case 0x460b:
-			r.list = u16(b, at) != 0
+			r.list = u16(operand, 0) != 0
 		case 0x260a:
 			r.level = v
 		case 0x2640:
@@ -182,8 +253,7 @@ func (r *docRun) sprms(b []byte) {
 				r.outline = v + 1
 			}
 		}
-		at += size
-	}
+	})
 }
 
 func (d *docReader) at(place int) docRun {
@@ -210,6 +280,7 @@ func (d *docReader) write(units []uint16, places []int) {
 			rows = nil
 		}
 	}
+	defer d.putPictures()
 	for i, u := range units {
 		if d.b.tooLong {
 			return
@@ -262,6 +333,9 @@ func (d *docReader) write(units []uint16, places []int) {
 					row = append(row, text+"\x00")
 				}
 			case text == "":
+				if len(d.noted) > 0 {
+					endTable()
+				}
 			default:
 				endTable()
 				level := run.outline
@@ -277,11 +351,18 @@ func (d *docReader) write(units []uint16, places []int) {
 					d.b.add(chunker.Paragraph, 0, text)
 				}
 			}
+			if row == nil && rows == nil {
+				d.putPictures()
+			}
 		case 0x0b:
 			para = append(para, '\n')
 		case 0x1e:
 			para = append(para, '-')
-		case 0x01, 0x02, 0x03, 0x04, 0x05, 0x08, 0x1f, 0x00:
+		case 0x01:
+			if places != nil {
+				d.pictureAt(places[i])
+			}
+		case 0x02, 0x03, 0x04, 0x05, 0x08, 0x1f, 0x00:
 		default:
 			para = append(para, u)
 		}

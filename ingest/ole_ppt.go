@@ -18,11 +18,10 @@ const (
 	pptTextBytes    = 4008
 	pptSlide        = 1006
 	pptNotes        = 1008
-	pptMaxDepth     = 50
 )
 
 // parsePPT reads a PowerPoint presentation of the binary kind: the text of its slides in their order, one
-// page each, and the speaker's notes.
+// page each, and the speaker's notes; and where its pictures are.
 func parsePPT(p *parser, in *input, f form) (*Document, error) {
 	o, err := openOLE(in, func(path string) bool {
 		return path == "PowerPoint Document" || path == "Current User" || strings.HasSuffix(path, "SummaryInformation")
@@ -38,19 +37,24 @@ func parsePPT(p *parser, in *input, f form) (*Document, error) {
 	}
 	document := r.directory(u32(o.streams["Current User"], 16))
 	if slides := r.slides(document); len(slides) > 0 {
-		notes := r.notes(document)
+		notes, pictures := r.notes(document), artPlaces(document, 0)
 		for i, s := range slides {
 			if err := in.ctx.Err(); err != nil {
 				return nil, err
 			}
 			b.startPage(i+1, "")
-			before := len(b.doc.Blocks)
+			before, shown := len(b.doc.Blocks), len(b.doc.pictures)
 			r.text(s.outline, false)
 			body, _, _ := r.record(s.at)
 			r.text(body, false)
-			r.walk(body, 0, func(kind, _ int, data []byte) bool {
-				if kind == pptSlideAtom {
-					if at, ok := notes[u32(data, 16)]; ok && u32(data, 16) != 0 {
+			for _, s := range artShapes(body) {
+				if s.number <= len(pictures) && pictures[s.number-1].outside >= 0 {
+					b.picture(artRef(artSlides, pictures[s.number-1].outside))
+				}
+			}
+			walkArt(body, 0, 0, func(a artRecord) bool {
+				if a.kind == pptSlideAtom {
+					if at, ok := notes[u32(a.data, 16)]; ok && u32(a.data, 16) != 0 {
 						n, _, _ := r.record(at)
 						r.text(n, true)
 					}
@@ -59,6 +63,9 @@ func parsePPT(p *parser, in *input, f form) (*Document, error) {
 			})
 			if len(b.doc.Blocks) == before {
 				b.doc.PagesWithoutText = append(b.doc.PagesWithoutText, i+1)
+				if len(b.doc.pictures) > shown {
+					b.doc.NeedsOCR = append(b.doc.NeedsOCR, i+1)
+				}
 			}
 		}
 	} else {
@@ -85,18 +92,6 @@ func (r *pptReader) record(at int) ([]byte, int, int) {
 		return nil, 0, 0
 	}
 	return cut(r.data, at+8, u32(r.data, at+4)), u16(r.data, at+2), u16(r.data, at) >> 4
-}
-
-// walk calls visit for each record of a container and, where it returns true, for those within.
-func (r *pptReader) walk(b []byte, depth int, visit func(kind, instance int, data []byte) bool) {
-	for at := 0; at+8 <= len(b); {
-		head, kind, n := u16(b, at), u16(b, at+2), u32(b, at+4)
-		data := cut(b, at+8, n)
-		if visit(kind, head>>4, data) && head&15 == 15 && depth < pptMaxDepth {
-			r.walk(data, depth+1, visit)
-		}
-		at += 8 + min(n, len(b))
-	}
 }
 
 // directory follows the edits of the file, the last first, and returns the document container.
@@ -138,10 +133,11 @@ func (r *pptReader) directory(edit int) []byte {
 // slides lists the slides of a document with the text of their placeholders.
 func (r *pptReader) slides(document []byte) []pptSlideText {
 	var out []pptSlideText
-	r.walk(document, pptMaxDepth, func(kind, instance int, list []byte) bool {
-		if kind != pptSlideList || instance != 0 {
+	walkArt(document, 0, artMaxDepth, func(a artRecord) bool {
+		if a.kind != pptSlideList || a.instance != 0 {
 			return false
 		}
+		list := a.data
 		for at := 0; at+8 <= len(list); {
 			kind, n := u16(list, at+2), u32(list, at+4)
 			end := min(at+8+min(n, len(list)), len(list))
@@ -160,11 +156,11 @@ func (r *pptReader) slides(document []byte) []pptSlideText {
 // notes maps the numbers of notes pages to their offsets.
 func (r *pptReader) notes(document []byte) map[int]int {
 	out := map[int]int{}
-	r.walk(document, pptMaxDepth, func(kind, instance int, list []byte) bool {
-		if kind == pptSlideList && instance == 2 {
-			r.walk(list, pptMaxDepth, func(kind, _ int, data []byte) bool {
-				if kind == pptSlidePersist {
-					out[u32(data, 12)] = r.persist[u32(data, 0)]
+	walkArt(document, 0, artMaxDepth, func(a artRecord) bool {
+		if a.kind == pptSlideList && a.instance == 2 {
+			walkArt(a.data, 0, artMaxDepth, func(a artRecord) bool {
+				if a.kind == pptSlidePersist {
+					out[u32(a.data, 12)] = r.persist[u32(a.data, 0)]
 				}
 				return false
 			})
@@ -177,15 +173,15 @@ func (r *pptReader) notes(document []byte) map[int]int {
 // text writes the text atoms in a stretch of records.
 func (r *pptReader) text(b []byte, notes bool) {
 	kindOfText := 4
-	r.walk(b, 0, func(kind, _ int, data []byte) bool {
+	walkArt(b, 0, 0, func(a artRecord) bool {
 		text := ""
-		switch kind {
+		switch a.kind {
 		case pptTextHeader:
-			kindOfText = u32(data, 0)
+			kindOfText = u32(a.data, 0)
 		case pptTextChars:
-			text = utf16Text(data)
+			text = utf16Text(a.data)
 		case pptTextBytes:
-			text = decodeCP1252(data)
+			text = decodeCP1252(a.data)
 		}
 		if text == "" || r.b.tooLong {
 			return true

@@ -243,7 +243,7 @@ func TestExtractOldOffice(t *testing.T) {
 
 // FuzzOldOffice varies compound files, beginning with real ones where they are at hand.
 func FuzzOldOffice(f *testing.F) {
-	for _, data := range [][]byte{oldWorkbook(f), oldDocument(f), oldSlides(f), oldMessage(f)} {
+	for _, data := range [][]byte{oldWorkbook(f), oldDocument(f), oldSlides(f), oldMessage(f), slidesWithPictures(f), bookWithPictures(f), letterWithPictures(f)} {
 		f.Add(data)
 	}
 	if dir := os.Getenv("DOCENT_TESTDATA"); dir != "" {
@@ -256,5 +256,5 @@ func FuzzOldOffice(f *testing.F) {
 			}
 		}
 	}
-	f.Fuzz(func(t *testing.T, data []byte) { fuzzFile(t, "a.bin", data) })
+	f.Fuzz(func(t *testing.T, data []byte) { fuzzWith(t, pictureExtractor(), "a.bin", data) })
 }

@@ -18,6 +18,20 @@ const xlsMaxCells = 5_000_000
 // parseXLS reads an Excel workbook of the binary kind ([MS-XLS], BIFF5 and BIFF8): its sheets as headings
 // and tables of what the cells hold, with page headers, footers and comments.
 func parseXLS(p *parser, in *input, f form) (*Document, error) {
+	r, err := openXLS(in)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range r.sheets {
+		if err := r.sheet(s); err != nil {
+			return nil, err
+		}
+	}
+	return r.b.finish(in.name, r.title)
+}
+
+// openXLS reads what comes before the sheets of a workbook.
+func openXLS(in *input) (*xlsReader, error) {
 	o, err := openOLE(in, func(path string) bool {
 		return path == "Workbook" || path == "Book" || strings.HasSuffix(path, "SummaryInformation")
 	})
@@ -29,23 +43,23 @@ func parseXLS(p *parser, in *input, f form) (*Document, error) {
 		data = o.streams["Book"]
 	}
 	b := newDocBuilder("xls", in.cfg.MaxText)
-	title := o.summary(b)
-	r := &xlsReader{in: in, b: b, data: data, codepage: 1252, formats: map[int]string{}, epoch: time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC)}
+	r := &xlsReader{in: in, b: b, data: data, title: o.summary(b), codepage: 1252, formats: map[int]string{}, epoch: time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC)}
 	if err := r.globals(); err != nil {
 		return nil, err
 	}
-	for _, s := range r.sheets {
-		if err := r.sheet(s); err != nil {
-			return nil, err
-		}
+	if in.recognize {
+		r.pictures = artPlaces(r.group, 0)
 	}
-	return b.finish(in.name, title)
+	return r, nil
 }
 
 type xlsReader struct {
 	in       *input
 	b        *docBuilder
 	data     []byte
+	title    string
+	group    []byte     // the drawings that the sheets share, where pictures are wanted
+	pictures []artPlace // in group
 	biff8    bool
 	codepage int
 	strings  []string
@@ -76,12 +90,19 @@ func (r *xlsReader) globals() error {
 		return parseError(ErrDamaged, "its workbook stream does not begin as it must")
 	}
 	r.biff8 = u16(body, 0) >= 0x600
+	before := 0 // the kind of the last record that continues none
 	for at > 0 {
 		var kind int
 		var body []byte
 		start := at
 		if kind, body, at = r.record(at); kind == 0x0a {
 			break
+		}
+		if kind != 0x3c {
+			before = kind
+		}
+		if before == 0xeb && r.in.recognize { // it, or what continues it
+			r.group = append(r.group, body...)
 		}
 		switch kind {
 		case 0x2f:
@@ -109,6 +130,22 @@ func (r *xlsReader) globals() error {
 		}
 	}
 	return nil
+}
+
+// notePictures notes those of a sheet, whose name goes before what is on them where it has no text.
+func (r *xlsReader) notePictures(drawing []byte, sheet string, alone bool) {
+	shapes := artShapes(drawing)
+	byAnchor(shapes)
+	for _, s := range shapes {
+		if s.number > len(r.pictures) || r.pictures[s.number-1].inside < 0 {
+			continue
+		}
+		p := picture{Ref: artRef(artSheets, r.pictures[s.number-1].inside)}
+		if alone {
+			p.Heading, p.Level = sheet, 1
+		}
+		r.b.pictureIn(p)
+	}
 }
 
 // text reads a string with a length of size bytes at an offset of a record, and returns where it ends.
@@ -241,6 +278,8 @@ func (r *xlsReader) sheet(s xlsSheet) error {
 	}
 	rows := map[int][]string{}
 	var heads, notes []string
+	var drawing []byte
+	before := 0 // as in globals
 	set := func(row, col int, v string) {
 		if v = strings.TrimSpace(v); v == "" || col >= tableMaxColumns {
 			return
@@ -276,6 +315,12 @@ func (r *xlsReader) sheet(s xlsSheet) error {
 		}
 		if depth > 0 {
 			continue
+		}
+		if kind != 0x3c {
+			before = kind
+		}
+		if before == 0xec && r.in.recognize {
+			drawing = append(drawing, b...)
 		}
 		row, col := u16(b, 0), u16(b, 2)
 		switch kind {
@@ -355,6 +400,7 @@ func (r *xlsReader) sheet(s xlsSheet) error {
 			}
 		}
 	}, true)
+	r.notePictures(drawing, s.name, len(rows)+len(heads)+len(notes) == 0)
 	for _, n := range notes {
 		r.b.add(chunker.Quote, 0, n)
 	}

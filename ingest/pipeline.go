@@ -27,7 +27,7 @@ import (
 // The values of Result.Status.
 const (
 	Ingested  = "ingested"  // stored, in place of what the path held before
-	Partial   = "partial"   // stored likewise, but pages of it show what is not in its text: Report.NeedsOCR
+	Partial   = "partial"   // stored likewise, but pages of it show what is not in its text: Report.NeedsOCR, NeedsOCRIn
 	Duplicate = "duplicate" // recorded, but not indexed again: another document has the same bytes
 	Unchanged = "unchanged" // the same bytes were stored with the same settings; nothing was done
 	Crawled   = "crawled"   // a site was gone through; its pages are jobs of their own
@@ -50,7 +50,7 @@ const (
 const settingsKey = "docent.settings"
 
 // pipelineVersion changes with every change of an extractor that yields another document.
-const pipelineVersion = 4
+const pipelineVersion = 5
 
 // An Item is a file to ingest.
 type Item struct {

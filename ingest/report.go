@@ -29,12 +29,13 @@ type Report struct {
 	Language   string `json:"language,omitempty"`
 	Chunks     int    `json:"chunks"`
 
-	Warnings         []string `json:"warnings,omitempty"`
-	PagesWithoutText []int    `json:"pages_without_text,omitempty"` // from 1, after recognition
-	NeedsOCR         []int    `json:"needs_ocr,omitempty"`          // of them: something is to be seen there that recognition may read
-	GarbledPages     []int    `json:"garbled_pages,omitempty"`      // from 1: their text was left out, as their fonts garble it
-	RecognizedPages  []int    `json:"recognized_pages,omitempty"`   // from 1: their text comes from a picture
-	RecognizedBy     string   `json:"recognized_by,omitempty"`      // the program or model
+	Warnings         []string    `json:"warnings,omitempty"`
+	PagesWithoutText []int       `json:"pages_without_text,omitempty"` // from 1, after recognition
+	NeedsOCR         []int       `json:"needs_ocr,omitempty"`          // of them: something is to be seen there that recognition may read
+	NeedsOCRIn       []FilePages `json:"needs_ocr_in,omitempty"`       // likewise in files within the file
+	GarbledPages     []int       `json:"garbled_pages,omitempty"`      // from 1: their text was left out, as their fonts garble it
+	RecognizedPages  []int       `json:"recognized_pages,omitempty"`   // from 1: their text comes from a picture
+	RecognizedBy     string      `json:"recognized_by,omitempty"`      // the program or model
 
 	Cleaning       clean.Report    `json:"cleaning"`
 	DuplicateOf    string          `json:"duplicate_of,omitempty"` // the path of the document with the same bytes
@@ -147,14 +148,14 @@ func (r *reporter) enter(stage string) {
 // read notes what a file was found to be.
 func (r *reporter) read(doc *Document) {
 	r.Format, r.Pages, r.Language, r.Warnings = doc.Format, len(doc.Pages), doc.Language, doc.Warnings
-	r.PagesWithoutText, r.NeedsOCR, r.GarbledPages = doc.PagesWithoutText, doc.NeedsOCR, doc.GarbledPages
+	r.PagesWithoutText, r.NeedsOCR, r.NeedsOCRIn, r.GarbledPages = doc.PagesWithoutText, doc.NeedsOCR, doc.NeedsOCRIn, doc.GarbledPages
 	r.RecognizedPages, r.RecognizedBy = doc.RecognizedPages, doc.RecognizedBy
 	r.Characters = utf8.RuneCountInString(doc.Text)
 }
 
 // stored is the status of a document that was stored.
 func (r *reporter) stored() string {
-	if len(r.NeedsOCR) > 0 {
+	if len(r.NeedsOCR)+len(r.NeedsOCRIn) > 0 {
 		return Partial
 	}
 	return Ingested

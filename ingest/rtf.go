@@ -18,7 +18,7 @@ import (
 const rtfMaxDepth = 10_000
 
 // parseRTF reads Rich Text: paragraphs, headings by style or outline level, lists, tables, footnotes
-// and text boxes, in the code pages of their fonts. Pictures and embedded objects are passed over.
+// and text boxes, in the code pages of their fonts, and where pictures are. Embedded objects are passed over.
 func parseRTF(p *parser, in *input, f form) (*Document, error) {
 	raw, err := in.textBytes()
 	if err != nil {
@@ -43,6 +43,7 @@ func parseRTF(p *parser, in *input, f form) (*Document, error) {
 	}
 	r.endParagraph()
 	r.endTable()
+	r.putPictures()
 	for _, n := range r.notes {
 		b.add(chunker.Paragraph, 0, n)
 	}
@@ -92,6 +93,8 @@ type rtfReader struct {
 	rows           [][]string
 	row            []string
 
+	pictures []string // of the paragraph or table that is being read
+
 	note  strings.Builder
 	notes []string
 	field strings.Builder // the code of a field
@@ -102,17 +105,17 @@ type rtfReader struct {
 
 // rtfSkipped are the destinations that hold no text of the document.
 var rtfSkipped = map[string]bool{
-	"colortbl": true, "pict": true, "nonshppict": true, "shppict": true, "object": true, "objdata": true, "shprslt": true, "listtable": true, "listoverridetable": true,
+	"colortbl": true, "nonshppict": true, "object": true, "objdata": true, "shprslt": true, "listtable": true, "listoverridetable": true,
 	"revtbl": true, "rsidtbl": true, "generator": true, "themedata": true, "colorschememapping": true, "latentstyles": true, "datastore": true, "xmlnstbl": true,
 	"header": true, "headerl": true, "headerr": true, "headerf": true, "footer": true, "footerl": true, "footerr": true, "footerf": true,
-	"sn": true, "sv": true, "ftnsep": true, "ftnsepc": true, "ftncn": true, "aftnsep": true, "aftnsepc": true, "aftncn": true, "bkmkstart": true, "bkmkend": true,
+	"sn": true, "ftnsep": true, "ftnsepc": true, "ftncn": true, "aftnsep": true, "aftnsepc": true, "aftncn": true, "bkmkstart": true, "bkmkend": true,
 	"filetbl": true, "mmathPr": true, "wgrffmtfilter": true, "userprops": true, "xe": true, "tc": true, "atnid": true, "atnauthor": true, "atnref": true,
 	"atndate": true, "atrfstart": true, "atrfend": true, "datafield": true, "pgptbl": true, "listname": true, "background": true, "template": true, "private": true,
 	"falt": true, "panose": true, "fontemb": true, "fontfile": true, "htmltag": true, "mhtmltag": true, "operator": true, "company": true, "doccomm": true, "category": true, "manager": true,
 }
 
 // rtfEntered are the destinations marked with \* that hold text all the same.
-var rtfEntered = map[string]bool{"shpinst": true, "shptxt": true, "footnote": true, "annotation": true, "fldinst": true, "fldrslt": true, "do": true, "dptxbxtext": true, "pn": true, "moMath": true, "momath": true}
+var rtfEntered = map[string]bool{"shpinst": true, "shptxt": true, "footnote": true, "annotation": true, "fldinst": true, "fldrslt": true, "do": true, "dptxbxtext": true, "pn": true, "moMath": true, "momath": true, "shppict": true}
 
 func (r *rtfReader) step() error {
 	c := r.src[r.pos]
@@ -299,6 +302,17 @@ func (r *rtfReader) word(word string, arg int, has bool) {
 		return
 	}
 	switch word {
+	case "pict":
+		r.st.dest = "pict"
+		return
+	case "sv": // of a shape's property, which may be a picture
+		r.st.dest = "value"
+		return
+	case "pngblip", "jpegblip":
+		if r.st.dest == "pict" && len(r.pictures) < maxPictures {
+			r.pictures = append(r.pictures, rtfRef(r.pos))
+		}
+		return
 	case "u":
 		r.flushBytes()
 		r.skip = r.st.skipUnicode
@@ -425,7 +439,7 @@ func (r *rtfReader) word(word string, arg int, has bool) {
 
 // put takes bytes of text in the code page of the font.
 func (r *rtfReader) put(b []byte) {
-	if len(b) == 0 || r.st.dest == "skip" {
+	if len(b) == 0 || r.st.dest == "skip" || r.st.dest == "pict" || r.st.dest == "value" {
 		return
 	}
 	if r.skip > 0 {
@@ -534,8 +548,13 @@ func (r *rtfReader) endParagraph() {
 	marker := strings.TrimSpace(strings.ReplaceAll(r.marker.String(), "\t", " "))
 	r.marker.Reset()
 	if text == "" {
+		if len(r.pictures) > 0 {
+			r.endTable()
+			r.putPictures()
+		}
 		return
 	}
+	defer r.putPictures()
 	if len(r.row) > 0 { // a row that was never ended
 		r.rows = append(r.rows, r.row)
 		r.row = nil
@@ -559,6 +578,14 @@ func (r *rtfReader) endParagraph() {
 	default:
 		r.b.add(chunker.Paragraph, 0, text)
 	}
+}
+
+// putPictures puts those that were met behind the block that has just been written.
+func (r *rtfReader) putPictures() {
+	for _, ref := range r.pictures {
+		r.b.picture(ref)
+	}
+	r.pictures = r.pictures[:0]
 }
 
 func (r *rtfReader) endTable() {

@@ -276,13 +276,36 @@ func parseText(p *parser, in *input, f form) (*Document, error) {
 	if enc != "utf-8" {
 		b.meta("encoding", enc)
 	}
-	switch f.format {
-	case "code":
+	if f.format == "code" {
 		addCode(b, text)
-	default:
-		addPlainText(b, text, f.format == "text")
+		return b.finish(in.name, "")
 	}
-	return b.finish(in.name, "")
+	addPlainText(b, text, f.format == "text")
+	if f.format != "text" {
+		return b.finish(in.name, "")
+	}
+	b.named = true
+	return b.finish(in.name, b.plainTitle())
+}
+
+// plainTitle is the first line of a text where that can be nothing but its title: one that is underlined, or that
+// stands alone before more text, is short, and is neither a sentence nor the heading of a chapter.
+func (b *docBuilder) plainTitle() string {
+	if len(b.doc.Blocks) < 2 {
+		return ""
+	}
+	first := b.doc.Blocks[0]
+	line := b.text.String()[first.Start:first.End]
+	end, _ := utf8.DecodeLastRuneInString(line)
+	switch {
+	case plainHeading.MatchString(line):
+		return ""
+	case first.Kind == chunker.Heading:
+		return line
+	case strings.ContainsAny(line, "\n\t|"), utf8.RuneCountInString(line) > 80, strings.ContainsRune(".,;:!?…。，；：！？、-=*#>", end):
+		return ""
+	}
+	return line
 }
 
 var plainHeading = regexp.MustCompile(`^(?:第[0-9０-９零〇一二三四五六七八九十百千两]{1,7}[章节節回部篇卷编編](?:$|[\s：:、　]\S?.*)|第[0-9０-９零〇一二三四五六七八九十百千两]{1,7}[章节節回部篇卷编編]\S{1,20}|(?:CHAPTER|Chapter|PART|Part|BOOK|Book|APPENDIX|Appendix)\s+(?:[0-9]{1,3}|[IVXLC]{1,7}|[A-Z])(?:$|[.:\s—–-].*))$`)

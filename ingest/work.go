@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"docent/chunker"
 	"docent/ingest/clean"
@@ -255,6 +256,19 @@ func notesOf(sig clean.Signature) (notes retriever.Notes, err error) {
 	return notes, err
 }
 
+// fileNames lists the files for people; of very many it names the first.
+func fileNames(files []FilePages) string {
+	const most = 5
+	var names []string
+	for _, f := range files[:min(len(files), most)] {
+		names = append(names, f.Name)
+	}
+	if n := len(files) - most; n > 0 {
+		names = append(names, fmt.Sprintf("… (%d more)", n))
+	}
+	return strings.Join(names, ", ")
+}
+
 // put stores the document.
 func (w *work) put(ctx context.Context, doc *Document, chunks []chunker.Chunk, vectors [][]float32, notes retriever.Notes) (Result, error) {
 	record := retriever.Document{
@@ -270,6 +284,9 @@ func (w *work) put(ctx context.Context, doc *Document, chunks []chunker.Chunk, v
 	}
 	if len(doc.NeedsOCR) > 0 {
 		record.Metadata["needs_ocr"] = Ranges(doc.NeedsOCR)
+	}
+	if names := fileNames(doc.NeedsOCRIn); names != "" {
+		record.Metadata["needs_ocr_in"] = names
 	}
 	r := &w.report
 	r.Path, r.Status, r.Chunks = w.item.Path, r.stored(), len(chunks)

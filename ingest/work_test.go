@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -133,17 +134,22 @@ func TestNearDuplicates(t *testing.T) {
 	}
 }
 
+// partlyScanned is a PDF of a page with text, one with a black box, and an empty one.
+func partlyScanned() string {
+	stream := func(s string) string { return fmt.Sprintf("<< /Length %d >>\nstream\n%s\nendstream", len(s), s) }
+	return "%PDF-1.4\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n" +
+		"2 0 obj\n<< /Type /Pages /Kids [3 0 R 4 0 R 8 0 R] /Count 3 /MediaBox [0 0 595 842] /Resources << /Font << /F 7 0 R >> >> >>\nendobj\n" +
+		"3 0 obj\n<< /Type /Page /Parent 2 0 R /Contents 5 0 R >>\nendobj\n4 0 obj\n<< /Type /Page /Parent 2 0 R /Contents 6 0 R >>\nendobj\n" +
+		"5 0 obj\n" + stream("BT /F 12 Tf 72 720 Td (Employees have twenty-five days of paid leave a year.) Tj ET") + "\nendobj\n" +
+		"6 0 obj\n" + stream("72 72 400 600 re f") + "\nendobj\n" +
+		"7 0 obj\n<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>\nendobj\n8 0 obj\n<< /Type /Page /Parent 2 0 R >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n"
+}
+
 // A document of which a page cannot be read is stored as partial, says which, and is whole once something can.
 func TestPartial(t *testing.T) {
 	ctx := t.Context()
 	b := newBench(t)
-	stream := func(s string) string { return fmt.Sprintf("<< /Length %d >>\nstream\n%s\nendstream", len(s), s) }
-	it := b.file(t, "partly.pdf", "%PDF-1.4\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n"+
-		"2 0 obj\n<< /Type /Pages /Kids [3 0 R 4 0 R 8 0 R] /Count 3 /MediaBox [0 0 595 842] /Resources << /Font << /F 7 0 R >> >> >>\nendobj\n"+
-		"3 0 obj\n<< /Type /Page /Parent 2 0 R /Contents 5 0 R >>\nendobj\n4 0 obj\n<< /Type /Page /Parent 2 0 R /Contents 6 0 R >>\nendobj\n"+
-		"5 0 obj\n"+stream("BT /F 12 Tf 72 720 Td (Employees have twenty-five days of paid leave a year.) Tj ET")+"\nendobj\n"+
-		"6 0 obj\n"+stream("72 72 400 600 re f")+"\nendobj\n"+
-		"7 0 obj\n<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>\nendobj\n8 0 obj\n<< /Type /Page /Parent 2 0 R >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n")
+	it := b.file(t, "partly.pdf", partlyScanned())
 	res, err := b.pipe.Ingest(ctx, "c", it, nil)
 	if err != nil || res.Status != ingest.Partial {
 		t.Fatalf("%+v, %v", res, err)
@@ -176,6 +182,76 @@ func TestPartial(t *testing.T) {
 	if doc, err = b.store.DocumentByPath(ctx, "c", it.Path); err != nil || doc.Metadata["needs_ocr"] != "" {
 		t.Errorf("metadata %v, %v", doc.Metadata, err)
 	}
+}
+
+// So is one that holds such a file, which it names.
+func TestPartialWithin(t *testing.T) {
+	ctx := t.Context()
+	b := newBench(t)
+	const says = "What the picture says is about pensions."
+	inner := string(zipped(t, "scans/partly.pdf", partlyScanned()))
+	for _, c := range []struct{ name, data, member string }{
+		{"a.zip", string(zipped(t, "note.txt", "The other file says this.", "scans/partly.pdf", partlyScanned())), "scans/partly.pdf"},
+		{"b.zip", string(zipped(t, "note.txt", "The other file says this.", "inner.zip", inner)), "inner.zip / scans/partly.pdf"},
+		{"c.eml", string(mailWith("partly.pdf", []byte(partlyScanned()))), "partly.pdf"},
+	} {
+		it := b.file(t, c.name, c.data)
+		want := []ingest.FilePages{{Name: c.member, Pages: []int{2}}}
+		res, err := b.pipe.Ingest(ctx, "c", it, nil)
+		if err != nil || res.Status != ingest.Partial || !slices.ContainsFunc(res.Warnings, func(s string) bool {
+			return strings.Contains(s, "partly.pdf") && strings.Contains(s, "2 of 3 pages have no text")
+		}) {
+			t.Errorf("%s: %+v, %v", c.name, res, err)
+		}
+		if r := b.report(t, it.Path); r.Status != ingest.Partial || !reflect.DeepEqual(r.NeedsOCRIn, want) {
+			t.Errorf("%s: report %+v", c.name, r)
+		}
+		if doc, err := b.store.DocumentByPath(ctx, "c", it.Path); err != nil || doc.Metadata["needs_ocr_in"] != c.member {
+			t.Errorf("%s: metadata %v, %v", c.name, doc.Metadata, err)
+		}
+		it.Again = true
+		for _, again := range []struct {
+			recognizer ingest.Recognizer
+			status     string
+			needs      []ingest.FilePages
+		}{{fails{}, ingest.Partial, want}, {reads(says), ingest.Ingested, nil}} {
+			ex := newExtractor(t, ingest.ExtractorConfig{Recognizer: again.recognizer})
+			split, err := chunker.NewRecursive(nil, chunker.RecursiveConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := ingest.NewPipeline(b.store, ex, split, ingest.PipelineConfig{}).Ingest(ctx, "c", it, nil)
+			if err != nil || res.Status != again.status || again.needs != nil && !slices.ContainsFunc(res.Warnings, func(s string) bool { return strings.HasPrefix(s, c.member+": no text was recognised on page 2") }) {
+				t.Errorf("%s by %T: %+v, %v", c.name, again.recognizer, res, err)
+			}
+			if r := b.report(t, it.Path); !reflect.DeepEqual(r.NeedsOCRIn, again.needs) {
+				t.Errorf("%s by %T: report %+v", c.name, again.recognizer, r)
+			}
+		}
+	}
+}
+
+// An archive with nothing but a scan fails as the scan does, and says which.
+func TestScanWithin(t *testing.T) {
+	b := newBench(t)
+	scan := strings.Replace(partlyScanned(), "[3 0 R 4 0 R 8 0 R] /Count 3", "[4 0 R] /Count 1", 1)
+	it := b.file(t, "a.zip", string(zipped(t, "scan.pdf", scan)))
+	if _, err := b.pipe.Ingest(t.Context(), "c", it, nil); !errors.Is(err, ingest.ErrNoText) || !strings.Contains(err.Error(), "scan.pdf") {
+		t.Errorf("%v", err)
+	}
+	it = b.file(t, "b.zip", string(zipped(t, "scan.pdf", scan, "note.txt", "The other file says this.")))
+	if res, err := b.pipe.Ingest(t.Context(), "c", it, nil); err != nil || res.Status != ingest.Partial || !reflect.DeepEqual(b.report(t, it.Path).NeedsOCRIn, []ingest.FilePages{{Name: "scan.pdf"}}) {
+		t.Errorf("%+v, %v, %+v", res, err, b.report(t, it.Path))
+	}
+}
+
+// fails is a Recognizer that does.
+type fails struct{}
+
+func (fails) Name() string { return "fails" }
+
+func (fails) Recognize(context.Context, []byte) (string, error) {
+	return "", errors.New("the model is not there")
 }
 
 // reads is a Recognizer that finds the same in every picture.

@@ -30,21 +30,22 @@ type linkJSON struct {
 }
 
 type extractJSON struct {
-	Path             string            `json:"path"`
-	Title            string            `json:"title"`
-	Format           string            `json:"format"`
-	Language         string            `json:"language"`
-	Metadata         map[string]string `json:"metadata"`
-	Warnings         []string          `json:"warnings"`
-	PagesWithoutText []int             `json:"pages_without_text"`
-	NeedsOCR         []int             `json:"needs_ocr"`
-	GarbledPages     []int             `json:"garbled_pages"`
-	Pages            []chunker.Page    `json:"pages"`
-	Headings         []span            `json:"headings"`
-	Tables           []span            `json:"tables"`
-	Links            []linkJSON        `json:"links"`
-	Blocks           []chunker.Block   `json:"blocks"`
-	Text             string            `json:"text"`
+	Path             string             `json:"path"`
+	Title            string             `json:"title"`
+	Format           string             `json:"format"`
+	Language         string             `json:"language"`
+	Metadata         map[string]string  `json:"metadata"`
+	Warnings         []string           `json:"warnings"`
+	PagesWithoutText []int              `json:"pages_without_text"`
+	NeedsOCR         []int              `json:"needs_ocr"`
+	NeedsOCRIn       []ingest.FilePages `json:"needs_ocr_in"`
+	GarbledPages     []int              `json:"garbled_pages"`
+	Pages            []chunker.Page     `json:"pages"`
+	Headings         []span             `json:"headings"`
+	Tables           []span             `json:"tables"`
+	Links            []linkJSON         `json:"links"`
+	Blocks           []chunker.Block    `json:"blocks"`
+	Text             string             `json:"text"`
 }
 
 func (c *extractCmd) Run(ctx context.Context, a *app) error {
@@ -62,7 +63,7 @@ func (c *extractCmd) Run(ctx context.Context, a *app) error {
 	out := extractJSON{
 		Path: c.File, Title: doc.Title, Format: doc.Format, Language: doc.Language,
 		Metadata: doc.Metadata, Warnings: list(doc.Warnings), PagesWithoutText: list(doc.PagesWithoutText),
-		NeedsOCR: list(doc.NeedsOCR), GarbledPages: list(doc.GarbledPages),
+		NeedsOCR: list(doc.NeedsOCR), NeedsOCRIn: list(doc.NeedsOCRIn), GarbledPages: list(doc.GarbledPages),
 		Pages: list(doc.Pages), Headings: []span{}, Tables: []span{}, Links: []linkJSON{}, Blocks: list(doc.Blocks), Text: doc.Text,
 	}
 	if out.Metadata == nil {

@@ -88,6 +88,13 @@ func printReport(out io.Writer, r ingest.Report) error {
 	if len(r.NeedsOCR) > 0 {
 		row("needs recognition", "page %s", ingest.Ranges(r.NeedsOCR))
 	}
+	for _, f := range r.NeedsOCRIn {
+		if len(f.Pages) == 0 {
+			row("needs recognition", "%s", shown(f.Name))
+			continue
+		}
+		row("needs recognition", "%s, page %s", shown(f.Name), ingest.Ranges(f.Pages))
+	}
 	for _, text := range r.Warnings {
 		row("warning", "%s", text)
 	}
