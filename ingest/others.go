@@ -51,8 +51,6 @@ func (o *others) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.since = at
-	var fresh []catalog.Job
 	q.mu.Lock()
 	if held != q.held {
 		q.held = held
@@ -60,39 +58,48 @@ func (o *others) look(ctx context.Context) error {
 			m.rest()
 		}
 	}
-	for _, j := range jobs {
-		if o.seen[j.ID].Equal(j.UpdatedAt) {
-			continue
-		}
-		o.seen[j.ID] = j.UpdatedAt
-		if r := q.running[j.ID]; r != nil {
-			if r.job.Claim == j.Claim {
-				r.obey(j.Asked)
-			}
-			continue
-		}
-		switch m := q.meter(j.Collection); {
-		case j.State == catalog.Queued:
-			m.Begin(j.ID, j.Bytes)
-		case j.State == catalog.Running:
-			m.Begin(j.ID, j.Bytes)
-			m.Advance(j.ID, Progress{Stage: j.Stage, Done: j.Done, Total: j.Total})
-		default:
-			q.settle(j)
-		}
-		fresh = append(fresh, j)
-	}
 	q.mu.Unlock()
+	for j, err := range jobs {
+		if err != nil {
+			return err
+		}
+		if !o.seen[j.ID].Equal(j.UpdatedAt) {
+			o.seen[j.ID] = j.UpdatedAt
+			o.changed(j)
+		}
+	}
+	o.since = at
 	for id, changed := range o.seen {
 		if changed.Before(at.Add(-2 * lateChanges)) {
 			delete(o.seen, id)
 		}
 	}
-	for _, j := range fresh {
-		p.watchers.publish(j)
-	}
 	q.signal() // there may be something to begin, or room for it
 	return nil
+}
+
+// changed takes note of a job that somebody has changed.
+func (o *others) changed(j catalog.Job) {
+	q := &o.p.queue
+	q.mu.Lock()
+	if r := q.running[j.ID]; r != nil {
+		if r.job.Claim == j.Claim {
+			r.obey(j.Asked)
+		}
+		q.mu.Unlock()
+		return
+	}
+	switch m := q.meter(j.Collection); {
+	case j.State == catalog.Queued:
+		m.Begin(j.ID, j.Bytes)
+	case j.State == catalog.Running:
+		m.Begin(j.ID, j.Bytes)
+		m.Advance(j.ID, Progress{Stage: j.Stage, Done: j.Done, Total: j.Total})
+	default:
+		q.settle(j)
+	}
+	q.mu.Unlock()
+	o.p.watchers.publish(j)
 }
 
 // isHeld says whether the queue is paused.

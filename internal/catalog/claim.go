@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -159,16 +160,31 @@ func (d *DB) RequeueJobs(ctx context.Context, maxAttempts int, fail func(Job) st
 	return jobs, err
 }
 
-// JobsSince returns the jobs that were changed since a time of the database's clock, and the time now. Changes
-// that are being written while it looks may have an earlier time: ask again from a little before.
-func (d *DB) JobsSince(ctx context.Context, since time.Time) (jobs []Job, at time.Time, err error) {
+// JobsSince yields the jobs that were changed since a time of the database's clock, the earliest change first, while
+// the database still reads them: after an hour's outage, or a folder of a million files, they are many. at is the
+// time now. Changes that are being written while it looks may have an earlier time: ask again from a little before.
+// It stops after an error.
+func (d *DB) JobsSince(ctx context.Context, since time.Time) (jobs iter.Seq2[Job, error], at time.Time, err error) {
 	var micro int64
 	if err := d.read.queryRow(ctx, `SELECT {now}`).Scan(&micro); err != nil {
 		return nil, at, Explain(err)
 	}
-	rows, err := d.read.query(ctx, `SELECT `+jobColumns+` FROM jobs WHERE updated_at >= ? ORDER BY updated_at, seq`, toMicro(since))
-	jobs, err = collect(rows, err, scanJob)
-	return jobs, fromMicro(micro), err
+	return func(yield func(Job, error) bool) {
+		rows, err := d.read.query(ctx, `SELECT `+jobColumns+` FROM jobs WHERE updated_at >= ? ORDER BY updated_at, seq`, toMicro(since))
+		if err != nil {
+			yield(Job{}, Explain(err))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			if j, err := scanJob(rows); !yield(j, Explain(err)) || err != nil {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(Job{}, Explain(err))
+		}
+	}, fromMicro(micro), nil
 }
 
 // holdsClaim returns ErrLost unless the claim on a job is held, and keeps it so until the transaction ends.
