@@ -15,6 +15,7 @@ import (
 
 	"docent/embed"
 	"docent/internal/catalog"
+	"docent/internal/pgtest"
 	"docent/retriever"
 )
 
@@ -64,58 +65,125 @@ func earlierCopies(t *testing.T, dir string) []string {
 }
 
 func TestStoresOfEarlierReleases(t *testing.T) {
-	enc, err := embed.Builtin()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, version := range []int{1, 7} {
 		t.Run(fmt.Sprintf("schema %d", version), func(t *testing.T) {
-			ctx := t.Context()
 			dir := unpackStore(t, fmt.Sprintf("schema-%02d", version))
-			s := open(t, dir, enc)
+			s := checkEarlier(t, place{dir: dir})
 			for _, copied := range earlierCopies(t, dir) {
 				if !strings.HasPrefix(filepath.Base(copied), fmt.Sprintf("record-v%04d-", version)) {
 					t.Errorf("the copy is named %s", copied)
 				}
 			}
-			v, err := s.Verify(ctx, "handbook")
-			if err != nil || len(v.Problems) > 0 || v.Documents != 4 || v.Files != 3 || v.Chunks == 0 || v.Vectors != v.Chunks {
-				t.Fatalf("%+v, %v", v, err)
-			}
-			c, err := s.Collection(ctx, "handbook")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c.Encoder != enc.Fingerprint() {
-				if _, err := s.Search(ctx, "handbook", "x", retriever.WithMode(retriever.Dense)); !errors.Is(err, retriever.ErrEncoderMismatch) {
-					t.Errorf("a search with another encoder's vectors: %v", err)
-				}
-				if _, err := s.Reindex(ctx, "handbook", nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for query, path := range map[string]string{"order code PX-4471": "pumps.txt", "退款": "returns-zh.md", "vacation days": "leave.md"} {
-				hits := search(t, s, "handbook", query, retriever.TopK(1))
-				if len(hits) != 1 || hits[0].Document.Path != path && (path != "leave.md" || hits[0].Document.Path != "copy-of-leave.md") {
-					t.Errorf("%q finds %+v, want %s", query, hits, path)
-				}
-			}
-			jobs, err := s.Catalog().Jobs(ctx, "handbook", 0)
-			if err != nil || len(jobs) != 5 || jobs[0].Path != "broken.pdf" || jobs[0].State != catalog.Failed || jobs[4].State != catalog.Done {
-				t.Errorf("jobs %+v, %v", jobs, err)
-			}
-			talks, err := s.Catalog().Conversations(ctx, 10, 0)
-			if err != nil || len(talks) != 1 {
-				t.Fatalf("conversations %+v, %v", talks, err)
-			}
-			if said, err := s.Catalog().Messages(ctx, talks[0].ID); err != nil || len(said) != 2 {
-				t.Errorf("messages %+v, %v", said, err)
-			}
-			if _, err := put(ctx, s, "empty", retriever.Document{Path: "new.txt"}, "a new document"); err != nil {
+			if _, err := put(t.Context(), s, "empty", retriever.Document{Path: "new.txt"}, "a new document"); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+}
+
+// A database that an earlier release has filled opens, is copied to a schema of its own and migrated, and what it was
+// searched by is made anew.
+func TestPostgresOfEarlierRelease(t *testing.T) {
+	at := place{dir: t.TempDir(), address: pgtest.Database(t)}
+	db := loadDump(t, at.address, "postgres-03")
+	defer db.Close()
+	one := func(statement string) (n int) {
+		t.Helper()
+		if err := db.QueryRow(statement).Scan(&n); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+		return n
+	}
+	if n := one(`SELECT max(version_id) FROM goose_db_version`); n != 3 {
+		t.Fatalf("the dump is of schema %d", n)
+	}
+	had := one(`SELECT count(*) FROM chunks`)
+	s := checkEarlier(t, at)
+	if _, err := put(t.Context(), s, "empty", retriever.Document{Path: "new.txt"}, "a new document"); err != nil {
+		t.Error(err)
+	}
+	if n := one(`SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'docent\_copy\_v0003\_%'`); n != 1 {
+		t.Errorf("%d copies of before", n)
+	}
+	if n := one(`SELECT max(version_id) FROM goose_db_version`); n <= 3 {
+		t.Errorf("the schema is %d", n)
+	}
+	if n := one(`SELECT count(*) FROM chunks`); n != had+1 {
+		t.Errorf("%d chunks, want %d and one more", n, had)
+	}
+	agrees(t, s, "handbook", had)
+}
+
+// loadDump fills an empty database with a dump of testdata/stores.
+func loadDump(t *testing.T, address, name string) *sql.DB {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", "stores", name+".sql.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxIdleConns(0) // a dump sets its session's search_path
+	if _, err := db.Exec(string(statements)); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// checkEarlier opens a store as make-store.sh filled it, and looks for all that is in it.
+func checkEarlier(t *testing.T, at place) *retriever.Store {
+	t.Helper()
+	ctx := t.Context()
+	enc, err := embed.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := at.open(t, enc)
+	v, err := s.Verify(ctx, "handbook")
+	if err != nil || len(v.Problems) > 0 || v.Documents != 4 || v.Files != 3 || v.Chunks == 0 || v.Vectors != v.Chunks {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	c, err := s.Collection(ctx, "handbook")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Encoder != enc.Fingerprint() {
+		if _, err := s.Search(ctx, "handbook", "x", retriever.WithMode(retriever.Dense)); !errors.Is(err, retriever.ErrEncoderMismatch) {
+			t.Errorf("a search with another encoder's vectors: %v", err)
+		}
+		if _, err := s.Reindex(ctx, "handbook", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for query, path := range map[string]string{"order code PX-4471": "pumps.txt", "退款": "returns-zh.md", "vacation days": "leave.md"} {
+		hits := search(t, s, "handbook", query, retriever.TopK(1))
+		if len(hits) != 1 || hits[0].Document.Path != path && (path != "leave.md" || hits[0].Document.Path != "copy-of-leave.md") {
+			t.Errorf("%q finds %+v, want %s", query, hits, path)
+		}
+	}
+	jobs, err := s.Catalog().Jobs(ctx, "handbook", 0)
+	if err != nil || len(jobs) != 5 || jobs[0].Path != "broken.pdf" || jobs[0].State != catalog.Failed || jobs[4].State != catalog.Done {
+		t.Errorf("jobs %+v, %v", jobs, err)
+	}
+	talks, err := s.Catalog().Conversations(ctx, 10, 0)
+	if err != nil || len(talks) != 1 {
+		t.Fatalf("conversations %+v, %v", talks, err)
+	}
+	if said, err := s.Catalog().Messages(ctx, talks[0].ID); err != nil || len(said) != 2 {
+		t.Errorf("messages %+v, %v", said, err)
+	}
+	return s
 }
 
 // A migration that fails leaves the file as the earlier release wrote it, and each attempt a copy, of which

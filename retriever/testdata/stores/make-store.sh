@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# usage: make-store.sh DOCENT OUT.tar.gz   makes a small store with the docent binary of an earlier commit.
+# usage: make-store.sh DOCENT OUT.tar.gz        makes a small store with the docent binary of an earlier commit,
+#        make-store.sh DOCENT OUT.sql.gz URL    in the empty database of that URL; pg_dump is in the PATH.
 # Build one in a worktree of the commit: CGO_ENABLED=0 go build -o DOCENT ./cmd/docent
 set -euo pipefail
-docent=$(realpath "$1"); out=$(realpath -m "$2")
+docent=$(realpath "$1"); out=$(realpath -m "$2"); url=${3:-}
+[ -z "$url" ] || export DOCENT_STORE=$url
 dir=$(mktemp -d); trap 'kill "${server:-}" 2>/dev/null || true; rm -rf "$dir"' EXIT
 cd "$dir"
 cat > leave.md <<'EOF'
@@ -38,6 +40,12 @@ until [ "$(curl -sf "$api/collections/handbook/jobs" | grep -o '"state":"\(done\
 curl -s -X PATCH "$api/collections/handbook/settings" -H 'content-type: application/json' -d '{"private":{"email":"mask"}}' > /dev/null || true
 curl -sf -X POST "$api/ask" -H 'content-type: application/json' -d '{"collection":"handbook","question":"How many days of paid leave are there?","stream":false}' > /dev/null
 kill "$server"; wait "$server" || true
+if [ -n "$url" ]; then
+	# As plain statements, without psql's own commands and what only Postgres 17 knows.
+	pg_dump --inserts --rows-per-insert=100 --no-owner --no-privileges "$url" | grep -v -e '^\\' -e '^SET transaction_timeout' | gzip -9n > "$out"
+	ls -l "$out"
+	exit
+fi
 rm -f store/lock
 tar -C store --sort=name --owner=0 --group=0 --numeric-owner --mtime=2026-01-01 -c . | gzip -9n > "$out"
 ls -l "$out"
