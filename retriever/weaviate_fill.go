@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"docent/internal/catalog"
 	"docent/internal/keyword"
@@ -14,7 +17,7 @@ import (
 const (
 	// putBatch is how many objects are written at a time, some hundred kilobytes.
 	putBatch = 100
-	// putting is how many batches are under way at a time when a class is filled.
+	// putting is how many batches are under way at a time.
 	putting = 4
 )
 
@@ -50,20 +53,27 @@ func objectOf(k catalog.Chunk) weaviate.Object {
 	return weaviate.Object{Chunk: k.ID, Document: k.DocumentID, Terms: termsText(keyword.Analyze(k.Context, k.Text)), Vector: k.Vector}
 }
 
-// put writes objects and returns the ids of those that some replica may lack.
+// put writes objects, several batches at a time, and returns the ids of those that some replica may lack.
 func (e *weaviateEngine) put(ctx context.Context, class string, objects []weaviate.Object) (lacking []int64, err error) {
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(putting)
 	for batch := range slices.Chunk(objects, putBatch) {
-		full, err := e.client.Put(ctx, class, batch, e.settings.nodes)
-		if err != nil {
-			return nil, err
-		}
-		if !full {
+		g.Go(func() error {
+			full, err := e.client.Put(ctx, class, batch, e.settings.nodes)
+			if err != nil || full {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
 			for _, o := range batch {
 				lacking = append(lacking, o.Chunk)
 			}
-		}
+			return nil
+		})
 	}
-	return lacking, nil
+	err = g.Wait()
+	return lacking, err
 }
 
 // A weaviateBuild is the making of a class, which goes on when the search that asked for it is given up.

@@ -179,5 +179,6 @@ func (e *weaviateEngine) fillFrom(ctx context.Context, class string, chunks iter
 	if len(batch) > 0 {
 		write(batch)
 	}
-	return total, lacking, g.Wait()
+	err = g.Wait()
+	return total, lacking, err
 }

@@ -158,8 +158,11 @@ type nodes struct{ dir, address string }
 func startNodes(t *testing.T) nodes {
 	t.Helper()
 	cluster(t) // skips where there is no Weaviate
-	dir := t.TempDir()
-	out, err := exec.Command("../scripts/weaviate.sh", "start", dir, "900").Output()
+	dir, life := t.TempDir(), "900"
+	if os.Getenv("DOCENT_TEST_NODE_KILLS") != "" {
+		life = "7200"
+	}
+	out, err := exec.Command("../scripts/weaviate.sh", "start", dir, life).Output()
 	if err != nil {
 		t.Fatalf("scripts/weaviate.sh: %v", err)
 	}
