@@ -54,6 +54,12 @@ func (p place) another(t *testing.T) place {
 func eachStore(t *testing.T, test func(t *testing.T, at place)) {
 	t.Run("embedded", func(t *testing.T) { test(t, place{dir: t.TempDir()}) })
 	t.Run("postgres", func(t *testing.T) { test(t, place{dir: t.TempDir(), address: pgtest.Database(t)}) })
+	t.Run("pooler", func(t *testing.T) {
+		if os.Getenv("DOCENT_TEST_POOLER") == "" {
+			t.Skip("as postgres, behind PgBouncer, which TestPostgresShared is too; set DOCENT_TEST_POOLER=1")
+		}
+		test(t, place{dir: t.TempDir(), address: pgtest.Pooler(t, pgtest.Database(t), "transaction")})
+	})
 	t.Run("weaviate", func(t *testing.T) { test(t, place{dir: t.TempDir(), address: cluster(t)}) })
 }
 

@@ -15,7 +15,11 @@ import (
 
 // Several processes share a Postgres: what one has done the others see, and none of them spoils it.
 func TestPostgresShared(t *testing.T) {
-	address := pgtest.Database(t)
+	t.Run("direct", func(t *testing.T) { testPostgresShared(t, pgtest.Database(t)) })
+	t.Run("pooler", func(t *testing.T) { testPostgresShared(t, pgtest.Pooler(t, pgtest.Database(t), "transaction")) })
+}
+
+func testPostgresShared(t *testing.T, address string) {
 	ctx := t.Context()
 	one, two := place{dir: t.TempDir(), address: address}.open(t, words), place{dir: t.TempDir(), address: address}.open(t, words)
 	create(t, one, "c")

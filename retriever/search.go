@@ -273,38 +273,21 @@ func (s *Store) hydrate(ctx context.Context, record catalog.Reader, ranked []can
 		return hits, nil
 	}
 	ids := make([]int64, len(ranked))
-	var docIDs []string
 	for i, c := range ranked {
 		ids[i] = c.chunk
-		if !slices.Contains(docIDs, c.document) {
-			docIDs = append(docIDs, c.document)
-		}
 	}
-	chunks, err := record.ChunksByID(ctx, ids)
+	chunk, document, err := record.PassagesByID(ctx, ids)
 	if err = s.sound(err); err != nil {
 		return nil, err
-	}
-	docs, err := record.DocumentsByID(ctx, docIDs)
-	if err = s.sound(err); err != nil {
-		return nil, err
-	}
-	chunk := make(map[int64]catalog.Chunk, len(chunks))
-	for _, c := range chunks {
-		chunk[c.ID] = c
-	}
-	document := make(map[string]Document, len(docs))
-	for _, d := range docs {
-		document[d.ID] = Document(d)
 	}
 	for _, c := range ranked {
 		k, ok := chunk[c.chunk]
-		d, known := document[k.DocumentID]
-		if !ok || !known {
+		if !ok {
 			continue
 		}
 		hits = append(hits, Hit{
 			ChunkID: c.chunk, Score: c.score, DenseScore: c.dense, KeywordScore: c.keyword, DenseRank: c.denseRank, KeywordRank: c.kwRank,
-			Chunk: k.Chunk, Document: d,
+			Chunk: k.Chunk, Document: Document(document[k.DocumentID]),
 		})
 	}
 	return hits, nil

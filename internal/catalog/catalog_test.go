@@ -44,18 +44,23 @@ func each(t *testing.T, test func(t *testing.T, open func() *catalog.DB)) {
 		path := filepath.Join(t.TempDir(), "a.db")
 		test(t, func() *catalog.DB { return open(t, path) })
 	})
-	t.Run("postgres", func(t *testing.T) {
-		address := pgtest.Database(t)
-		test(t, func() *catalog.DB {
-			t.Helper()
-			db, err := catalog.OpenPostgres(t.Context(), address, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { db.Close() })
-			return db
+	for name, address := range map[string]func(t *testing.T) string{
+		"postgres": func(t *testing.T) string { return pgtest.Database(t) },
+		"pooler":   func(t *testing.T) string { return pgtest.Pooler(t, pgtest.Database(t), "transaction") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := address(t)
+			test(t, func() *catalog.DB {
+				t.Helper()
+				db, err := catalog.OpenPostgres(t.Context(), address, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { db.Close() })
+				return db
+			})
 		})
-	})
+	}
 }
 
 func must[T any](t *testing.T) func(T, error) T {

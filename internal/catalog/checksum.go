@@ -126,7 +126,7 @@ func undamaged[T any](rows *sql.Rows, err error, table string, scan func(scanner
 		one, err := scan(damageScanner{s, &of})
 		switch {
 		case of.Valid: // whatever became of scanning it
-			damage.Rows = append(damage.Rows, DamagedRow{Table: table, What: describe(table, of.String)})
+			damage.add(table, of)
 			return struct{}{}, nil
 		case err == nil:
 			all = append(all, one)
@@ -341,6 +341,13 @@ func describe(table, name string) string {
 type DamageError struct {
 	File string // of the database; may be empty
 	Rows []DamagedRow
+}
+
+// add adds a row of a table, by what damage says that it is of; a row that is whole it leaves out.
+func (e *DamageError) add(table string, of sql.NullString) {
+	if of.Valid {
+		e.Rows = append(e.Rows, DamagedRow{Table: table, What: describe(table, of.String)})
+	}
 }
 
 func (e *DamageError) Error() string {

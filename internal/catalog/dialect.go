@@ -34,6 +34,7 @@ type dialect struct {
 var sqliteWords = []string{
 	"{ints}", "(SELECT value FROM json_each(?))", // one argument: a JSON array of them
 	"{texts}", "(SELECT value FROM json_each(?))",
+	"{each hash}", "json_each(?2) h", "{hash}", "unhex(h.value)", // argument 2: a JSON array of them, hexadecimal
 	"{join in order}", "CROSS JOIN", // the planner is not to turn it round
 	"{by hash}", "INDEXED BY chunks_hash", // without statistics the planner might start from the collections and read every chunk
 	"{text bytes}", "CAST(text AS BLOB)",
@@ -46,6 +47,7 @@ var sqliteWords = []string{
 var postgresWords = []string{
 	"{ints}", "(SELECT value::bigint FROM json_array_elements_text(?::json))",
 	"{texts}", "(SELECT value FROM json_array_elements_text(?::json))",
+	"{each hash}", "json_array_elements_text(?2::json) AS h (value)", "{hash}", "decode(h.value, 'hex')",
 	"{join in order}", "JOIN",
 	"{by hash}", "",
 	"{text bytes}", "convert_to(text, 'UTF8')",
@@ -130,10 +132,6 @@ func (p pool) query(ctx context.Context, statement string, args ...any) (*sql.Ro
 
 func (p pool) queryRow(ctx context.Context, statement string, args ...any) *sql.Row {
 	return p.DB.QueryRowContext(ctx, p.statement(statement), p.values(args)...)
-}
-
-func (p pool) prepare(ctx context.Context, statement string) (*sql.Stmt, error) {
-	return p.DB.PrepareContext(ctx, p.statement(statement))
 }
 
 func (p pool) begin(ctx context.Context, opts *sql.TxOptions) (*transaction, error) {

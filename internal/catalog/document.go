@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,18 +129,33 @@ const documentColumns = `d.id, c.name, d.path, d.title, d.format, d.language, d.
 const documentFrom = ` FROM documents d JOIN collections c ON c.id = d.collection_id `
 
 func scanDocument(s scanner) (Document, error) {
-	var d Document
-	var metadata, warnings string
-	var added, updated int64
-	if err := s.Scan(&d.ID, &d.Collection, &d.Path, &d.Title, &d.Format, &d.Language, &d.SHA256, &d.Bytes, &d.Pages, &d.Chunks,
-		&metadata, &warnings, &added, &updated, &d.DuplicateOf); err != nil {
+	var r documentRow
+	if err := s.Scan(r.columns()...); err != nil {
+		return r.Document, err
+	}
+	return r.document()
+}
+
+// A documentRow is a row of documentColumns as it is read.
+type documentRow struct {
+	Document
+	metadata, warnings string
+	added, updated     int64
+}
+
+func (r *documentRow) columns() []any {
+	d := &r.Document
+	return []any{&d.ID, &d.Collection, &d.Path, &d.Title, &d.Format, &d.Language, &d.SHA256, &d.Bytes, &d.Pages, &d.Chunks,
+		&r.metadata, &r.warnings, &r.added, &r.updated, &d.DuplicateOf}
+}
+
+func (r *documentRow) document() (Document, error) {
+	d := r.Document
+	d.AddedAt, d.UpdatedAt = fromMicro(r.added), fromMicro(r.updated)
+	if err := unmarshal(r.metadata, &d.Metadata, "document", d.ID); err != nil {
 		return d, err
 	}
-	d.AddedAt, d.UpdatedAt = fromMicro(added), fromMicro(updated)
-	if err := unmarshal(metadata, &d.Metadata, "document", d.ID); err != nil {
-		return d, err
-	}
-	return d, unmarshal(warnings, &d.Warnings, "document", d.ID)
+	return d, unmarshal(r.warnings, &d.Warnings, "document", d.ID)
 }
 
 func unmarshal(data string, to any, what, id string) error {
@@ -271,38 +288,42 @@ func (d *DB) ChunksAfter(ctx context.Context, collection string, after int64) it
 // VectorsByHash returns, of the hashes given, the vectors that the encoder has already made: those of
 // any collection's chunks, and spare ones, that are what was written.
 func (d *DB) VectorsByHash(ctx context.Context, encoder string, hashes []Hash) (map[Hash][]float32, error) {
+	type row struct {
+		hash, vector []byte
+	}
 	vectors := make(map[Hash][]float32)
-	lookup, err := d.read.prepare(ctx, `SELECT k.vector FROM chunks k {by hash} {join in order} documents d ON d.id = k.document_id {join in order} collections c ON c.id = d.collection_id
-		WHERE k.hash = ? AND k.vector IS NOT NULL AND c.encoder = ? AND `+d.whole("chunks", "k.")+` LIMIT 1`)
-	if err != nil {
-		return nil, Explain(err)
-	}
-	defer lookup.Close()
-	spare, err := d.read.prepare(ctx, `SELECT vector FROM spare_vectors WHERE encoder = ? AND hash = ? AND `+d.whole("spare_vectors", ""))
-	if err != nil {
-		return nil, Explain(err)
-	}
-	defer spare.Close()
-	for _, h := range hashes {
-		if _, ok := vectors[h]; ok {
-			continue
-		}
-		var blob []byte
-		err := lookup.QueryRowContext(ctx, h[:], encoder).Scan(&blob)
-		if errors.Is(err, sql.ErrNoRows) {
-			blob, err = spareVector(ctx, spare, encoder, h)
-		}
+	for batch := range slices.Chunk(hashes, hashesAtOnce) {
+		rows, err := d.read.query(ctx, `SELECT {hash}, coalesce(
+				(SELECT k.vector FROM chunks k {by hash} {join in order} documents d ON d.id = k.document_id {join in order} collections c ON c.id = d.collection_id
+					WHERE k.hash = {hash} AND k.vector IS NOT NULL AND c.encoder = ?1 AND `+d.whole("chunks", "k.")+` LIMIT 1),
+				(SELECT s.vector FROM spare_vectors s WHERE s.encoder = ?1 AND s.hash = {hash} AND `+d.whole("spare_vectors", "s.")+`))
+			FROM {each hash}`, encoder, hexes(batch))
+		all, err := collect(rows, err, func(s scanner) (r row, err error) { return r, s.Scan(&r.hash, &r.vector) })
 		if err != nil {
-			return nil, Explain(err)
-		}
-		if blob == nil {
-			continue
-		}
-		if vectors[h], err = d.dialect.floats(blob); err != nil {
 			return nil, err
+		}
+		for _, r := range all {
+			if r.vector == nil {
+				continue
+			}
+			if vectors[Hash(r.hash)], err = d.dialect.floats(r.vector); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return vectors, nil
+}
+
+// hashesAtOnce is how many hashes are looked up at a time.
+const hashesAtOnce = 500
+
+// hexes is the argument of {each hash}.
+func hexes(hashes []Hash) string {
+	all := make([]string, len(hashes))
+	for i, h := range hashes {
+		all[i] = hex.EncodeToString(h[:])
+	}
+	return marshal(all)
 }
 
 // A Change is a transaction that is written but not yet visible. Exactly one of Commit and Rollback

@@ -125,8 +125,12 @@ func testDocuments(t *testing.T, open func() *catalog.DB) {
 	if got := must[[]catalog.Chunk](t)(db.ChunksByID(ctx, nil)); len(got) != 0 {
 		t.Errorf("chunks of no id: %+v", got)
 	}
-	if got := must[[]catalog.Document](t)(db.DocumentsByID(ctx, []string{want.ID, "none"})); len(got) != 1 {
-		t.Errorf("documents by id: %+v", got)
+	found, of, err := db.PassagesByID(ctx, []int64{a.Added[1], a.Added[0], 1 << 40})
+	if err != nil || len(found) != 2 || found[a.Added[1]].Text != "年假" || len(of) != 1 {
+		t.Errorf("passages by id: %+v of %+v, %v", found, of, err)
+	}
+	if diff := cmp.Diff(must[catalog.Document](t)(db.Document(ctx, want.ID)), of[want.ID]); diff != "" {
+		t.Errorf("the passages' document (-want +got):\n%s", diff)
 	}
 
 	// A new version is seen whole or not at all.

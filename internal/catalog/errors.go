@@ -33,6 +33,9 @@ var (
 	ErrUnavailable = errors.New("database cannot be reached")
 	// ErrNewerSchema: the database was written by a later release, which this one cannot read.
 	ErrNewerSchema = errors.New("database is of a newer release")
+	// ErrPooler: a pooler of connections stands before the Postgres server, and does something that cannot be worked
+	// with. The error says how to set it.
+	ErrPooler = errors.New("the pooler before the server has to be set otherwise")
 )
 
 // Explain adds to err, which a database or file operation returned, the sentinel its cause deserves:

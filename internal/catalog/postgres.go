@@ -96,6 +96,9 @@ func OpenPostgres(ctx context.Context, address string, logger *slog.Logger) (*DB
 		return nil, fmt.Errorf("open catalog %s: %s is on or off", shown, upgradeCopy)
 	}
 	delete(cfg.RuntimeParams, upgradeCopy)
+	if err := fitPooler(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("open catalog %s: %w", shown, Explain(err))
+	}
 	d := &DB{path: shown, dialect: postgres}
 	connections := func(n int) pool {
 		db := stdlib.OpenDB(*cfg)

@@ -42,11 +42,37 @@ func (r Reader) ChunksByID(ctx context.Context, ids []int64) ([]Chunk, error) {
 	return undamaged(rows, err, "chunks", func(s scanner) (Chunk, error) { return scanChunk(s) })
 }
 
-// DocumentsByID returns the documents with the ids, in no certain order. Unknown ids are left out; so are those
-// that are damaged, which a DamageError names: the others are returned with it.
-func (r Reader) DocumentsByID(ctx context.Context, ids []string) ([]Document, error) {
-	rows, err := r.query(ctx, `SELECT `+r.damage("documents", "d.")+`, `+documentColumns+documentFrom+`WHERE d.id IN {texts}`, list(ids))
-	return undamaged(rows, err, "documents", scanDocument)
+// PassagesByID returns the chunks with the ids, without vectors, and the documents that they are of, by their
+// ids. Unknown ids are left out; so are passages of which either is damaged, which a DamageError names: the others are
+// returned with it.
+func (r Reader) PassagesByID(ctx context.Context, ids []int64) (chunks map[int64]Chunk, documents map[string]Document, err error) {
+	chunks, documents = make(map[int64]Chunk, len(ids)), make(map[string]Document)
+	var damage DamageError
+	rows, err := r.query(ctx, `SELECT `+r.damage("documents", "d.")+`, `+r.damage("chunks", "k.")+`, `+chunkColumns+`, `+documentColumns+`
+		FROM chunks k {join in order} documents d ON d.id = k.document_id {join in order} collections c ON c.id = d.collection_id
+		WHERE k.id IN {ints}`, list(ids))
+	_, err = collect(rows, err, func(s scanner) (_ struct{}, err error) {
+		var row documentRow
+		var document, chunk sql.NullString // what is damaged
+		k, err := scanChunk(damageScanner{damageScanner{s, &document}, &chunk}, row.columns()...)
+		if document.Valid || chunk.Valid { // whatever became of scanning it
+			damage.add("documents", document)
+			damage.add("chunks", chunk)
+			return struct{}{}, nil
+		}
+		if err != nil {
+			return
+		}
+		chunks[k.ID] = k
+		if _, ok := documents[k.DocumentID]; !ok {
+			documents[k.DocumentID], err = row.document()
+		}
+		return
+	})
+	if err == nil && len(damage.Rows) > 0 {
+		err = &damage
+	}
+	return chunks, documents, err
 }
 
 // Passage returns a range of bytes of a document's text, or a DamageError.

@@ -3,8 +3,6 @@ package catalog
 import (
 	"bytes"
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -99,30 +97,18 @@ func (d *DB) SwapEncoder(ctx context.Context, collection, encoder string, dim in
 	})
 }
 
-// spareVector looks for a kept vector.
-func spareVector(ctx context.Context, lookup *sql.Stmt, encoder string, h Hash) ([]byte, error) {
-	var blob []byte
-	err := lookup.QueryRowContext(ctx, encoder, h[:]).Scan(&blob)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return blob, Explain(err)
-}
-
 // dropSpare forgets the spare vectors of chunks that have come.
 func dropSpare(ctx context.Context, tx *transaction, encoder string, chunks []Chunk) error {
 	var any bool
 	if err := tx.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM spare_vectors WHERE encoder = ?)`, encoder).Scan(&any); err != nil || !any {
 		return err
 	}
-	drop, err := tx.Tx.PrepareContext(ctx, tx.statement(`DELETE FROM spare_vectors WHERE encoder = ? AND hash = ?`))
-	if err != nil {
-		return err
+	hashes := make([]Hash, len(chunks))
+	for i, k := range chunks {
+		hashes[i] = HashText(k.IndexText())
 	}
-	defer drop.Close()
-	for _, k := range chunks {
-		h := HashText(k.IndexText())
-		if _, err := drop.ExecContext(ctx, encoder, h[:]); err != nil {
+	for batch := range slices.Chunk(hashes, hashesAtOnce) {
+		if _, err := tx.exec(ctx, `DELETE FROM spare_vectors WHERE encoder = ?1 AND hash IN (SELECT {hash} FROM {each hash})`, encoder, hexes(batch)); err != nil {
 			return err
 		}
 	}
