@@ -342,6 +342,14 @@ func TestRefused(t *testing.T) {
 		{"scaling", set("rope_scaling", map[string]any{"rope_type": "warp", "factor": 2}), "warp"},
 		{"llama3 scaling", set("rope_scaling", map[string]any{"rope_type": "llama3", "factor": 2}), "llama3"},
 		{"YaRN without whole bounds", set("rope_scaling", map[string]any{"rope_type": "yarn", "factor": 2, "truncate": false}), "truncate"},
+		{"growth of scores", set("rope_scaling", map[string]any{"rope_type": "yarn", "factor": 2, "llama_4_scaling_beta": 0.1}), "llama_4_scaling_beta"},
+		{"an mscale that files do not mean", set("rope_scaling", map[string]any{"rope_type": "yarn", "factor": 2, "mscale": 0.7, "mscale_all_dim": 0.7}), "mscale"},
+		{"keys of each head", func(c map[string]any, _ map[string][]int) {
+			maps.Copy(c, map[string]any{"architectures": []string{"ChatGLMModel"}, "num_layers": 8, "kv_channels": 64, "multi_query_group_num": 4, "ffn_hidden_size": 256, "seq_length": 64, "multi_query_attention": false})
+		}, "multi_query_attention"},
+		{"a window where files have none", func(c map[string]any, _ map[string][]int) {
+			maps.Copy(c, map[string]any{"architectures": []string{"Ministral3ForCausalLM"}, "sliding_window": 16})
+		}, "sliding_window"},
 		{"unknown tensor", func(_ map[string]any, t map[string][]int) { t["model.layers.0.self_attn.z_proj.weight"] = []int{2, 2} }, "z_proj"},
 		{"no embeddings", func(_ map[string]any, t map[string][]int) { delete(t, "model.embed_tokens.weight") }, "embeddings"},
 		{"shape", func(_ map[string]any, t map[string][]int) {

@@ -245,7 +245,7 @@ func (m *Model) once(ctx context.Context, r *request) error {
 
 func (m *Model) check(prompt []int32) error {
 	if m.t5 != nil {
-		return fmt.Errorf("%w: a %s model only generates", ErrUnsupported, m.params.arch)
+		return fmt.Errorf("%w: a %s model generates and scores replies only", ErrUnsupported, m.params.arch)
 	}
 	return m.checkTokens(prompt)
 }
