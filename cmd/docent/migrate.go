@@ -39,7 +39,8 @@ func (c *migrateStoreCmd) Run(ctx context.Context, a *app) error {
 	}
 	if err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w\nThe same command goes on where it was", err)
+			a.notice("the copy is unfinished; the same command goes on where it was")
+			return err
 		}
 		return explain(err, a)
 	}
