@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"docent/internal/catalog"
 	"docent/internal/keyword"
@@ -15,10 +12,10 @@ import (
 )
 
 const (
-	// putBatch is how many objects are written at a time, some hundred kilobytes.
-	putBatch = 100
-	// putting is how many batches are under way at a time.
-	putting = 4
+	// putGroup is how many objects are written between two looks at whether all nodes are there.
+	putGroup = weaviate.PutBatch * weaviate.PutAtOnce
+	// filling is how many groups are under way at a time when a class is filled.
+	filling = 2
 )
 
 // termsText writes what Weaviate is to index: every term as often as it counts, whole words. A word of the
@@ -53,27 +50,20 @@ func objectOf(k catalog.Chunk) weaviate.Object {
 	return weaviate.Object{Chunk: k.ID, Document: k.DocumentID, Terms: termsText(keyword.Analyze(k.Context, k.Text)), Vector: k.Vector}
 }
 
-// put writes objects, several batches at a time, and returns the ids of those that some replica may lack.
+// put writes objects and returns the ids of those that some replica may lack.
 func (e *weaviateEngine) put(ctx context.Context, class string, objects []weaviate.Object) (lacking []int64, err error) {
-	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(putting)
-	for batch := range slices.Chunk(objects, putBatch) {
-		g.Go(func() error {
-			full, err := e.client.Put(ctx, class, batch, e.settings.nodes)
-			if err != nil || full {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for _, o := range batch {
+	for group := range slices.Chunk(objects, putGroup) {
+		full, err := e.client.Put(ctx, class, group, e.settings.nodes)
+		if err != nil {
+			return nil, err
+		}
+		if !full {
+			for _, o := range group {
 				lacking = append(lacking, o.Chunk)
 			}
-			return nil
-		})
+		}
 	}
-	err = g.Wait()
-	return lacking, err
+	return lacking, nil
 }
 
 // A weaviateBuild is the making of a class, which goes on when the search that asked for it is given up.

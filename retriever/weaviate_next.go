@@ -136,12 +136,12 @@ func (e *weaviateEngine) makeClass(ctx context.Context) (name string, err error)
 		K1: keyword.K1, B: keyword.B, Quantise: e.settings.quantise})
 }
 
-// fillFrom writes chunks to a class, several batches at a time, each as ready returns it. It returns how many they
+// fillFrom writes chunks to a class, several groups at a time, each as ready returns it. It returns how many they
 // were, and which some replica may lack.
 func (e *weaviateEngine) fillFrom(ctx context.Context, class string, chunks iter.Seq2[catalog.Chunk, error], ready func([]catalog.Chunk) ([]catalog.Chunk, error)) (total int, lacking []int64, err error) {
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(putting)
+	g.SetLimit(filling)
 	write := func(batch []catalog.Chunk) {
 		g.Go(func() error {
 			batch, err := ready(batch)
@@ -171,7 +171,7 @@ func (e *weaviateEngine) fillFrom(ctx context.Context, class string, chunks iter
 			return 0, nil, err
 		}
 		total++
-		if batch = append(batch, k); len(batch) == putBatch {
+		if batch = append(batch, k); len(batch) == putGroup {
 			write(batch)
 			batch = nil
 		}

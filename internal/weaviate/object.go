@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"math/bits"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 )
 
 // An Object is a chunk.
@@ -51,10 +54,37 @@ const (
 	mostly     reach = "QUORUM"
 )
 
+// PutBatch is how many objects a request writes, some hundred kilobytes; PutAtOnce is how many requests of one Put are
+// under way at a time.
+const (
+	PutBatch  = 100
+	PutAtOnce = 4
+)
+
 // Put writes objects. It returns nil when most replicas of each have it, and full when all do: when the
 // nodes that the cluster had, before and after, are not fewer than nodes. ALL alone does not say that, since
 // a node that has been away for some seconds does not count as one.
 func (c *Client) Put(ctx context.Context, class string, objects []Object, nodes int) (full bool, err error) {
+	var unknown atomic.Int32
+	err = c.write(ctx, fmt.Sprintf("write %d chunks to %s", len(objects), class), nodes, &full, func(ctx context.Context, n *node, to reach) error {
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(PutAtOnce)
+		for batch := range slices.Chunk(objects, PutBatch) {
+			g.Go(func() error {
+				err := c.putBatch(ctx, n, class, batch, to)
+				if errors.Is(err, ErrNoClass) && unknown.Add(1) > int32(3*len(c.nodes)) {
+					return refusal{err}
+				}
+				return err
+			})
+		}
+		return g.Wait()
+	})
+	return full, err
+}
+
+// putBatch writes objects by one request to one node.
+func (c *Client) putBatch(ctx context.Context, n *node, class string, objects []Object, to reach) error {
 	list := make([]object, len(objects))
 	for i, o := range objects {
 		list[i] = object{"class": class, "id": objectID(o.Chunk), "properties": object{"chunk": o.Chunk, "document": o.Document, "terms": o.Terms}}
@@ -62,46 +92,40 @@ func (c *Client) Put(ctx context.Context, class string, objects []Object, nodes 
 			list[i]["vector"] = o.Vector
 		}
 	}
-	// The answer would have the objects again; it cannot be had without.
+	var reply []struct {
+		Result struct {
+			Errors *struct {
+				Error []struct{ Message string }
+			}
+		}
+	}
+	// The answer has the objects again; it cannot be had without.
 	body := object{"objects": list, "fields": []string{"id"}}
-	unknown := 0
-	err = c.write(ctx, fmt.Sprintf("write %d chunks to %s", len(objects), class), nodes, &full, func(ctx context.Context, n *node, to reach) error {
-		var reply []struct {
-			Result struct {
-				Errors *struct {
-					Error []struct{ Message string }
-				}
-			}
+	if err := c.call(ctx, n, http.MethodPost, "/v1/batch/objects?consistency_level="+string(to), body, &reply); err != nil {
+		return err
+	}
+	if len(reply) != len(objects) {
+		return fmt.Errorf("%d results for %d objects", len(reply), len(objects))
+	}
+	for i, r := range reply {
+		if r.Result.Errors == nil || len(r.Result.Errors.Error) == 0 {
+			continue
 		}
-		if err := c.call(ctx, n, http.MethodPost, "/v1/batch/objects?consistency_level="+string(to), body, &reply); err != nil {
-			return err
+		err := fmt.Errorf("chunk %d: %s", objects[i].Chunk, r.Result.Errors.Error[0].Message)
+		if strings.Contains(err.Error(), "not found in schema") || strings.Contains(err.Error(), "could not find class") {
+			err = fmt.Errorf("%w: %w", ErrNoClass, err) // or the node has not heard of it yet
 		}
-		if len(reply) != len(objects) {
-			return fmt.Errorf("%d results for %d objects", len(reply), len(objects))
-		}
-		for i, r := range reply {
-			if r.Result.Errors == nil || len(r.Result.Errors.Error) == 0 {
-				continue
-			}
-			err := fmt.Errorf("chunk %d: %s", objects[i].Chunk, r.Result.Errors.Error[0].Message)
-			if strings.Contains(err.Error(), "not found in schema") || strings.Contains(err.Error(), "could not find class") {
-				// The node may not have heard of it yet.
-				err = fmt.Errorf("%w: %w", ErrNoClass, err)
-				if unknown++; unknown > 3*len(c.nodes) {
-					return refusal{err}
-				}
-			}
-			return err
-		}
-		return nil
-	})
-	return full, err
+		return err
+	}
+	return nil
 }
 
 const (
-	// everywhereTry is how long a write may take to reach every replica. It waits for one that has died, and is
-	// not known to have, much longer than it takes to write to the others.
+	// everywhereTry is how long a write may take to reach every replica while a node does not answer: it waits for
+	// one that has died, and is not known to have, much longer than it takes to write to the others. While all
+	// answer it may take as long as a node goes on with a write.
 	everywhereTry = 2 * time.Second
+	writeTry      = 20 * time.Second
 	// mostlyFor is how long further writes are not tried everywhere when one could not reach every replica.
 	mostlyFor = 5 * time.Second
 )
@@ -112,24 +136,35 @@ func (c *Client) everywhereFailed() { c.mostlyUntil.Store(time.Now().Add(mostlyF
 
 // write does what fn does everywhere, or else mostly, by whichever node can, and says which it was.
 func (c *Client) write(ctx context.Context, what string, nodes int, full *bool, fn func(ctx context.Context, n *node, to reach) error) error {
-	return c.patiently(ctx, what, firstTry, func(ctx context.Context, n *node) error {
+	limit := firstTry // of a write to most replicas
+	return c.patiently(ctx, what, writeTry, func(ctx context.Context, n *node) error {
 		*full = false
-		before, err := c.alive(ctx, n)
+		toMost := func() error {
+			try, cancel := context.WithTimeout(ctx, limit)
+			defer cancel()
+			limit *= 2
+			return fn(try, n, mostly)
+		}
+		first, cancel := context.WithTimeout(ctx, firstTry)
+		before, err := c.alive(first, n)
+		cancel()
 		if ctx.Err() != nil {
 			return err
 		}
 		if err != nil {
-			return fn(ctx, n, mostly) // it waits for another that has just died
+			return toMost() // it waits for another that has just died
 		}
 		if 2*before <= nodes {
 			return fmt.Errorf("it sees only %d of %d nodes", before, nodes)
 		}
 		if before >= nodes && c.tryEverywhere() {
-			short, cancel := context.WithTimeout(ctx, everywhereTry)
-			err := fn(short, n, everywhere)
+			while, cancel := c.whileAllAnswer(ctx, nodes)
+			err := fn(while, n, everywhere)
 			cancel()
 			if err == nil {
-				after, err := c.alive(ctx, n)
+				last, cancel := context.WithTimeout(ctx, firstTry)
+				defer cancel()
+				after, err := c.alive(last, n)
 				*full = err == nil && after >= nodes
 				return nil
 			}
@@ -138,8 +173,45 @@ func (c *Client) write(ctx context.Context, what string, nodes int, full *bool, 
 			}
 			c.everywhereFailed()
 		}
-		return fn(ctx, n, mostly)
+		return toMost()
 	})
+}
+
+// whileAllAnswer returns a context that ends when, from everywhereTry on, some node does not answer. So it ends soon
+// after one has died, but not because the nodes are busy; and a node that died and came back while a write went on,
+// which every node would count before and after, is noticed. Where the client does not know all nodes, it just ends.
+func (c *Client) whileAllAnswer(ctx context.Context, nodes int) (context.Context, context.CancelFunc) {
+	if len(c.nodes) < nodes {
+		return context.WithTimeout(ctx, everywhereTry)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(everywhereTry):
+			}
+			if !c.allAnswer(ctx) {
+				return
+			}
+		}
+	}()
+	return ctx, cancel
+}
+
+// allAnswer says whether each node that the client knows answers in time.
+func (c *Client) allAnswer(ctx context.Context) bool {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, n := range c.nodes {
+		g.Go(func() error {
+			try, cancel := context.WithTimeout(ctx, everywhereTry)
+			defer cancel()
+			return c.call(try, n, http.MethodGet, "/v1/.well-known/live", nil, nil)
+		})
+	}
+	return g.Wait() == nil
 }
 
 // Remove deletes the objects of the chunks from first to last. It returns full as Put does.
