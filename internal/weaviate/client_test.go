@@ -241,3 +241,47 @@ func TestGraphQLQuotes(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+// A write to every replica that takes long goes on while all nodes live, and is given up when one of them does not.
+func TestPutWaitsForBusyNodes(t *testing.T) {
+	var dead atomic.Bool
+	var everywhereAsked, mostlyAsked atomic.Int32
+	busy := func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/v1/nodes":
+			io.WriteString(w, `{"nodes":[{"status":"HEALTHY"},{"status":"HEALTHY"}]}`)
+		case r.URL.Path == "/v1/.well-known/live":
+		case r.URL.Query().Get("consistency_level") == string(mostly):
+			mostlyAsked.Add(1)
+			io.WriteString(w, `[{"result":{}}]`)
+		default:
+			everywhereAsked.Add(1)
+			io.Copy(io.Discard, r.Body)
+			select {
+			case <-time.After(everywhereTry + time.Second):
+				io.WriteString(w, `[{"result":{}}]`)
+			case <-r.Context().Done():
+			}
+		}
+	}
+	other := func(w http.ResponseWriter, r *http.Request) {
+		if dead.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		busy(w, r)
+	}
+	objects := []Object{{Chunk: 1, Document: "d", Terms: "a"}}
+	full, err := open(t, time.Minute, faulty(t, busy), faulty(t, other)).Put(t.Context(), "C", objects, 2)
+	if err != nil || !full || everywhereAsked.Load() != 1 || mostlyAsked.Load() != 0 {
+		t.Errorf("all nodes are busy: full %v, %v; %d writes to all, %d to most", full, err, everywhereAsked.Load(), mostlyAsked.Load())
+	}
+	dead.Store(true)
+	first := faulty(t, busy)
+	c := open(t, time.Minute, first, faulty(t, other))
+	c.next.Store(1) // the busy one is asked first
+	full, err = c.Put(t.Context(), "C", objects, 2)
+	if err != nil || full || everywhereAsked.Load() != 2 || mostlyAsked.Load() != 1 {
+		t.Errorf("a node is dead: full %v, %v; %d writes to all, %d to most", full, err, everywhereAsked.Load(), mostlyAsked.Load())
+	}
+}
