@@ -26,7 +26,7 @@ type chatCmd struct {
 	N             int      `short:"n" default:"0" placeholder:"TOKENS" help:"The most tokens of an answer; 0 means until the context window is full."`
 	Stop          []string `placeholder:"TEXT" sep:"none" help:"End an answer before this text; may be given several times."`
 	Think         bool     `help:"Let models that can think before they answer do so, and show it."`
-	samplingFlags `set:"temperature=0.7" set:"topk=0" set:"topp=0.9" set:"minp=0"`
+	samplingFlags `kong:"set='temperature=0.7',set='topk=0',set='topp=0.9',set='minp=0'"`
 	formFlags
 	modelFlags
 }

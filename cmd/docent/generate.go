@@ -31,7 +31,7 @@ type generateCmd struct {
 	Threads int      `placeholder:"N" help:"0 means one for each processor."`
 	Memory  int64    `placeholder:"MIB" help:"Refuse a model that needs more; 0 means nine tenths of the machine's."`
 
-	samplingFlags `set:"temperature=0" set:"topk=40" set:"topp=0.95" set:"minp=0.05"`
+	samplingFlags `kong:"set='temperature=0',set='topk=40',set='topp=0.95',set='minp=0.05'"`
 	formFlags
 
 	LogProbs int  `name:"logprobs" placeholder:"N" help:"With --json, tell how likely each token was, and the N likeliest at its place."`
