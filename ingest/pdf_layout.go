@@ -21,6 +21,9 @@ type pdfSeg struct {
 	cell int      // and where in it
 
 	table *pdfTableText // instead of text: a whole table
+
+	gaps  []pdfSpan // between which columns may stand; see pdf_tight.go
+	chars []pdfChar // where there are gaps
 }
 
 func (s *pdfSeg) cy() float64 { return (s.y0 + s.y1) / 2 }
@@ -45,6 +48,11 @@ func pdfSegments(pg *pdfPage, grids []*pdfGrid) []pdfSeg {
 		if len(cur) > 0 {
 			if s, ok := newPDFSeg(cur); ok {
 				s.grid, s.cell = grid, cell
+				if grid == nil && !s.vertical && !s.turned {
+					if s.gaps = tightGaps(cur); len(s.gaps) > 0 {
+						s.chars = slices.Clone(cur)
+					}
+				}
 				segs = append(segs, s)
 			}
 		}
@@ -83,7 +91,7 @@ func pdfSegments(pg *pdfPage, grids []*pdfGrid) []pdfSeg {
 		cur = append(cur, c)
 	}
 	flush()
-	return dropOverprint(segs)
+	return pdfPartTight(dropOverprint(segs))
 }
 
 // pdfDrawnBullets puts a bullet before each line that has a small shape on its left, as browsers draw

@@ -103,6 +103,9 @@ func TestPDFTables(t *testing.T) {
 			[]string{"| City | Population | Note |\n| --- | --- | --- |\n| York | 210 000 | walled, with a fine and large minster |\n| Hull | 267 000 | port |\n| Bath | 94 000 | springs |"}, ""},
 		{"no lines, a second line in each row", []string{drawRow(700, 12, text, "Title", "Days", "Rate") + drawRow(686, 12, text, "1", "Winter Tale\n(98 min)", "$150") + drawRow(660, 12, text, "2", "New Year\n(116 min)", "$300") + drawRow(634, 12, text, "3", "Spring\n(90 min)", "$200")},
 			[]string{"| Title | Days | Rate |\n| --- | --- | --- |\n| 1 | Winter Tale (98 min) | $150 |\n| 2 | New Year (116 min) | $300 |\n| 3 | Spring (90 min) | $200 |"}, ""},
+		{"no lines, close together", []string{drawRow(700, 12, []int{60, 101, 131}, "Part", "Price", "Left") + drawRow(685, 12, []int{60, 101, 131}, "Filter", "12.50", "40") + drawRow(670, 12, []int{60, 101, 131}, "Gasket", "13.10", "7") +
+			drawRow(655, 12, []int{60, 101, 131}, "Washer", "3.10", "61") + drawRow(640, 12, []int{60, 101, 131}, "Valve", "22.00", "3") + drawRow(625, 12, []int{60, 101, 131}, "Socket", "11.75", "12")},
+			[]string{"| Part | Price | Left |\n| --- | --- | --- |\n| Filter | 12.50 | 40 |\n| Gasket | 13.10 | 7 |\n| Washer | 3.10 | 61 |\n| Valve | 22.00 | 3 |\n| Socket | 11.75 | 12 |"}, ""},
 		{"over a page's end", []string{
 			prose(720, 6) + drawGrid(stroke, xs, []int{160, 135, 110}) + drawRow(145, 12, text, "Part", "Price", "Stock") + drawRow(120, 12, text, "Filter", "12", "40"),
 			drawGrid(stroke, xs, []int{760, 735, 710}) + drawRow(745, 12, text, "Part", "Price", "Stock") + drawRow(720, 12, text, "Valve", "22", "3") + prose(650, 3)},
