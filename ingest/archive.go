@@ -71,7 +71,8 @@ func (a *archiveReader) member(name string, r io.Reader) error {
 	if a.in.passOver(a.b) {
 		return nil
 	}
-	data, err := a.read(r)
+	file, err := a.read(r)
+	defer file.close()
 	if err != nil {
 		if errors.Is(err, ErrTooLarge) {
 			return err
@@ -79,17 +80,17 @@ func (a *archiveReader) member(name string, r io.Reader) error {
 		a.b.warn(fmt.Sprintf("%s cannot be unpacked: %v", clean, err))
 		return nil
 	}
-	return a.p.include(a.b, a.in, clean, data, 1)
+	return a.p.include(a.b, a.in, clean, file, 1)
 }
 
-// read takes all of r within what may still be unpacked.
-func (a *archiveReader) read(r io.Reader) ([]byte, error) {
+// read takes all of r within what may still be unpacked. The caller closes what it returns, also with an error.
+func (a *archiveReader) read(r io.Reader) (*spool, error) {
 	n := a.in.nested
-	data, err := io.ReadAll(io.LimitReader(r, n.left+1))
-	if e := n.take(int64(len(data))); e != nil {
-		return nil, e
+	file, err := newSpool(io.LimitReader(r, n.left+1))
+	if e := n.take(file.size); e != nil {
+		return file, e
 	}
-	return data, err
+	return file, err
 }
 
 // archiveName is a member's name as shown: no drive, no root and no way up. It is decoded first: in GBK and
@@ -211,17 +212,18 @@ func (a *archiveReader) stream(format string) (*Document, error) {
 		// The packed archive counts against the same limit as its members do.
 		return nil, a.tar(head)
 	}
-	data, err := a.read(head)
+	file, err := a.read(head)
+	defer file.close()
 	if errors.Is(err, ErrTooLarge) {
 		return nil, err
 	}
-	if err != nil && len(data) == 0 {
+	if err != nil && file.size == 0 {
 		return nil, parseError(ErrDamaged, "it cannot be unpacked: %v", err)
 	}
 	if a.in.depth+1 >= nestedMaxDepth {
 		return nil, parseError(ErrTooLarge, "files lie within files more than %d deep", nestedMaxDepth)
 	}
-	doc, perr := a.p.parseWithin(a.in, name, data)
+	doc, perr := a.p.parseWithin(a.in, name, file)
 	if perr != nil {
 		return nil, perr
 	}

@@ -51,7 +51,12 @@ func (in *input) textBytes() ([]byte, error) {
 	if in.size > limit {
 		return nil, parseError(ErrTooLarge, "it is text of %s, the limit is %s; split it, or raise the limit", byteSize(in.size), byteSize(limit))
 	}
-	return io.ReadAll(io.LimitReader(io.NewSectionReader(in.file, 0, in.size), in.size))
+	b := make([]byte, in.size) // in one piece: ReadAll would hold it twice while it grows
+	n, err := io.ReadFull(io.NewSectionReader(in.file, 0, in.size), b)
+	if err == io.EOF || err == io.ErrUnexpectedEOF { // the file has become shorter
+		err = nil
+	}
+	return b[:n], err
 }
 
 func (in *input) ext() string { return strings.ToLower(filepath.Ext(in.name)) }

@@ -254,7 +254,7 @@ func (m *mailReader) attachment(name string, data []byte, message bool) {
 	}
 	if !message {
 		before, pictures, warnings, unread := len(m.b.doc.Blocks), len(m.b.doc.pictures), len(m.b.doc.Warnings), len(m.b.doc.NeedsOCRIn)
-		err := m.p.include(m.b, m.in, name, data, 2)
+		err := m.p.include(m.b, m.in, name, spooled(data), 2)
 		switch {
 		case errors.Is(err, errFound):
 			m.err = err
@@ -274,7 +274,7 @@ func (m *mailReader) attachment(name string, data []byte, message bool) {
 	if m.in.depth+1 >= nestedMaxDepth {
 		return
 	}
-	doc, err := m.p.parseWithin(m.in, name, data)
+	doc, err := m.p.parseWithin(m.in, name, spooled(data))
 	switch {
 	case err == nil:
 		m.b.include("", doc, 1)

@@ -3,10 +3,12 @@ package ingest_test
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -246,4 +248,28 @@ func FuzzArchive(f *testing.F) {
 	// "hello\n", packed by bzip2: Go has no writer for it.
 	f.Add([]byte("BZh91AY&SY\xc1\xc0\x80\xe2\x00\x00\x01A\x00\x00\x10\x02D\xa0\x000\xcd\x00\xc3F)\x97\x17rE8P\x90\xc1\xc0\x80\xe2"))
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzFile(t, "a.bin", data) })
+}
+
+// What an archive unpacks to does not lie in memory: files larger than the memory of a worker are read past.
+func TestUnpackedMemory(t *testing.T) {
+	large := strings.Repeat("word and more ", 200<<20/14)
+	var packed bytes.Buffer
+	zw := gzip.NewWriter(&packed)
+	if _, err := io.WriteString(zw, large); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ex := newExtractor(t, ingest.ExtractorConfig{Worker: workerArgv(), Workers: 1, MemoryMiB: 160})
+	for name, data := range map[string][]byte{"a.txt.gz": packed.Bytes(), "a.zip": zipped(t, "a.txt", large, "b.txt", "Trains come first.")} {
+		doc, err := ex.Extract(t.Context(), ingest.File{Path: writeFile(t, name, data)})
+		says := fmt.Sprint(err)
+		if doc != nil {
+			says += doc.Text + strings.Join(doc.Warnings, " ")
+		}
+		if errors.Is(err, ingest.ErrCrashed) || !strings.Contains(says, "the limit is 64 MiB") || name == "a.zip" && !strings.Contains(says, "Trains come first.") {
+			t.Errorf("%s: %s", name, says)
+		}
+	}
 }

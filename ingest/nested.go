@@ -1,12 +1,12 @@
 package ingest
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,11 +104,11 @@ func (in *input) passOver(b *docBuilder) bool {
 
 // include reads a file found within another and appends what it says under a heading with its name.
 // One that cannot be read costs a warning; a limit on the whole ends the reading.
-func (p *parser) include(b *docBuilder, in *input, name string, data []byte, level int) error {
+func (p *parser) include(b *docBuilder, in *input, name string, file *spool, level int) error {
 	if err := in.ctx.Err(); err != nil {
 		return err
 	}
-	if len(data) == 0 {
+	if file.size == 0 {
 		return nil
 	}
 	if in.depth+1 >= nestedMaxDepth {
@@ -118,12 +118,12 @@ func (p *parser) include(b *docBuilder, in *input, name string, data []byte, lev
 	if in.nested.files--; in.nested.files < 0 {
 		return in.nested.refuse("it holds more than %d files; unpack it yourself", nestedMaxFiles)
 	}
-	doc, err := p.parseWithin(in, name, data)
+	doc, err := p.parseWithin(in, name, file)
 	if err != nil {
 		if in.nested.left < 0 || in.ctx.Err() != nil || errors.Is(err, errFound) {
 			return err
 		}
-		scanned := errors.Is(err, ErrNoText) && bytes.HasPrefix(data, []byte("%PDF-"))
+		scanned := errors.Is(err, ErrNoText) && file.startsWith("%PDF-")
 		if errors.Is(err, ErrEmptyFile) || errors.Is(err, ErrNoText) && !scanned {
 			return nil
 		}
@@ -137,8 +137,10 @@ func (p *parser) include(b *docBuilder, in *input, name string, data []byte, lev
 		doc.Warnings = append(doc.Warnings, unreadNotes(doc, false)...)
 	}
 	if pictureFormats[doc.Format] {
-		sum := sha256.Sum256(data)
-		doc.Metadata = map[string]string{pictureSum: hex.EncodeToString(sum[:8])}
+		sum := sha256.New()
+		if _, err := io.Copy(sum, file.reader()); err == nil {
+			doc.Metadata = map[string]string{pictureSum: hex.EncodeToString(sum.Sum(nil)[:8])}
+		}
 	}
 	b.include(name, doc, level)
 	return nil
@@ -148,7 +150,7 @@ func (p *parser) include(b *docBuilder, in *input, name string, data []byte, lev
 const pictureSum = "sum"
 
 // parseWithin reads a file found within another, or looks for a picture in it.
-func (p *parser) parseWithin(in *input, name string, data []byte) (doc *Document, err error) {
+func (p *parser) parseWithin(in *input, name string, file *spool) (doc *Document, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			doc, err = nil, parseError(ErrCrashed, "%v (%s)", r, panicPlace())
@@ -156,7 +158,7 @@ func (p *parser) parseWithin(in *input, name string, data []byte) (doc *Document
 	}()
 	within := *in
 	within.url = ""
-	within.file, within.size, within.name, within.depth = bytes.NewReader(data), int64(len(data)), name, in.depth+1
+	within.file, within.size, within.name, within.depth = file, file.size, name, in.depth+1
 	if in.find != nil {
 		return nil, in.find.look(p, &within)
 	}

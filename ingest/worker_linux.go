@@ -14,20 +14,24 @@ import (
 const selfLimiting = true
 
 // limitOwnMemory bounds the writable private memory of this process (RLIMIT_DATA, which unlike
-// RLIMIT_AS leaves out the address space that Go only reserves) to mib beyond what it has now.
+// RLIMIT_AS leaves out the address space that Go only reserves) to mib beyond what it uses now.
 // An allocation over it ends the process with "out of memory".
 func limitOwnMemory(mib int) {
-	now := uint64(256) << 20
+	used, mapped := uint64(64)<<20, uint64(256)<<20
 	if status, err := os.ReadFile("/proc/self/status"); err == nil {
 		for line := range strings.Lines(string(status)) {
-			if v, ok := strings.CutPrefix(line, "VmData:"); ok {
-				if kib, err := strconv.ParseUint(strings.Fields(v)[0], 10, 64); err == nil {
-					now = kib << 10
+			for name, size := range map[string]*uint64{"RssAnon:": &used, "VmData:": &mapped} {
+				if v, ok := strings.CutPrefix(line, name); ok {
+					if kib, err := strconv.ParseUint(strings.Fields(v)[0], 10, 64); err == nil {
+						*size = kib << 10
+					}
 				}
 			}
 		}
 	}
-	limit := now + uint64(mib)<<20
+	// What counts is mapped memory, some of it not touched yet: left out, it would come on top. Half of a small
+	// limit is to be there for more all the same.
+	limit := max(used+uint64(mib)<<20, mapped+uint64(mib)<<19)
 	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: limit, Max: limit})
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 }
