@@ -80,6 +80,16 @@ func (e *embedded) encoder(ctx context.Context, collection string) (string, int,
 	return x.encoder, x.dim, err
 }
 
+// size returns how many chunks a collection has.
+func (e *embedded) size(ctx context.Context, collection string) (int, error) {
+	x, err := e.reading(ctx, collection)
+	if err != nil {
+		return 0, err
+	}
+	defer x.mu.RUnlock()
+	return x.count, nil
+}
+
 // apply commits with the index locked, so that no search runs between.
 func (e *embedded) apply(_ context.Context, collection string, change edit) error {
 	x, err := e.locked(collection)

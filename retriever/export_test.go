@@ -17,6 +17,9 @@ func MergeEarly(chunks int) (undo func()) {
 	return func() { mergeFrom, saveFrom = merge, save }
 }
 
+// Led is led.
+var Led = led
+
 // ReadAtOpen changes the size of a record up to which all its rows are compared when it is opened, until it is undone.
 func ReadAtOpen(size int64) (undo func()) {
 	before := readAtOpen

@@ -6,81 +6,142 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/sync/errgroup"
+
 	"docent/internal/prose"
 )
 
 // Hops searches n times, 1 being the plain search: what the best passages name, and the words of the
 // question that they do not have, make the questions of the next search, so that a passage is found that only
-// another one leads to. It needs no language model. The most is 4. Names are told by their capitals, so
-// that it finds no more than a plain search in Chinese.
+// another one leads to. The first three hits stay as they are, so that a wrong lead costs little. It needs no language
+// model. The most is 4. Names are told by their capitals, so that a question with Chinese, Japanese or Korean
+// characters is searched once.
+//
+// The default, 0, is 2 for a hybrid search where further searches cost little: of up to 20,000 chunks in a data directory,
+// with an encoder in this process, for a question that a language model has not made others of; and 1 elsewhere, and
+// where reciprocal ranks are the scores.
 func Hops(n int) SearchOption { return func(c *searchConfig) { c.hops = min(n, maxHops) } }
 
-// Found on musique-train100 and checked on hotpotqa-dev200 (docs/decisions/0013-hops-and-filters.md).
+// What docs/decisions/0013-hops-and-filters.md and 0062-hops-by-default.md tell of.
 const (
 	maxHops     = 4
-	hopPool     = 30  // candidates of each search, at least
-	hopBeam     = 4   // passages that each further search starts from
-	hopNames    = 8   // names of a passage that are searched for
-	hopMention  = 0.3 // what a passage gains, by the score of the one that names its document's title
-	hopNewScore = 0.3 // the share of its score that a passage keeps which the question itself did not find
+	hopPool     = 30     // candidates of each search, at least
+	hopBeam     = 3      // passages that each further search starts from
+	hopKeep     = 3      // hits that stay the first
+	hopNames    = 8      // names of a passage that are searched for
+	hopMention  = 0.3    // what a passage gains, by the score of the one that names its document's title
+	hopNewScore = 0.3    // the share of its score that a passage keeps which the question itself did not find
+	hopUpTo     = 20_000 // chunks of a collection in which Hops(0) hops
 )
 
-// hopped searches, and then again for what the best passages lead to. A passage gains the product of its score
-// in such a search and the score of the passage that led to it: the larger, the surer both steps.
-func (s *Store) hopped(ctx context.Context, collection, query string, cfg searchConfig) ([]Hit, error) {
+// hops is how many searches are made where cfg asks for so many.
+func (s *Store) hops(ctx context.Context, collection, query string, cfg searchConfig) (int, error) {
+	if cfg.hops == 1 || strings.ContainsFunc(query, prose.Wide) {
+		return 1, nil
+	}
+	if cfg.hops > 1 {
+		return cfg.hops, nil
+	}
+	e, inside := s.engine.(*embedded)
+	if !inside || cfg.mode != Hybrid || cfg.fusion == RankFusion || cfg.questions != nil {
+		return 1, nil
+	}
+	encoder, _, err := e.encoder(ctx, collection)
+	if err != nil {
+		return 0, err
+	}
+	if _, elsewhere := s.asking[encoder].(interface{ URL() string }); elsewhere {
+		return 1, nil
+	}
+	if n, err := e.size(ctx, collection); err != nil || n > hopUpTo {
+		return 1, err
+	}
+	return 2, nil
+}
+
+// hopped searches, and then again for what the best passages lead to.
+func (s *Store) hopped(ctx context.Context, collection, query string, cfg searchConfig, hops int) ([]Hit, error) {
 	wide := cfg
 	wide.minScore, wide.k = 0, max(cfg.k, hopPool)
 	hits, err := s.find(ctx, collection, query, wide)
 	if err != nil {
 		return nil, err
 	}
-	wide.hypothesis = ""
+	wide.hypothesis, wide.k = "", hopPool
 	toShares(hits, cfg)
 	followed := make(map[int64]bool)
-	for range cfg.hops - 1 {
+	for range hops - 1 {
 		var from []Hit
-		base := make(map[int64]float64)
 		for _, h := range hits {
-			base[h.ChunkID] = h.Score
 			if !followed[h.ChunkID] && len(from) < hopBeam {
 				followed[h.ChunkID] = true
 				from = append(from, h)
 			}
 		}
-		gain := make(map[int64]float64)
-		for _, b := range from {
-			next := bridge(query, b.Document.Title+". "+b.Chunk.Text)
-			if next == "" {
-				continue
-			}
-			found, err := s.find(ctx, collection, next, wide)
-			if err != nil {
-				return nil, err
-			}
-			toShares(found, cfg)
-			for _, h := range found {
-				if h.ChunkID == b.ChunkID {
-					continue
-				}
-				g := b.Score * h.Score
-				if mentions(b.Chunk.Text, h.Document.Title) {
-					g += hopMention * b.Score
-				}
-				gain[h.ChunkID] = max(gain[h.ChunkID], g)
-				if _, ok := base[h.ChunkID]; !ok {
-					base[h.ChunkID] = hopNewScore * h.Score
-					h.DenseRank, h.KeywordRank = 0, 0 // the question did not find it
-					hits = append(hits, h)
-				}
-			}
+		found, err := s.follow(ctx, collection, query, from, wide)
+		if err != nil {
+			return nil, err
 		}
-		for i, h := range hits {
-			hits[i].Score = base[h.ChunkID] + gain[h.ChunkID]
-		}
-		sortHits(hits)
+		hits = led(hits, from, found)
 	}
 	hits = atLeast(atMost(hits, cfg.perDocument), cfg.minScore)
 	return hits[:min(cfg.k, len(hits))], nil
+}
+
+// follow returns what each passage leads to. The searches go side by side.
+func (s *Store) follow(ctx context.Context, collection, query string, from []Hit, cfg searchConfig) ([][]Hit, error) {
+	found := make([][]Hit, len(from))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, b := range from {
+		next := bridge(query, b.Document.Title+". "+b.Chunk.Text)
+		if next == "" {
+			continue
+		}
+		g.Go(func() (err error) {
+			found[i], err = s.find(ctx, collection, next, cfg)
+			toShares(found[i], cfg)
+			return err
+		})
+	}
+	return found, g.Wait()
+}
+
+// led adds what passages have led to, found[i] from from[i], to the hits. A passage gains the product of its score in
+// such a search and the score of the passage that led to it: the larger, the surer both steps. Passages of documents of
+// one title tell of one thing, and do not lead to each other. The first hits stay the first, whatever the others gain.
+func led(hits, from []Hit, found [][]Hit) []Hit {
+	base := make(map[int64]float64)
+	for _, h := range hits {
+		base[h.ChunkID] = h.Score
+	}
+	gain := make(map[int64]float64)
+	for i, b := range from {
+		for _, h := range found[i] {
+			if h.ChunkID == b.ChunkID || h.Document.Title != "" && h.Document.Title == b.Document.Title {
+				continue
+			}
+			g := b.Score * h.Score
+			if mentions(b.Chunk.Text, h.Document.Title) {
+				g += hopMention * b.Score
+			}
+			gain[h.ChunkID] = max(gain[h.ChunkID], g)
+			if _, ok := base[h.ChunkID]; !ok {
+				base[h.ChunkID] = hopNewScore * h.Score
+				h.DenseRank, h.KeywordRank = 0, 0 // the question did not find it
+				hits = append(hits, h)
+			}
+		}
+	}
+	kept := min(hopKeep, len(hits))
+	rest := hits[kept:]
+	for i, h := range rest {
+		rest[i].Score = base[h.ChunkID] + gain[h.ChunkID]
+	}
+	sortHits(rest)
+	for i := range rest {
+		rest[i].Score = min(rest[i].Score, hits[kept-1].Score)
+	}
+	return hits
 }
 
 // toShares makes scores comparable with those of other searches, from 0 to 1 or about that: cosines, scaled or not, and their

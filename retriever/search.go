@@ -115,8 +115,12 @@ func (s *Store) Search(ctx context.Context, collection, query string, opts ...Se
 
 // candidates are what one question finds: one search, or several that lead to each other.
 func (s *Store) candidates(ctx context.Context, collection, query string, cfg searchConfig) ([]Hit, error) {
-	if cfg.hops > 1 {
-		return s.hopped(ctx, collection, query, cfg)
+	hops, err := s.hops(ctx, collection, query, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if hops > 1 {
+		return s.hopped(ctx, collection, query, cfg, hops)
 	}
 	return s.find(ctx, collection, query, cfg)
 }

@@ -12,7 +12,7 @@ type Settings struct {
 	Mode        string `json:"mode" values:"hybrid,dense,keyword" default:"hybrid" documents:"same" help:"Search by meaning and words, by meaning alone (dense), or by words alone (keyword)."`
 	Fusion      string `json:"fusion" values:"score,scaled,rank" default:"score" documents:"same" help:"How hybrid search joins meaning and words: by their scores, by scores scaled to the same range (for encoders whose cosines all lie close together), or by reciprocal rank."`
 	DenseShare  int    `json:"dense_share" min:"0" max:"100" documents:"same" help:"The weight of meaning in a hybrid score, in percent, where scores are joined; 0 means 70, and 60 when they are scaled."`
-	Hops        int    `json:"hops" min:"0" max:"4" default:"1" documents:"same" help:"Search up to this often, each time for what the best passages name: for questions that need several passages."`
+	Hops        int    `json:"hops" min:"0" max:"4" documents:"same" help:"Search up to this often, each time for what the best passages name: for questions that need several passages. 0: twice where that costs little, in collections of up to 20,000 chunks."`
 	Queries     int    `json:"queries" min:"0" max:"8" documents:"same" help:"So many questions of the language model are searched besides the one that is asked: it in other words, or its parts."`
 	HyDE        bool   `json:"hyde" documents:"same" help:"Search by meaning for what is like a passage that the language model makes up as an answer."`
 	Rerank      string `json:"rerank" values:"auto,off,cross-encoder,model" default:"auto" documents:"same" help:"What puts the best hits in order: a cross-encoder, the language model, or nothing; auto: a cross-encoder where one is configured."`

@@ -65,7 +65,7 @@ func earlierCopies(t *testing.T, dir string) []string {
 }
 
 func TestStoresOfEarlierReleases(t *testing.T) {
-	for _, version := range []int{1, 7} {
+	for _, version := range []int{1, 7, 10} {
 		t.Run(fmt.Sprintf("schema %d", version), func(t *testing.T) {
 			dir := unpackStore(t, fmt.Sprintf("schema-%02d", version))
 			s := checkEarlier(t, place{dir: dir})

@@ -433,7 +433,7 @@ export const en = {
       },
       retrieval_hops: {
         name: "Searches in a row",
-        help: "Each for what the best passages name, for questions that need several passages; up to 4.",
+        help: "Each for what the best passages name, for questions that need several passages; up to 4. 0: two in collections of up to 20,000 chunks, else one.",
       },
       retrieval_queries: {
         name: "Further questions",
