@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"docent/internal/tensor"
 )
@@ -57,15 +59,16 @@ func main() {
 	threads := flag.Int("threads", runtime.GOMAXPROCS(0), "of both programs")
 	peer := flag.String("peer", "", "command to compare with")
 	save := flag.String("save", "", "file that a line of JSON is added to for each shape and type")
+	profile := flag.String("profile", "", "file for a profile of docent's processor time, but for the first run; for one measurement, see -only")
 	worker := flag.String("worker", "", "for its own use: the file to serve")
 	flag.Parse()
 	if *worker != "" {
-		if err := serve(*worker, *threads); err != nil {
+		if err := serve(*worker, *threads, *profile); err != nil {
 			log.Fatal(err)
 		}
 		return
 	}
-	run := runner{*dir, *keep, *only, *tokens, *rounds, *threads, strings.Fields(*peer), *save}
+	run := runner{*dir, *keep, *only, *tokens, *rounds, *threads, strings.Fields(*peer), *save, *profile}
 	if !*all {
 		if err := run.compare(*name, *kind); err != nil {
 			log.Fatal(err)
@@ -89,6 +92,7 @@ type runner struct {
 	threads        int
 	peer           []string
 	save           string
+	profile        string
 }
 
 // row is the medians of one measurement.
@@ -115,7 +119,7 @@ func (r runner) compare(name, kind string) error {
 	if err != nil {
 		return err
 	}
-	ours, err := start(self, "-worker", path, "-threads", strconv.Itoa(r.threads))
+	ours, err := start(self, "-worker", path, "-threads", strconv.Itoa(r.threads), "-profile", r.profile)
 	if err != nil {
 		return err
 	}
@@ -226,7 +230,7 @@ func median(x []float64) float64 {
 // program is one of the two that are compared.
 type program struct {
 	cmd *exec.Cmd
-	in  *bufio.Writer
+	in  io.WriteCloser
 	out *bufio.Scanner
 }
 
@@ -241,19 +245,21 @@ func start(name string, args ...string) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &program{cmd, bufio.NewWriter(in), bufio.NewScanner(out)}, cmd.Start()
+	return &program{cmd, in, bufio.NewScanner(out)}, cmd.Start()
 }
 
+// stop ends the program, which ends by itself when there are no more commands.
 func (p *program) stop() {
-	p.cmd.Process.Kill()
+	p.in.Close()
+	kill := time.AfterFunc(10*time.Second, func() { p.cmd.Process.Kill() })
+	defer kill.Stop()
 	p.cmd.Wait()
 }
 
 // do runs a command and returns what it says it took and the processor time of the whole program.
 func (p *program) do(command string) (seconds, processor float64, err error) {
 	before := p.processor()
-	fmt.Fprintln(p.in, command)
-	if err := p.in.Flush(); err != nil {
+	if _, err := fmt.Fprintln(p.in, command); err != nil {
 		return 0, 0, err
 	}
 	for p.out.Scan() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"time"
@@ -21,7 +22,9 @@ import (
 //	decode CONTEXT N        reads a context, which may be known already, then writes N tokens: these are timed
 //	concurrent K N SEED     K requests at once read 32 tokens each, not shared, and write N
 //	first N SEED M SEED2    the time to the first token of a prompt of N tokens of one seed and M of another
-func serve(path string, threads int) error {
+//
+// With a profile, that file gets where processor time goes, from the second command on.
+func serve(path string, threads int, profile string) error {
 	m, err := engine.Open(path, engine.Config{Threads: threads, Context: contextTokens, CacheTokens: 2 * contextTokens, Parallel: 8})
 	if err != nil {
 		return err
@@ -29,7 +32,18 @@ func serve(path string, threads int) error {
 	defer m.Close()
 	out := json.NewEncoder(os.Stdout)
 	in := bufio.NewScanner(os.Stdin)
-	for in.Scan() {
+	for n := 0; in.Scan(); n++ {
+		if n == 1 && profile != "" {
+			f, err := os.Create(profile)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			if err := pprof.StartCPUProfile(f); err != nil {
+				return err
+			}
+			defer pprof.StopCPUProfile()
+		}
 		seconds, err := execute(m, in.Text())
 		if err != nil {
 			return fmt.Errorf("%s: %w", in.Text(), err)

@@ -3,7 +3,11 @@ package tensor
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"sync"
 	"testing"
+	"time"
+	"unsafe"
 )
 
 // BenchmarkMul multiplies 96 rows with the matrices of all-MiniLM-L6-v2, on one core.
@@ -86,4 +90,58 @@ func BenchmarkRows(b *testing.B) {
 			PackInto(dst, src, 1152, 128, 32)
 		}
 	})
+}
+
+// BenchmarkQMatrixMemory measures products of one row of activations with weights that come from memory, shared out
+// between all processors as the parts of a step are, and beside them what reading the same bytes takes.
+func BenchmarkQMatrixMemory(b *testing.B) {
+	const size = 96 << 20
+	workers := runtime.GOMAXPROCS(0)
+	rng := rand.New(rand.NewPCG(5, 6))
+	data := make([]byte, size)
+	share := func(do func(worker int)) time.Duration {
+		var wait sync.WaitGroup
+		start := time.Now()
+		for w := range workers {
+			wait.Go(func() { do(w) })
+		}
+		wait.Wait()
+		return time.Since(start)
+	}
+	for _, c := range []struct {
+		typ QType
+		k   int
+	}{{Q8_0, 576}, {Q8_0, 1536}, {Q8_0, 896}, {Q4_0, 896}, {Q5_0, 576}, {Q5_0, 896}, {Q4_K, 4864}, {Q6_K, 4864}} {
+		f := qformats[c.typ]
+		row := c.k / f.values * f.bytes
+		n := size / row
+		for at, block := 0, randomBlocks(rng, c.typ, 256*f.values); at < size; at += len(block) {
+			copy(data[at:], block)
+		}
+		m, err := NewQMatrix(c.typ, n, c.k, data[:n*row])
+		if err != nil {
+			b.Fatal(err)
+		}
+		a := rowsOf(randomVector(rng, c.k), 1, c.k, false)
+		dst, scratch := make([]float32, n), make([]QScratch, workers)
+		floats := unsafe.Slice((*float32)(ptr(first(data))), size/4)
+		b.Run(fmt.Sprintf("%s/%d", c.typ, c.k), func(b *testing.B) {
+			var took, read time.Duration
+			for b.Loop() {
+				took += share(func(w int) {
+					m.Mul(dst, n, a, w*m.Panels()/workers, (w+1)*m.Panels()/workers, &scratch[w])
+				})
+				read += share(func(w int) {
+					const piece = 4096
+					for at := w * len(floats) / workers; at+piece <= (w+1)*len(floats)/workers; at += piece {
+						Dot(floats[at:at+piece], floats[at:at+piece])
+					}
+				})
+			}
+			rate := func(d time.Duration) float64 { return size * float64(b.N) / d.Seconds() / 1e9 }
+			b.ReportMetric(rate(took), "GB/s")
+			b.ReportMetric(rate(read), "GB/s-read")
+			b.ReportMetric(rate(took)/rate(read), "share")
+		})
+	}
 }

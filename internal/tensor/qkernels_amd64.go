@@ -159,6 +159,8 @@ func qdotF16AVX2(dst *float32, ldd int, w *byte, rows, stride, n int, x *float32
 //go:noescape
 func qdotBF16AVX2(dst *float32, ldd int, w *byte, rows, stride, n int, x *float32, ldx, m int)
 
+// qvnni has row kernels of its own for the types of 32 values without minima, and takes AVX2's for the others, whose
+// results are the same bits: they were not measured where AVX-512 is.
 var qvnni = qkernels{
 	rows: 12, bias128: true, tile: [2]qtile{qtile32VNNI, qtile16VNNI}, round: roundAVX2,
 	unpack: map[QType]qunpack{
@@ -166,10 +168,14 @@ var qvnni = qkernels{
 		Q5_1: unpackQ5_1VNNI, Q2_K: unpackQ2_KVNNI, Q3_K: unpackQ3_KVNNI, Q4_K: unpackQ4_KVNNI,
 		Q5_K: unpackQ5_KVNNI, Q6_K: unpackQ6_KVNNI, IQ4_NL: unpackIQ4_NLVNNI, IQ4_XS: unpackIQ4_XSVNNI,
 	},
-	one: map[QType]qone{Q8_0: qrowQ8_0VNNI, Q4_0: qrowQ4_0VNNI, Q5_0: qrowQ5_0VNNI, IQ4_NL: qrowIQ4_NLVNNI},
+	one: map[QType]qone{
+		Q8_0: {16, qrowQ8_0VNNI}, Q4_0: {16, qrowQ4_0VNNI}, Q4_1: {8, qrowQ4_1AVX2}, Q5_0: {16, qrowQ5_0VNNI},
+		Q5_1: {8, qrowQ5_1AVX2}, Q2_K: {8, qrowQ2_KAVX2}, Q3_K: {8, qrowQ3_KAVX2}, Q4_K: {8, qrowQ4_KAVX2},
+		Q5_K: {8, qrowQ5_KAVX2}, Q6_K: {8, qrowQ6_KAVX2}, IQ4_NL: {16, qrowIQ4_NLVNNI}, IQ4_XS: {8, qrowIQ4_XSAVX2},
+	},
 }
 
-// qavx2's tile and row kernels do half a panel.
+// qavx2's tile kernels do half a panel.
 var qavx2 = qkernels{
 	rows: 4, tile: [2]qtile{wholePanel(qtile32AVX2), wholePanel(qtile16AVX2)}, round: roundAVX2,
 	unpack: map[QType]qunpack{
@@ -178,23 +184,11 @@ var qavx2 = qkernels{
 		Q5_K: unpackQ5_KAVX2, Q6_K: unpackQ6_KAVX2, IQ4_NL: unpackIQ4_NLAVX2, IQ4_XS: unpackIQ4_XSAVX2,
 	},
 	one: map[QType]qone{
-		Q8_0: wholeRows(qrowQ8_0AVX2), Q4_0: wholeRows(qrowQ4_0AVX2), Q4_1: wholeRows(qrowQ4_1AVX2),
-		Q5_0: wholeRows(qrowQ5_0AVX2), Q5_1: wholeRows(qrowQ5_1AVX2), Q2_K: wholeRows(qrowQ2_KAVX2),
-		Q3_K: wholeRows(qrowQ3_KAVX2), Q4_K: wholeRows(qrowQ4_KAVX2), Q5_K: wholeRows(qrowQ5_KAVX2),
-		Q6_K: wholeRows(qrowQ6_KAVX2), IQ4_NL: wholeRows(qrowIQ4_NLAVX2), IQ4_XS: wholeRows(qrowIQ4_XSAVX2),
+		Q8_0: {8, qrowQ8_0AVX2}, Q4_0: {8, qrowQ4_0AVX2}, Q4_1: {8, qrowQ4_1AVX2},
+		Q5_0: {8, qrowQ5_0AVX2}, Q5_1: {8, qrowQ5_1AVX2}, Q2_K: {8, qrowQ2_KAVX2},
+		Q3_K: {8, qrowQ3_KAVX2}, Q4_K: {8, qrowQ4_KAVX2}, Q5_K: {8, qrowQ5_KAVX2},
+		Q6_K: {8, qrowQ6_KAVX2}, IQ4_NL: {8, qrowIQ4_NLAVX2}, IQ4_XS: {8, qrowIQ4_XSAVX2},
 	},
-}
-
-// wholeRows makes a kernel for 8 rows of weights one for a panel. It fetches in the order of memory, so of the next 8
-// rows the last begin late: hence some more.
-func wholeRows(one qone) qone {
-	return func(blocks int, a *qrow, w *byte, stride, ahead int, c *float32) {
-		if ahead > 0 {
-			ahead = 8*stride + 4<<10
-		}
-		one(blocks, a, w, stride, ahead, c)
-		one(blocks, a, at(w, 8*stride), stride, ahead, at(c, 8))
-	}
 }
 
 func wholePanel(tile qtile) qtile {

@@ -51,9 +51,13 @@ const (
 // lies ahead bytes from them to the cache.
 type qunpack func(dst *qblock, w *byte, stride, blocks, ahead int)
 
-// qone multiplies a row of activations with a panel of rows of weights, stride bytes apart, and fetches what lies
-// ahead bytes from them to the cache: unpacking and tile kernel in one, without the way through memory.
-type qone func(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+// qone multiplies a row of activations with some rows of weights, stride bytes apart, and fetches what lies ahead bytes
+// from them to the cache: unpacking and tile kernel in one, without the way through memory. Kernels for a panel fetch
+// a line of each row at a time, those for half of one in the order of memory.
+type qone struct {
+	rows int
+	mul  func(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
+}
 
 // QScratch is a worker's memory for products; the zero value is ready for use.
 type QScratch struct {
@@ -61,13 +65,20 @@ type QScratch struct {
 	edge   []byte    // weights of a last panel that is not whole
 	tile   []float32 // and its results
 	floats []float32
+	next   *byte // see Next
 }
+
+// Next says that the scratch's owner, after its next product, goes on with the rows of m from a panel on. If that product
+// is of one row of activations, the beginning of those weights is fetched to the cache while its last are multiplied.
+func (s *QScratch) Next(m *QMatrix, panel int) { s.next = &m.data[panel*QPanel*m.rowBytes] }
 
 // mulRounded sets dst for the weights' rows from up to to, from being a multiple of 16.
 func (m *QMatrix) mulRounded(dst []float32, ldd int, a *QRows, from, to int, s *QScratch) {
 	k, f := quantKernels(), qformats[m.Type]
-	if one := k.one[m.Type]; one != nil && a.n == 1 {
-		m.mulOne(one, dst, a, from, to, s)
+	next := s.next
+	s.next = nil
+	if one, ok := k.one[m.Type]; ok && a.n == 1 {
+		m.mulOne(one, dst, a, from, to, next, s)
 		return
 	}
 	unpack := k.unpack[m.Type]
@@ -140,19 +151,25 @@ func (m *QMatrix) mulRounded(dst []float32, ldd int, a *QRows, from, to int, s *
 	}
 }
 
-// mulOne is mulRounded for one row of activations.
-func (m *QMatrix) mulOne(one qone, dst []float32, a *QRows, from, to int, s *QScratch) {
-	blocks := m.K / qformats[m.Type].values
-	for row := from; row < to; row += qpanel {
-		short := to - row
-		if short >= qpanel {
-			one(blocks, &a.blocks[0], first(m.data[row*m.rowBytes:]), m.rowBytes, qpanel*m.rowBytes, first(dst[row:row+qpanel]))
-			continue
+// mulOne is mulRounded for one row of activations. With its last rows it fetches what is at next, if that is not nil.
+func (m *QMatrix) mulOne(one qone, dst []float32, a *QRows, from, to int, next *byte, s *QScratch) {
+	blocks, size := m.K/qformats[m.Type].values, one.rows*m.rowBytes
+	ahead := size
+	if one.rows < qpanel {
+		ahead += 1 << 10 // the last of the next rows begin late
+	}
+	row := from
+	for ; to-row >= one.rows; row += one.rows {
+		w := first(m.data[row*m.rowBytes:])
+		if one.rows < qpanel && next != nil && to-row < 2*one.rows {
+			ahead = int(uintptr(ptr(next)) - uintptr(ptr(w)))
 		}
-		s.edge = resize(s.edge, qpanel*m.rowBytes)
+		one.mul(blocks, &a.blocks[0], w, m.rowBytes, ahead, first(dst[row:row+one.rows]))
+	}
+	if row < to {
+		s.edge, s.tile = resize(s.edge, size), resize(s.tile, one.rows)
 		clear(s.edge[copy(s.edge, m.data[row*m.rowBytes:to*m.rowBytes]):])
-		s.tile = resize(s.tile, qpanel)
-		one(blocks, &a.blocks[0], first(s.edge), m.rowBytes, 0, first(s.tile))
+		one.mul(blocks, &a.blocks[0], first(s.edge), m.rowBytes, 0, first(s.tile))
 		copy(dst[row:to], s.tile)
 	}
 }

@@ -33,7 +33,10 @@ func rowKernel(typ QType, blocks int, data []byte, x []float32) (one, tile, plai
 	if f.group == 16 {
 		halves = 1
 	}
-	kern.one[typ](blocks, first(a), first(w), blocks*f.bytes, 0, first(one[:]))
+	kernel := kern.one[typ]
+	for r := 0; r < qpanel; r += kernel.rows {
+		kernel.mul(blocks, first(a), first(w[r*blocks*f.bytes:]), blocks*f.bytes, 0, first(one[r:]))
+	}
 	panel := make([]qblock, n)
 	kern.unpack[typ](first(panel), first(w), blocks*f.bytes, blocks, 0)
 	kern.tile[halves](1, n, first(a), 64*n, first(panel), first(tile[:]), qpanel, how)
@@ -107,7 +110,7 @@ func FuzzRowKernels(f *testing.F) {
 		saved := active
 		defer func() { active = saved }()
 		for _, active = range available() {
-			if quantKernels().one[typ] == nil {
+			if quantKernels().one[typ].mul == nil {
 				continue
 			}
 			one, tile, _ := rowKernel(typ, 1+int(count%4), data, x)

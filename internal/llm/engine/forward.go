@@ -9,6 +9,7 @@ import (
 const (
 	batch     = 512 // most rows of a step
 	logitRows = 16  // rows whose logits are computed together
+	rowsPart  = 16  // rows that a worker norms or adds at a time
 )
 
 // chunk is what a step computes of one sequence: tokens that follow those it holds, for which it has room.
@@ -182,24 +183,40 @@ func (m *Model) norm(dst, x []float32, w norm) {
 }
 
 func (m *Model) norms(s *state, dst, x []float32, w norm, n int) {
-	d := m.params.dim
-	s.pool.run(split(n, 16), func(_, part int) {
-		for i := part * 16; i < min(n, part*16+16); i++ {
-			m.norm(dst[i*d:(i+1)*d], x[i*d:(i+1)*d], w)
-		}
+	if n <= rowsPart { // without a closure, which takes memory
+		m.normRows(dst, x, w, 0, n)
+		return
+	}
+	s.pool.run(split(n, rowsPart), func(_, part int) {
+		m.normRows(dst, x, w, part*rowsPart, min(n, (part+1)*rowsPart))
 	})
+}
+
+func (m *Model) normRows(dst, x []float32, w norm, from, to int) {
+	d := m.params.dim
+	for i := from; i < to; i++ {
+		m.norm(dst[i*d:(i+1)*d], x[i*d:(i+1)*d], w)
+	}
 }
 
 // add adds h, after its own norm where the architecture has one, to the stream.
 func (m *Model) add(s *state, x, h []float32, post norm, n int) {
-	d := m.params.dim
-	s.pool.run(split(n, 16), func(_, part int) {
-		for i := part * 16; i < min(n, part*16+16); i++ {
-			row := h[i*d : (i+1)*d]
-			if post.w != nil {
-				m.norm(row, row, post)
-			}
-			tensor.Axpy(x[i*d:(i+1)*d], row, 1)
-		}
+	if n <= rowsPart {
+		m.addRows(x, h, post, 0, n)
+		return
+	}
+	s.pool.run(split(n, rowsPart), func(_, part int) {
+		m.addRows(x, h, post, part*rowsPart, min(n, (part+1)*rowsPart))
 	})
+}
+
+func (m *Model) addRows(x, h []float32, post norm, from, to int) {
+	d := m.params.dim
+	for i := from; i < to; i++ {
+		row := h[i*d : (i+1)*d]
+		if post.w != nil {
+			m.norm(row, row, post)
+		}
+		tensor.Axpy(x[i*d:(i+1)*d], row, 1)
+	}
 }

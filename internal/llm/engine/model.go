@@ -47,7 +47,8 @@ type norm struct{ w, b []float32 }
 type linear struct {
 	w    *tensor.QMatrix
 	b    []float32
-	site int // one more than its place in the model's sites; 0: adapters cannot change it
+	site int               // one more than its place in the model's sites; 0: adapters cannot change it
+	then []*tensor.QMatrix // of the first of some that are multiplied together: those of the product after, if it is known
 }
 
 type layer struct {
@@ -118,6 +119,9 @@ func New(f *gguf.File, cfg Config) (*Model, error) {
 	m.cfg.Context = min(m.cfg.Context, m.params.train)
 	if err := m.readTensors(); err != nil {
 		return nil, err
+	}
+	if m.t5 == nil {
+		m.chain()
 	}
 	if err := m.size(); err != nil {
 		return nil, err

@@ -12,10 +12,13 @@ import (
 // ends when its parts are done, whoever did them: a worker that the system lets wait holds nobody up, unless
 // that happens in the middle of a part. Where it does, other programs want the processors too, and the caller
 // does the rounds of some time alone, more the more often it happens: it would wait longer for others' time slices than they would save.
+//
+// Each worker has a run of parts that follow one another, so that what it fetches ahead is its own, and takes
+// others' last ones when it is through with them.
 type pool struct {
 	n       int
 	do      func(worker, part int) // of the round; only who has a part may look
-	round   atomic.Uint64          // its parts and, in the lower half, how many were taken
+	shares  []share                // by worker
 	left    atomic.Int64           // parts that are not done
 	asleep  []atomic.Bool
 	wake    []chan struct{}
@@ -38,7 +41,7 @@ const (
 )
 
 func newPool(n int) *pool {
-	p := &pool{n: n, asleep: make([]atomic.Bool, n), wake: make([]chan struct{}, n), caller: make(chan struct{}, 1), crowded: runtime.GOMAXPROCS(0) < n}
+	p := &pool{n: n, shares: make([]share, n), asleep: make([]atomic.Bool, n), wake: make([]chan struct{}, n), caller: make(chan struct{}, 1), crowded: runtime.GOMAXPROCS(0) < n}
 	for w := 1; w < n; w++ {
 		p.wake[w] = make(chan struct{}, 1)
 		go p.work(w)
@@ -88,8 +91,12 @@ func (p *pool) look(ready func() bool, limit time.Duration) bool {
 
 // busy reports whether there is something for a worker to do.
 func (p *pool) busy() bool {
-	round := p.round.Load()
-	return uint32(round) < uint32(round>>32) || p.stopped.Load()
+	for w := range p.shares {
+		if !p.shares[w].empty() {
+			return true
+		}
+	}
+	return p.stopped.Load()
 }
 
 func (p *pool) work(w int) {
@@ -110,15 +117,52 @@ func (p *pool) work(w int) {
 // take does parts of the round until all are taken. One that is taken keeps the round from ending, and so
 // its number and do belong together.
 func (p *pool) take(w int) {
-	for {
-		round := p.round.Add(1)
-		i := uint32(round) - 1
-		if i >= uint32(round>>32) {
-			return
+	for i := range p.n {
+		own := i == 0
+		for {
+			part, ok := p.shares[(w+i)%p.n].take(own)
+			if !ok {
+				break
+			}
+			p.do(w, part)
+			if p.left.Add(-1) == 0 && p.sleeps.CompareAndSwap(true, false) {
+				p.caller <- struct{}{}
+			}
 		}
-		p.do(w, int(i))
-		if p.left.Add(-1) == 0 && p.sleeps.CompareAndSwap(true, false) {
-			p.caller <- struct{}{}
+	}
+}
+
+// last is the last part of a worker's run.
+func (p *pool) last(w, parts int) int { return (w+1)*parts/p.n - 1 }
+
+// share is the parts of a worker that nobody has taken: the first one in the upper half, the end in the lower one. It
+// fills a line of the cache.
+type share struct {
+	parts atomic.Uint64
+	_     [56]byte
+}
+
+func (s *share) set(from, to int) { s.parts.Store(uint64(from)<<32 | uint64(to)) }
+
+func (s *share) empty() bool {
+	parts := s.parts.Load()
+	return uint32(parts>>32) >= uint32(parts)
+}
+
+// take takes the first part or the last one.
+func (s *share) take(first bool) (part int, ok bool) {
+	for {
+		parts := s.parts.Load()
+		from, to := uint32(parts>>32), uint32(parts)
+		if from >= to {
+			return 0, false
+		}
+		if first {
+			if s.parts.CompareAndSwap(parts, parts+1<<32) {
+				return int(from), true
+			}
+		} else if s.parts.CompareAndSwap(parts, parts-1) {
+			return int(to) - 1, true
 		}
 	}
 }
@@ -126,8 +170,13 @@ func (p *pool) take(w int) {
 // run calls do for each part below parts, on the workers, and returns when all are done. The first
 // number that do gets is the worker's, from 0 to n-1.
 func (p *pool) run(parts int, do func(worker, part int)) {
-	start := time.Now()
-	if p.n == 1 || parts <= 1 || start.Before(p.alone) {
+	var start time.Time
+	shared := p.n > 1 && parts > 1
+	if shared {
+		start = time.Now()
+		shared = !start.Before(p.alone)
+	}
+	if !shared {
 		for i := range parts {
 			do(0, i)
 		}
@@ -135,7 +184,9 @@ func (p *pool) run(parts int, do func(worker, part int)) {
 	}
 	p.do = do
 	p.left.Store(int64(parts))
-	p.round.Store(uint64(parts) << 32)
+	for w := range p.shares {
+		p.shares[w].set(w*parts/p.n, p.last(w, parts)+1)
+	}
 	p.rouse()
 	p.take(0)
 	done := func() bool { return p.left.Load() == 0 }
