@@ -485,7 +485,7 @@ func csvProse(row []string) bool {
 		slices.ContainsFunc(row[1:], func(field string) bool { return strings.HasPrefix(field, " ") })
 }
 
-// mailSigns tells a mail message by the header lines it opens with.
+// mailSigns tells a mail message, or a page saved as one, by the header lines it opens with.
 func mailSigns(text string) bool {
 	known, lines := 0, 0
 	for line := range strings.Lines(text) {
@@ -501,7 +501,7 @@ func mailSigns(text string) bool {
 			return false
 		}
 		switch strings.ToLower(k) {
-		case "from", "to", "subject", "date", "mime-version", "received", "message-id", "return-path", "content-type", "delivered-to":
+		case "from", "to", "subject", "date", "mime-version", "received", "message-id", "return-path", "content-type", "delivered-to", "snapshot-content-location":
 			known++
 		}
 		if lines++; lines > 200 {
