@@ -73,12 +73,12 @@ func withPictures(t testing.TB, a, b string) map[string][]byte {
 			"OEBPS/text/one.xhtml", `<html><body><p>One text.</p><img src="../images/a.png"/><p>Two text.</p><img src="../images/b%2epng"/><img src="../images/b.png"/><img src="../images/c.png"/></body></html>`,
 			"OEBPS/images/a.png", a, "OEBPS/images/b.png", b),
 		"letter.rtf": []byte(`{\rtf1\ansi One text.\par ` + pict(a) + `\par Two text.\par{\header ` + pict(a) + `}{\shp{\*\shpinst{\sp{\sn pib}{\sv {\pict\jpegblip\bin` + fmt.Sprint(len(b)) + ` ` + b + `}}}}{\shprslt drawn}}\par}`),
-		"page.mhtml": []byte("MIME-Version: 1.0\r\nSnapshot-Content-Location: https://example.com/dir/\r\nContent-Type: multipart/related; type=\"text/html\"; boundary=\"x\"\r\n\r\n" +
+		"page.mhtml": []byte("From: <Saved by Blink>\r\nSubject: Page\r\nMIME-Version: 1.0\r\nSnapshot-Content-Location: https://example.com/dir/\r\nContent-Type: multipart/related; type=\"text/html\"; boundary=\"x\"\r\n\r\n" +
 			"--x\r\nContent-Type: text/html; charset=utf-8\r\nContent-Location: https://example.com/dir/\r\n\r\n<!doctype html><p>One text.</p><img src=\"https://example.com/dir/a.png\"><p>Two text.</p><img src=\"cid:b%40x\"><img src=\"../dir/c.png\">\r\n" +
 			"--x\r\nContent-Type: image/png\r\nContent-Location: a.png\r\nContent-Transfer-Encoding: base64\r\n\r\n" + plain(a) +
 			"\r\n--x\r\nContent-Type: image/png\r\nContent-ID: <b@x>\r\nContent-Transfer-Encoding: base64\r\n\r\n" + plain(b) + "\r\n--x--\r\n"),
 		"book.ipynb": []byte(`{"nbformat":4,"cells":[{"cell_type":"markdown","source":["One text.\n"]},{"cell_type":"code","source":"","outputs":[{"output_type":"display_data","data":{"image/png":["` + plain(a) + `\n"]}}]},` +
-			`{"cell_type":"markdown","source":"Two text.\n\n![x](attachment:b.png) ![y](attachment:c.png)","attachments":{"b.png":{"image/png":"` + plain(b) + `"}}},{"cell_type":"markdown","source":"![y](` + data(b) + `)"}]}`),
+			`{"cell_type":"markdown","source":"Two text.\n\n![](attachment:b.png) ![](attachment:c.png)","attachments":{"b.png":{"image/png":"` + plain(b) + `"}}},{"cell_type":"markdown","source":"![](` + data(b) + `)"}]}`),
 		"old.ipynb": []byte(`{"nbformat":3,"worksheets":[{"cells":[{"cell_type":"markdown","source":"One text."},{"cell_type":"code","input":"","outputs":[{"output_type":"pyout","png":"` + plain(a) + `"}]},` +
 			`{"cell_type":"markdown","source":"Two text."},{"cell_type":"code","input":"","outputs":[{"output_type":"display_data","jpeg":"` + plain(b) + `"}]}]}]}`),
 		"note.md":   []byte("One text.\n\n![](" + data(a) + ")\n\nTwo text.\n\n<p><img src=\"" + data(b) + "\"></p>\n\n![](b.png)\n"),
