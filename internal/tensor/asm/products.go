@@ -73,12 +73,7 @@ func (g *gen) storeSums(mr, biasArg int) {
 			g.op(g.reg, fmt.Sprintf("VADDPS v%d, v%d, v%d", 2*mr+h, 2*r+h, 2*r+h))
 			g.op(g.reg, fmt.Sprintf("VMOVUPS v%d, %d(R11)", 2*r+h, h*4*g.n))
 		}
-		if r+1 < mr {
-			g.ops("", `
-				ADDQ R10, R11
-				DECQ R13
-				JZ ret`)
-		}
+		g.nextRow(r, mr)
 	}
 	g.p("ret:\n\tVZEROUPPER\n\tRET")
 }
@@ -328,12 +323,17 @@ func (g *gen) mulInt8(mr int) {
 			g.op(g.reg, fmt.Sprintf("VFMADD213PS v%d, v%d, v%d", u, t, acc))
 			g.op(g.reg, fmt.Sprintf("VMOVUPS v%d, %d(R11)", acc, h*w))
 		}
-		if r+1 < mr {
-			g.ops("", `
-				ADDQ R10, R11
-				DECQ R13
-				JZ ret`)
-		}
+		g.nextRow(r, mr)
 	}
 	g.p("ret:\n\tVZEROUPPER\n\tRET")
+}
+
+// nextRow goes on to the next row of the result, and returns after the last there is, where a tile of mr is not full.
+func (g *gen) nextRow(r, mr int) {
+	if r+1 < mr {
+		g.ops("", `
+			ADDQ R10, R11
+			DECQ R13
+			JZ ret`)
+	}
 }
