@@ -4,17 +4,13 @@ import "unsafe"
 
 // The meaning of the kernels for quantised weights, in plain Go.
 
-var qgeneric = qkernels{rows: 8, tile: [2]qtile{tileGeneric32, tileGeneric16}, round: roundGeneric}
+var qgeneric = qkernels{rows: 8, tile: [3]qtile{tileGeneric32, tileGeneric32, tileGeneric16}, round: roundGeneric}
 
 func ptr[T any](p *T) unsafe.Pointer { return unsafe.Pointer(p) }
 
-func unpackGeneric(f *qformat, bias128 bool, dst *qblock, w *byte, stride, blocks int) {
+func unpackGeneric(f *qformat, dst *qblock, w *byte, stride, blocks int) {
 	var q [256]int8
 	var scale, minimum [16]float32
-	var flip int8
-	if bias128 {
-		flip = -128
-	}
 	for r := range qpanel {
 		src := unsafe.Slice(at(w, r*stride), blocks*f.bytes)
 		for b := range blocks {
@@ -22,7 +18,7 @@ func unpackGeneric(f *qformat, bias128 bool, dst *qblock, w *byte, stride, block
 			for j := range f.values / 32 {
 				out := at(dst, b*f.values/32+j)
 				for i, v := range q[32*j : 32*j+32] {
-					out.q[i/4][r][i%4] = v ^ flip
+					out.q[i/4][r][i%4] = v
 				}
 				for h := range 32 / f.group {
 					g := 32/f.group*j + h

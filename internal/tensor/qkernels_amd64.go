@@ -64,7 +64,10 @@ func qrowIQ4_NLVNNI(blocks int, a *qrow, w *byte, stride, ahead int, c *float32)
 func qtile32AVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
 
 //go:noescape
-func qtile16AVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
+func qtile32FewBitsAVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
+
+//go:noescape
+func qtile16FewBitsAVX2(rows, blocks int, a *qrow, lda int, w *qblock, c *float32, ldc int, how qhow)
 
 //go:noescape
 func unpackQ8_0AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
@@ -162,7 +165,7 @@ func qdotBF16AVX2(dst *float32, ldd int, w *byte, rows, stride, n int, x *float3
 // qvnni has row kernels of its own for the types of 32 values without minima, and takes AVX2's for the others, whose
 // results are the same bits: they were not measured where AVX-512 is.
 var qvnni = qkernels{
-	rows: 12, bias128: true, tile: [2]qtile{qtile32VNNI, qtile16VNNI}, round: roundAVX2,
+	rows: 12, tile: [3]qtile{qtile32VNNI, qtile32VNNI, qtile16VNNI}, round: roundAVX2,
 	unpack: map[QType]qunpack{
 		Q8_0: unpackQ8_0VNNI, Q4_0: unpackQ4_0VNNI, Q4_1: unpackQ4_1VNNI, Q5_0: unpackQ5_0VNNI,
 		Q5_1: unpackQ5_1VNNI, Q2_K: unpackQ2_KVNNI, Q3_K: unpackQ3_KVNNI, Q4_K: unpackQ4_KVNNI,
@@ -177,7 +180,8 @@ var qvnni = qkernels{
 
 // qavx2's tile kernels do half a panel.
 var qavx2 = qkernels{
-	rows: 4, tile: [2]qtile{wholePanel(qtile32AVX2), wholePanel(qtile16AVX2)}, round: roundAVX2,
+	rows: 4, tile: [3]qtile{wholePanel(qtile32AVX2), wholePanel(qtile32FewBitsAVX2), wholePanel(qtile16FewBitsAVX2)},
+	round: roundAVX2,
 	unpack: map[QType]qunpack{
 		Q8_0: unpackQ8_0AVX2, Q4_0: unpackQ4_0AVX2, Q4_1: unpackQ4_1AVX2, Q5_0: unpackQ5_0AVX2,
 		Q5_1: unpackQ5_1AVX2, Q2_K: unpackQ2_KAVX2, Q3_K: unpackQ3_KAVX2, Q4_K: unpackQ4_KAVX2,

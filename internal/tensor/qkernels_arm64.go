@@ -64,10 +64,10 @@ func qdotBF16NEON(dst *float32, ldd int, w *byte, rows, stride, n int, x *float3
 // The tile kernels do half a panel.
 var (
 	qneonDot = qkernels{
-		rows: 4, tile: [2]qtile{wholePanel(qtile32DotNEON), wholePanel(qtile16DotNEON)}, unpack: unpackNEON, round: roundGeneric,
+		rows: 4, tile: [3]qtile{wholePanel(qtile32DotNEON), wholePanel(qtile32DotNEON), wholePanel(qtile16DotNEON)}, unpack: unpackNEON, round: roundGeneric,
 	}
 	qneon = qkernels{
-		rows: 3, tile: [2]qtile{wholePanel(qtile32NEON), wholePanel(qtile16NEON)}, unpack: unpackNEON, round: roundGeneric,
+		rows: 3, tile: [3]qtile{wholePanel(qtile32NEON), wholePanel(qtile32NEON), wholePanel(qtile16NEON)}, unpack: unpackNEON, round: roundGeneric,
 	}
 	unpackNEON = map[QType]qunpack{
 		Q8_0: unpackQ8_0NEON, Q4_0: unpackQ4_0NEON, Q4_1: unpackQ4_1NEON,

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -212,7 +213,7 @@ func TestUnpack(t *testing.T) {
 			n := blocks * f.values / 32
 			got, want := make([]qblock, n), make([]qblock, n)
 			unpack(first(got), first(data), blocks*f.bytes, blocks, 0)
-			unpackGeneric(f, kern.bias128, first(want), first(data), blocks*f.bytes, blocks)
+			unpackGeneric(f, first(want), first(data), blocks*f.bytes, blocks)
 			for b := range n {
 				sameBlock(t, typ, &got[b], &want[b])
 			}
@@ -313,7 +314,7 @@ func FuzzUnpack(f *testing.F) {
 			}
 			got, want := make([]qblock, n), make([]qblock, n)
 			unpack(first(got), first(w), format.bytes, 1, 0)
-			unpackGeneric(format, kern.bias128, first(want), first(w), format.bytes, 1)
+			unpackGeneric(format, first(want), first(w), format.bytes, 1)
 			for b := range n {
 				sameBlock(t, typ, &got[b], &want[b])
 			}
@@ -321,20 +322,32 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
-// sameBlock compares the values that blocks stand for: kernels may keep a multiple of the integers.
+// kept is what an integer of a block that the kernels unpacked stands for, in units of its scale.
+func kept(f *qformat, q int8) int {
+	switch {
+	case active.vnni:
+		return int(uint8(q)) - 128
+	case !strings.HasPrefix(active.name, "avx") || f.minimum || f.whole:
+		return int(q)
+	case f.group == 16:
+		return int(q)<<2 - 128
+	}
+	return int(q)<<3 - 128
+}
+
+// sameBlock compares the values that a block of the kernels and one of plain Go stand for: kernels may keep a multiple
+// of the integers, and without a sign.
 func sameBlock(t *testing.T, typ QType, got, want *qblock) {
 	t.Helper()
-	f, flip := qformats[typ], int8(0)
-	if quantKernels().bias128 {
-		flip = -128
-	}
+	f := qformats[typ]
 	differ := func(a, b float64) bool { return a != b && !(math.IsNaN(a) && math.IsNaN(b)) }
 	for r := range qpanel {
 		for i := range 32 {
 			h := i / f.group
-			value := func(q *qblock) float64 { return float64(q.scale[h][r]) * float64(q.q[i/4][r][i%4]^flip) }
-			if differ(value(got), value(want)) {
-				t.Fatalf("%s: row %d, value %d: %g, want %g", typ, r, i, value(got), value(want))
+			is := float64(got.scale[h][r]) * float64(kept(f, got.q[i/4][r][i%4]))
+			should := float64(want.scale[h][r]) * float64(want.q[i/4][r][i%4])
+			if differ(is, should) {
+				t.Fatalf("%s: row %d, value %d: %g, want %g", typ, r, i, is, should)
 			}
 			if f.minimum && differ(float64(got.minimum[h][r]), float64(want.minimum[h][r])) {
 				t.Fatalf("%s: row %d, value %d: minimum %g, want %g", typ, r, i, got.minimum[h][r], want.minimum[h][r])

@@ -18,8 +18,8 @@ const (
 )
 
 // qblock are 32 values of each of a panel's rows; the assembly knows its layout. Values lie in fours of a
-// row, as the instructions want them, plain or with 128 added. There is one scale and minimum, or one
-// for each half.
+// row, as the instructions want them: plain, or a multiple of them with half its range added, so that they have no sign.
+// There is one scale and minimum, or one for each half.
 type qblock struct {
 	q       [8][qpanel][4]int8
 	scale   [2][qpanel]float32
@@ -28,9 +28,8 @@ type qblock struct {
 
 // qkernels is one implementation of these products.
 type qkernels struct {
-	rows    int // most rows of a tile
-	bias128 bool
-	tile    [2]qtile // by whether scales are for 32 or for 16 values
+	rows    int      // most rows of a tile
+	tile    [3]qtile // see qformat.tile
 	unpack  map[QType]qunpack
 	one     map[QType]qone // for a single row of activations; may lack types
 	round   func(dst *qrow, src *float32, blocks int)
@@ -83,12 +82,9 @@ func (m *QMatrix) mulRounded(dst []float32, ldd int, a *QRows, from, to int, s *
 	}
 	unpack := k.unpack[m.Type]
 	if unpack == nil {
-		unpack = func(dst *qblock, w *byte, stride, blocks, _ int) { unpackGeneric(f, k.bias128, dst, w, stride, blocks) }
+		unpack = func(dst *qblock, w *byte, stride, blocks, _ int) { unpackGeneric(f, dst, w, stride, blocks) }
 	}
-	tile, how := k.tile[0], qhow(0)
-	if f.group == 16 {
-		tile = k.tile[1]
-	}
+	tile, how := k.tile[f.tile()], qhow(0)
 	if f.minimum {
 		how = qminimum
 	}

@@ -26,12 +26,9 @@ func rowKernel(typ QType, blocks int, data []byte, x []float32) (one, tile, plai
 		}
 		a[b].set(&v)
 	}
-	how, halves := qhow(0), 0
+	how := qhow(0)
 	if f.minimum {
 		how = qminimum
-	}
-	if f.group == 16 {
-		halves = 1
 	}
 	kernel := kern.one[typ]
 	for r := 0; r < qpanel; r += kernel.rows {
@@ -39,9 +36,9 @@ func rowKernel(typ QType, blocks int, data []byte, x []float32) (one, tile, plai
 	}
 	panel := make([]qblock, n)
 	kern.unpack[typ](first(panel), first(w), blocks*f.bytes, blocks, 0)
-	kern.tile[halves](1, n, first(a), 64*n, first(panel), first(tile[:]), qpanel, how)
-	unpackGeneric(f, qgeneric.bias128, first(panel), first(w), blocks*f.bytes, blocks)
-	qgeneric.tile[halves](1, n, first(a), 64*n, first(panel), first(plain[:]), qpanel, how)
+	kern.tile[f.tile()](1, n, first(a), 64*n, first(panel), first(tile[:]), qpanel, how)
+	unpackGeneric(f, first(panel), first(w), blocks*f.bytes, blocks)
+	qgeneric.tile[f.tile()](1, n, first(a), 64*n, first(panel), first(plain[:]), qpanel, how)
 	return one, tile, plain
 }
 

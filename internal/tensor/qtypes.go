@@ -37,6 +37,7 @@ type qformat struct {
 	values, bytes int                                                         // of a block
 	group         int                                                         // values of one scale; 0 for floats
 	minimum       bool                                                        // whether there are minima
+	whole         bool                                                        // whether q takes whole bytes, and not a few bits
 	split         func(src []byte, q *[256]int8, scale, minimum *[16]float32) // takes a block apart
 	floats        func(dst []float32, src []byte)                             // whole blocks of the others
 }
@@ -49,14 +50,26 @@ var qformats = map[QType]*qformat{
 	Q4_1:   {name: "Q4_1", values: 32, bytes: 20, group: 32, minimum: true, split: splitQ4_1},
 	Q5_0:   {name: "Q5_0", values: 32, bytes: 22, group: 32, split: splitQ5_0},
 	Q5_1:   {name: "Q5_1", values: 32, bytes: 24, group: 32, minimum: true, split: splitQ5_1},
-	Q8_0:   {name: "Q8_0", values: 32, bytes: 34, group: 32, split: splitQ8_0},
+	Q8_0:   {name: "Q8_0", values: 32, bytes: 34, group: 32, whole: true, split: splitQ8_0},
 	Q2_K:   {name: "Q2_K", values: 256, bytes: 84, group: 16, minimum: true, split: splitQ2_K},
 	Q3_K:   {name: "Q3_K", values: 256, bytes: 110, group: 16, split: splitQ3_K},
 	Q4_K:   {name: "Q4_K", values: 256, bytes: 144, group: 32, minimum: true, split: splitQ4_K},
 	Q5_K:   {name: "Q5_K", values: 256, bytes: 176, group: 32, minimum: true, split: splitQ5_K},
 	Q6_K:   {name: "Q6_K", values: 256, bytes: 210, group: 16, split: splitQ6_K},
-	IQ4_NL: {name: "IQ4_NL", values: 32, bytes: 18, group: 32, split: splitIQ4_NL},
-	IQ4_XS: {name: "IQ4_XS", values: 256, bytes: 136, group: 32, split: splitIQ4_XS},
+	IQ4_NL: {name: "IQ4_NL", values: 32, bytes: 18, group: 32, whole: true, split: splitIQ4_NL},
+	IQ4_XS: {name: "IQ4_XS", values: 256, bytes: 136, group: 32, whole: true, split: splitIQ4_XS},
+}
+
+// tile says which of a processor's tile kernels multiplies the type: that for a scale for each 32 values that are whole
+// bytes, for 32 of at most five bits, or for 16 of at most six.
+func (f *qformat) tile() int {
+	switch {
+	case f.group == 16:
+		return 2
+	case f.whole:
+		return 0
+	}
+	return 1
 }
 
 // Block is how many values lie together in how many bytes; zeros for a type that is not computed with.

@@ -89,7 +89,7 @@ func (g *gen) constants() {
 		v    byte
 	}{
 		{"x0f", 0x0f}, {"xf0", 0xf0}, {"x80", 0x80}, {"x3f", 0x3f}, {"x30", 0x30}, {"x3c", 0x3c}, {"xc0", 0xc0}, {"x03", 3},
-		{"x04", 0x04}, {"x10", 0x10}, {"x78", 0x78},
+		{"x04", 0x04}, {"x10", 0x10}, {"x1e", 0x1e}, {"x20", 0x20}, {"x78", 0x78},
 	} {
 		g.data(b.name, same(uint64(b.v)*0x0101010101010101, 8)...)
 	}
@@ -129,8 +129,9 @@ func main() {
 	g.isa = "AVX512"
 	g.allFloats()
 	g.isa, g.lanes = "AVX2", 2
-	g.tileAVX2("qtile32", 1)
-	g.tileAVX2("qtile16", 2)
+	g.tileAVX2("qtile32")
+	g.tileFewBits("qtile32FewBits", 1)
+	g.tileFewBits("qtile16FewBits", 2)
 	g.unpacks()
 	g.rows()
 	g.round()

@@ -119,11 +119,8 @@ func (r *rower) wide32(acc int) { r.p("VPMADDWD %[2]s, v%[1]d, v%[1]d", acc, r.k
 // have, which are 128<<shift off theirs without a sign; with 0 nothing is.
 func (r *rower) float(acc, b, h, shift int) {
 	if shift > 0 {
-		bias := 64*b + 36
-		if r.halves == 2 {
-			bias = 64*b + 40 + 4*h
-		}
-		r.p("VPSLLD $%[1]d, v%[2]d, v%[2]d\nVPBROADCASTD %[3]d(DI), v6\nVPADDD v6, v%[2]d, v%[2]d", shift, acc, bias)
+		r.p("VPSLLD $%[1]d, v%[2]d, v%[2]d\nVPBROADCASTD %[3]d(DI), v6\nVPADDD v6, v%[2]d, v%[2]d",
+			shift, acc, 64*b+biasAt(r.halves, h))
 	}
 	r.p("VCVTDQ2PS v%[1]d, v%[1]d", acc)
 }
@@ -173,15 +170,7 @@ func (r *rower) nibbles16(do func(half, i int)) {
 
 // bit adds bit n of each byte of v<src> to v4 as bit m. v5 is scratch.
 func (r *rower) bit(src, n, m int) {
-	switch {
-	case n < m:
-		r.p("VPSLLW $%d, v%d, v5", m-n, src)
-		src = 5
-	case n > m:
-		r.p("VPSRLW $%d, v%d, v5", n-m, src)
-		src = 5
-	}
-	r.p("VPAND %s, v%d, v5\nVPOR v5, v4, v4", r.k(fmt.Sprintf("x%02x", 1<<m)), src)
+	r.p("VPAND %s, v%d, v5\nVPOR v5, v4, v4", r.k(fmt.Sprintf("x%02x", 1<<m)), r.shift(m-n, src, 5))
 }
 
 func (g *gen) rows() {
@@ -369,15 +358,7 @@ func rowQ6_K(r *rower) {
 				r.p("VMOVDQU x30<>(SB), v7")
 				r.nibbles16(func(half, i int) {
 					b := 4*h + low + 2*half
-					src := 8 + i
-					if shift := 4 - 2*(low+2*half); shift > 0 {
-						r.p("VPSLLW $%d, v%d, v5", shift, src)
-						src = 5
-					} else if shift < 0 {
-						r.p("VPSRLW $%d, v%d, v5", -shift, src)
-						src = 5
-					}
-					r.p("VPAND v7, v%d, v5\nVPOR v5, v4, v4", src)
+					r.p("VPAND v7, v%d, v5\nVPOR v5, v4, v4", r.shift(4-2*(low+2*half), 8+i, 5))
 					r.products(4, 64*b+16*piece+4*i, 12+i/2, i%2 == 0)
 					if i < 3 {
 						return

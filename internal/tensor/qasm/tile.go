@@ -58,11 +58,7 @@ func (g *gen) tileVNNI(name string, halves int) {
 		g.p("PCALIGN $32\nblock%d:", rows)
 		for h := range halves {
 			for r := range rows {
-				off := 36
-				if halves == 2 {
-					off = 40 + 4*h
-				}
-				g.p("VPBROADCASTD %s, v%d", row(r, off), r)
+				g.p("VPBROADCASTD %s, v%d", row(r, biasAt(halves, h)), r)
 			}
 			for i := range 8 / halves {
 				i += 8 / halves * h
@@ -91,10 +87,85 @@ func (g *gen) tileVNNI(name string, halves int) {
 // tileAVX2 computes half of a panel, 8 of its rows of weights. Products of bytes are summed in pairs to
 // 16 bits, which is exact where one factor has no sign: the weights without theirs times the activations
 // with the weights'.
-func (g *gen) tileAVX2(name string, halves int) {
+func (g *gen) tileAVX2(name string) {
+	g.halfPanel(name, "Integer sums: Y0 to Y3, one to a row. Weights: Y8, without signs: Y9.", func(rows int) {
+		for r := range rows {
+			g.p("VPXOR v%[1]d, v%[1]d, v%[1]d", r)
+		}
+		for i := range 8 {
+			g.p("VMOVDQU %d(DI), v8\nVPABSB v8, v9", 64*i)
+			for r := range rows {
+				g.p(`
+					VPBROADCASTD %s, v10
+					VPSIGNB v8, v10, v10
+					VPMADDUBSW v10, v9, v10
+					VPMADDWD v11, v10, v10
+					VPADDD v10, v%[2]d, v%[2]d`, row(r, 4*i), r)
+			}
+		}
+		g.p("VMOVUPS 512(DI), v8")
+		for r := range rows {
+			g.addSum(r, r)
+		}
+	})
+}
+
+// tileFewBits is tileAVX2 for the weights that unpacker.top says have no sign: as many products of them as fit are summed
+// in 16 bits. Without minima the sums are brought to the multiple that AVX-512's have, and what makes values signed is
+// taken off.
+func (g *gen) tileFewBits(name string, halves int) {
+	fit, shift := 4, 3
+	if halves == 2 {
+		fit, shift = 2, 2
+	}
+	g.halfPanel(name, "Sums of 16 bits: Y0 to Y3, one to a row; of 32: Y12 to Y15. Weights: Y8.", func(rows int) {
+		for h := range halves {
+			for n := range 8 / halves {
+				i := 8/halves*h + n
+				g.p("VMOVDQU %d(DI), v8", 64*i)
+				for r := range rows {
+					if n%fit == 0 {
+						g.p("VPBROADCASTD %s, v9\nVPMADDUBSW v9, v8, v%d", row(r, 4*i), r)
+					} else {
+						g.p("VPBROADCASTD %s, v9\nVPMADDUBSW v9, v8, v9\nVPADDW v9, v%[2]d, v%[2]d", row(r, 4*i), r)
+					}
+					switch {
+					case n%fit < fit-1:
+					case n < fit:
+						g.p("VPMADDWD v11, v%d, v%d", r, 12+r)
+					default:
+						g.p("VPMADDWD v11, v%[1]d, v%[1]d\nVPADDD v%[1]d, v%[2]d, v%[2]d", r, 12+r)
+					}
+				}
+			}
+			g.p("VMOVUPS %d(DI), v8\nTESTQ $2, R8\nJZ plain%d_%d\nVMOVUPS %d(DI), v10", 512+64*h, rows, h, 640+64*h)
+			for r := range rows {
+				g.addSum(12+r, r)
+				g.p("VBROADCASTSS %s, v9\nVFMADD231PS v9, v10, v%d", row(r, sumAt(halves, h)), resultAVX2+r)
+			}
+			g.p("JMP next%d_%d\nplain%[1]d_%[2]d:", rows, h)
+			for r := range rows {
+				g.p("VPSLLD $%[1]d, v%[2]d, v%[2]d\nVPBROADCASTD %[3]s, v9\nVPADDD v9, v%[2]d, v%[2]d", shift, 12+r, row(r, biasAt(halves, h)))
+				g.addSum(12+r, r)
+			}
+			g.p("next%d_%d:", rows, h)
+		}
+	})
+}
+
+const resultAVX2 = 4 // the register of the first row's results
+
+// addSum adds an integer sum times the scales in v8 to the results of row r. v9 is scratch.
+func (g *gen) addSum(sum, r int) {
+	g.p("VCVTDQ2PS v%[1]d, v%[1]d\nVBROADCASTSS %[2]s, v9\nVMULPS v9, v8, v9\nVFMADD231PS v9, v%[1]d, v%[3]d",
+		sum, row(r, 32), resultAVX2+r)
+}
+
+// halfPanel is a tile kernel of AVX2 around what it does with a block.
+func (g *gen) halfPanel(name, doc string, block func(rows int)) {
 	const most = 4
-	g.text(name, tileArgs, 64, `
-		Integer sums: Y0 to Y3, one to a row; results: Y4 to Y7. Weights: Y8, without signs: Y9; Y11: ones.
+	g.text(name, tileArgs, 64, doc+`
+		Results: Y4 to Y7; Y11: ones.
 		AX, CX, DX: row 0 of a, lda and 3*lda; DI: w; R9: blocks left; R8: how.`)
 	g.tileStart()
 	g.p("VMOVDQU ones16<>(SB), v11")
@@ -104,43 +175,26 @@ func (g *gen) tileAVX2(name string, halves int) {
 	for rows := 1; rows <= most; rows++ {
 		g.p("rows%d:", rows)
 		for r := range rows {
-			g.p("VXORPS v%[1]d, v%[1]d, v%[1]d", most+r)
+			g.p("VXORPS v%[1]d, v%[1]d, v%[1]d", resultAVX2+r)
 		}
 		g.p("TESTQ $1, R8\nJZ block%d\nMOVQ R11, R12", rows)
 		for r := range rows {
-			g.p("VMOVUPS (R12), v%d\nADDQ R10, R12", most+r)
+			g.p("VMOVUPS (R12), v%d\nADDQ R10, R12", resultAVX2+r)
 		}
 		g.p("PCALIGN $32\nblock%d:", rows)
-		for h := range halves {
-			for r := range rows {
-				g.p("VPXOR v%[1]d, v%[1]d, v%[1]d", r)
-			}
-			for i := range 8 / halves {
-				i += 8 / halves * h
-				g.p("VMOVDQU %d(DI), v8\nVPABSB v8, v9", 64*i)
-				for r := range rows {
-					g.p(`
-						VPBROADCASTD %s, v10
-						VPSIGNB v8, v10, v10
-						VPMADDUBSW v10, v9, v10
-						VPMADDWD v11, v10, v10
-						VPADDD v10, v%[2]d, v%[2]d`, row(r, 4*i), r)
-				}
-			}
-			g.p("VMOVUPS %d(DI), v8", 512+64*h)
-			for r := range rows {
-				g.p("VCVTDQ2PS v%[1]d, v%[1]d\nVBROADCASTSS %[2]s, v9\nVMULPS v9, v8, v9\nVFMADD231PS v9, v%[1]d, v%[3]d", r, row(r, 32), most+r)
-			}
-			g.p("TESTQ $2, R8\nJZ plain%d_%d\nVMOVUPS %d(DI), v8", rows, h, 640+64*h)
-			for r := range rows {
-				g.p("VBROADCASTSS %s, v9\nVFMADD231PS v9, v8, v%d", row(r, sumAt(halves, h)), most+r)
-			}
-			g.p("plain%d_%d:", rows, h)
-		}
+		block(rows)
 		g.advance(rows)
 		g.p("DECQ R9\nJNZ block%d\nJMP store", rows)
 	}
 	g.tileEnd(most)
+}
+
+// biasAt is where the activations' bias stands, for all 32 or for half h.
+func biasAt(halves, h int) int {
+	if halves == 2 {
+		return 40 + 4*h
+	}
+	return 36
 }
 
 // sumAt is where the activations' scaled sum stands, of all 32 or of half h.

@@ -1,5 +1,7 @@
 package main
 
+import "fmt"
+
 // unpacks writes the unpacking of each type; tensor/qsplit.go says how they are kept.
 func (g *gen) unpacks() {
 	g.unpack("Q8_0", 32, 34, "Bytes as they are; the scale's dword comes from another turn.", func(u *unpacker) {
@@ -11,13 +13,14 @@ func (g *gen) unpacks() {
 	g.unpack("Q4_0", 32, 18, `
 		A value q-8 is a nibble with its top bit turned over; in the upper half of a byte that is 16*(q-8), and
 		with 128 added the nibble as it was. So the values are 16 times too large and the scales as much smaller.`, func(u *unpacker) {
+		top := u.top(32)
 		u.turn(2, 0)
 		for i := range 4 {
-			u.p("VPSLLW $4, v%d, v%d", i, 4+i)
-			u.logic("AND", c("xf0"), 4+i, 4+i)
-			u.biased(4+i, 0, i)
-			u.logic("AND", c("xf0"), i, i)
-			u.biased(i, 0, 4+i)
+			for h, shift := range []int{top - 3, top - 7} {
+				r := u.shift(shift, i, 4+i)
+				u.logic("AND", bits(4, top), r, 4+i)
+				u.quad(4+i, 0, 4*h+i)
+			}
 		}
 		u.column(0, 0, 0)
 		u.half(false, 0, 0)
@@ -39,6 +42,7 @@ func (g *gen) unpacks() {
 	g.unpack("Q6_K", 256, 210, `
 		The low halves and high pairs of bits are put together as bits 2 to 7 of a byte: with 128 added that
 		is 4*(q-32), so the scales are 4 times smaller. v8 to v11: high pairs.`, func(u *unpacker) {
+		top := u.top(16)
 		u.scalesQ6_K()
 		for h := range 2 {
 			for piece := range 2 {
@@ -47,11 +51,9 @@ func (g *gen) unpacks() {
 					u.turn(64*h+32*low+16*piece, 0)
 					for i := range 4 {
 						for _, row := range []int{low, low + 2} {
-							u.p("VPS%sW $2, v%d, v4", map[bool]string{true: "LL", false: "RL"}[row < 2], i)
-							u.logic("AND", c("x3c"), 4, 4)
-							u.p("VPSLLW $%d, v%d, v5", 6-2*row, 8+i)
-							u.orMasked("xc0", 5, 4)
-							u.biased(4, 4*h+row, 4*piece+i)
+							u.logic("AND", bits(4, top-2), u.shift(top-5-row/2*4, i, 4), 4)
+							u.addBits(u.shift(top-1-2*row, 8+i, 5), bits(2, top), 5, 4)
+							u.quad(4, 4*h+row, 4*piece+i)
 						}
 					}
 				}
@@ -70,15 +72,15 @@ func (g *gen) unpacks() {
 	g.unpack("Q5_0", 32, 22, `
 		v12, v13: the dword of fifth bits, plain and shifted by four. With the fifth bit on top and 128 added, a
 		value's five bits are 8*(q-16), so the scales are 8 times smaller.`, func(u *unpacker) {
+		top := u.top(32)
 		u.fifths(2)
 		u.turn(6, 0)
 		for i := range 4 {
-			u.p("VPSRLW $1, v%d, v%d", i, 4+i)
-			u.p("VPSLLW $3, v%[1]d, v%[1]d", i)
-			for h, r := range []int{i, 4 + i} {
-				u.logic("AND", c("x78"), r, r)
-				u.fifth(4*h+i, "to80", r)
-				u.biased(r, 0, 4*h+i)
+			for h, shift := range []int{top - 4, top - 8} {
+				r := u.shift(shift, i, 4+i)
+				u.logic("AND", bits(4, top-1), r, 4+i)
+				u.fifth(4*h+i, fmt.Sprintf("to%02x", 1<<top), 4+i)
+				u.quad(4+i, 0, 4*h+i)
 			}
 		}
 		u.column(0, 0, 0)
@@ -109,12 +111,7 @@ func (g *gen) unpacks() {
 					u.p("VPSRLW $4, v%d, v5", i)
 					for h, r := range []int{i, 5} {
 						u.logic("AND", c("x0f"), r, r)
-						if bit := 2*pair + h; bit < 4 {
-							u.p("VPSLLW $%d, v%d, v4", 4-bit, 8+i)
-						} else {
-							u.p("VPSRLW $%d, v%d, v4", bit-4, 8+i)
-						}
-						u.orMasked("x10", 4, r)
+						u.addBits(u.shift(4-(2*pair+h), 8+i, 4), bits(1, 4), 4, r)
 						u.signed(r, 2*pair+h, 4*piece+i)
 					}
 				}
@@ -128,19 +125,15 @@ func (g *gen) unpacks() {
 	g.unpack("Q3_K", 256, 110, `
 		The third bit, the sign, goes on top of the two low ones: with 128 added that is 32*(q-4), so the scales are
 		32 times smaller. v12 to v15: third bits of 16 values of each sub-block.`, func(u *unpacker) {
+		top := u.top(16)
 		u.scalesQ3_K()
 		for piece := range 2 {
 			u.load(16*piece, 12)
 			u.transpose(12, u.spare(12))
 			u.sixteen(32, piece, func(r, b, at int) {
-				u.p("VPSLLW $5, v%[1]d, v%[1]d", r)
-				if b < 7 {
-					u.p("VPSLLW $%d, v%d, v6", 7-b, 12+at%4)
-				} else {
-					u.p("VMOVDQU%s v%d, v6", u.wide(), 12+at%4)
-				}
-				u.orMasked("x80", 6, r)
-				u.biased(r, b, at)
+				u.shift(top-2, r, r)
+				u.addBits(u.shift(top-b, 12+at%4, 6), bits(1, top), 6, r)
+				u.quad(r, b, at)
 			})
 		}
 	})
@@ -245,8 +238,8 @@ func (u *unpacker) scalesK() {
 	u.p("VPSRLW $4, v3, v3")
 	u.logic("AND", c("x0f"), 3, 13)
 	u.p("VPSRLW $2, v1, v1\nVPSRLW $2, v2, v2")
-	u.orMasked("x30", 1, 12)
-	u.orMasked("x30", 2, 13)
+	u.addBits(1, bits(2, 5), 1, 12)
+	u.addBits(2, bits(2, 5), 2, 13)
 	for j := range 8 {
 		u.byteOf(j%4, 10+j/4*2, 0)
 		u.p("VMULPS v8, v0, v0")

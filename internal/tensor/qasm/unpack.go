@@ -242,12 +242,33 @@ func (u *unpacker) signed(r, b, at int) {
 	u.quad(r, b, at)
 }
 
-// biased stores bytes with 128 added.
-func (u *unpacker) biased(r, b, at int) {
-	if !u.vnni() {
-		u.logic("XOR", c("x80"), r, r)
+// top is where the top bit of values stands that are kept with a multiple of 2 added instead of a sign: AVX-512 keeps
+// all types so, with 128; AVX2 types of few bits and without minima, so that products add up in 16 bits.
+func (u *unpacker) top(group int) int {
+	switch {
+	case u.vnni():
+		return 7
+	case group == 32:
+		return 4
 	}
-	u.quad(r, b, at)
+	return 5
+}
+
+// bits is a constant whose bytes have that many bits, the highest of them at top.
+func bits(n, top int) string { return c(fmt.Sprintf("x%02x", (1<<n-1)<<(top+1-n))) }
+
+// shift shifts the words of v<src> to the left, or right if n is negative, and returns where they are then: in v<dst>,
+// or still in v<src>.
+func (u *unpacker) shift(n, src, dst int) int {
+	switch {
+	case n > 0:
+		u.p("VPSLLW $%d, v%d, v%d", n, src, dst)
+	case n < 0:
+		u.p("VPSRLW $%d, v%d, v%d", -n, src, dst)
+	default:
+		return src
+	}
+	return dst
 }
 
 // nibbles stores the low halves of v<r>'s bytes.
@@ -260,14 +281,14 @@ func (u *unpacker) nibbles(r, b, at int) {
 	u.quad(r, b, at)
 }
 
-// orMasked sets v<r> to v<r> | v<x> & mask. v<x> is lost.
-func (u *unpacker) orMasked(mask string, x, r int) {
+// addBits sets v<r> to v<r> | v<x> & mask. v<tmp> is scratch, and may be v<x>.
+func (u *unpacker) addBits(x int, mask string, tmp, r int) {
 	if u.vnni() {
-		u.p("VPTERNLOGD $0xf8, %s, v%d, v%d", c(mask), x, r)
+		u.p("VPTERNLOGD $0xf8, %s, v%d, v%d", mask, x, r)
 		return
 	}
-	u.logic("AND", c(mask), x, x)
-	u.logic("OR", fmt.Sprintf("v%d", x), r, r)
+	u.logic("AND", mask, x, tmp)
+	u.logic("OR", fmt.Sprintf("v%d", tmp), r, r)
 }
 
 // scale and minimum store v<r> as those of half h of block b; scale comes after the block's values.
