@@ -121,7 +121,6 @@ func letterWithPictures(t testing.TB) []byte {
 	first := inline(0x64, "", artEntry(0, blip(pngOf(t, 1200, 60))))
 	data := first + inline(0x66, "\x05a.png", blip(pngOf(t, 1300, 70)))
 	const text = "One text.\r\x01\rTwo text.\rwith \x01 in it\r"
-	const at, floating = 0x400, 0xa00
 	// A page of character properties at 0x600: the two pictures, and text around them.
 	var ends []int
 	for i, c := range text {
@@ -132,9 +131,9 @@ func letterWithPictures(t testing.TB) []byte {
 	ends = append(ends, len(text))
 	page := make([]byte, 512)
 	place := 500
-	binary.LittleEndian.PutUint32(page, at)
+	binary.LittleEndian.PutUint32(page, wordText)
 	for i, e := range ends {
-		binary.LittleEndian.PutUint32(page[4*i+4:], uint32(at+e))
+		binary.LittleEndian.PutUint32(page[4*i+4:], uint32(wordText+e))
 		if text[max(e-1, 0)] == 1 {
 			offset := uint32(0)
 			if i > 1 {
@@ -147,23 +146,10 @@ func letterWithPictures(t testing.TB) []byte {
 		}
 	}
 	page[511] = byte(len(ends))
-	clx := le(byte(2), uint32(16), uint32(0), uint32(len(text)), 0, uint32(0x40000000|at*2), 0)
-	bte := le(uint32(at), uint32(at+len(text)), uint32(3))
-	drawings := artGroup(artEntry(floating, ""))
-	main := make([]byte, floating)
-	copy(main, le(0xa5ec, 0xc1))
-	put := func(off, v int) { binary.LittleEndian.PutUint32(main[off:], uint32(v)) }
-	binary.LittleEndian.PutUint16(main[0x0a:], 0x0200)
-	put(0x4c, len(text))
-	put(0x1a2, 0)
-	put(0x1a6, len(clx))
-	put(0xfa, 100)
-	put(0xfe, len(bte))
-	put(0x22a, 200)
-	put(0x22e, len(drawings))
-	copy(main[at:], text)
-	copy(main[0x600:], page)
-	table := clx + strings.Repeat("\x00", 100-len(clx)) + bte
+	main, table := wordStreams(text, page, 0xfa)
+	drawings := artGroup(artEntry(uint32(len(main)), "")) // the floating picture comes after all else
+	binary.LittleEndian.PutUint32(main[0x22a:], 200)
+	binary.LittleEndian.PutUint32(main[0x22e:], uint32(len(drawings)))
 	table += strings.Repeat("\x00", 200-len(table)) + drawings
 	return compound(t, "WordDocument", string(main)+blip(pngOf(t, 1400, 80)), "1Table", table, "Data", data)
 }

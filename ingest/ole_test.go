@@ -153,16 +153,15 @@ func oldWorkbook(t testing.TB) []byte {
 
 func oldDocument(t testing.TB) []byte {
 	text := "Head\ra \x13 HYPERLINK x \x14link\x15 caf\xe9\ritem\rA\x07B\x07\x07end\r"
-	const at = 0x400
 	// A page of paragraph properties at 0x600: heading 1, plain, list, three cells' marks, plain.
 	ends := []int{5, strings.Index(text, "item"), strings.Index(text, "A\x07"), strings.Index(text, "end"), len(text)}
 	ends = append(ends[:3], strings.Index(text, "\x07end"), ends[3], ends[4])
 	page := make([]byte, 512)
 	props := []string{le(byte(2), 1, byte(0)), "", le(byte(4), 0, 0x460b, 1, byte(0)), le(byte(3), 0, 0x2416, byte(1)), le(byte(5), 0, 0x2416, byte(1), 0x2417, byte(1)), ""}
 	place := 500
-	binary.LittleEndian.PutUint32(page, at)
+	binary.LittleEndian.PutUint32(page, wordText)
 	for i, e := range ends {
-		binary.LittleEndian.PutUint32(page[4*i+4:], uint32(at+e))
+		binary.LittleEndian.PutUint32(page[4*i+4:], uint32(wordText+e))
 		if props[i] != "" {
 			place -= (len(props[i]) + 1) &^ 1
 			copy(page[place:], props[i])
@@ -170,20 +169,27 @@ func oldDocument(t testing.TB) []byte {
 		}
 	}
 	page[511] = byte(len(ends))
-	clx := le(byte(2), uint32(16), uint32(0), uint32(len(text)), 0, uint32(0x40000000|at*2), 0)
-	bte := le(uint32(at), uint32(at+len(text)), uint32(3))
-	main := make([]byte, 0x800)
+	main, table := wordStreams(text, page, 0x102)
+	return compound(t, "WordDocument", string(main), "1Table", table)
+}
+
+// wordText is where wordStreams puts a Word document's text.
+const wordText = 0x400
+
+// wordStreams are the main and table streams of a Word document with a page of properties, whose list the header names
+// at list.
+func wordStreams(text string, page []byte, list int) (main []byte, table string) {
+	clx := le(byte(2), uint32(16), uint32(0), uint32(len(text)), 0, uint32(0x40000000|wordText*2), 0)
+	pages := le(uint32(wordText), uint32(wordText+len(text)), uint32(3))
+	main = make([]byte, 0x800)
 	copy(main, le(0xa5ec, 0xc1))
-	put := func(off, v int) { binary.LittleEndian.PutUint32(main[off:], uint32(v)) }
 	binary.LittleEndian.PutUint16(main[0x0a:], 0x0200)
-	put(0x4c, len(text))
-	put(0x1a2, 0)
-	put(0x1a6, len(clx))
-	put(0x102, 100)
-	put(0x106, len(bte))
-	copy(main[at:], text)
+	for off, v := range map[int]int{0x4c: len(text), 0x1a6: len(clx), list: 100, list + 4: len(pages)} {
+		binary.LittleEndian.PutUint32(main[off:], uint32(v))
+	}
+	copy(main[wordText:], text)
 	copy(main[0x600:], page)
-	return compound(t, "WordDocument", string(main), "1Table", clx+strings.Repeat("\x00", 100-len(clx))+bte)
+	return main, clx + strings.Repeat("\x00", 100-len(clx)) + pages
 }
 
 func pptRecord(head, kind int, parts ...any) string {
