@@ -131,6 +131,15 @@ func (r runner) compare(name, kind string) error {
 		}
 		defer theirs.stop()
 	}
+	programs := []*program{ours}
+	if theirs != nil {
+		programs = append(programs, theirs)
+	}
+	for _, p := range programs { // so that none is still reading its file while the other is measured
+		if _, _, err := p.do("prefill 32 1"); err != nil {
+			return err
+		}
+	}
 	var rows []row
 	seed := 10
 	var memory [2]float64
@@ -149,10 +158,7 @@ func (r runner) compare(name, kind string) error {
 			if round == 0 && m.tokens > 512 {
 				continue // has been warmed up by another
 			}
-			for i, p := range []*program{ours, theirs} {
-				if p == nil {
-					continue
-				}
+			for i, p := range programs {
 				seconds, processor, err := p.do(command)
 				if err != nil {
 					return err
