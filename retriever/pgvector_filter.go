@@ -23,11 +23,16 @@ func (f pgFilter) where(first int) string {
 	if f.condition == "" {
 		return ""
 	}
+	return `WHERE document IN (` + f.documents(first) + `)`
+}
+
+// documents is the query of those that it lets through.
+func (f pgFilter) documents(first int) string {
 	numbers := make([]any, len(f.args))
 	for i := range numbers {
 		numbers[i] = first + i
 	}
-	return `WHERE document IN (SELECT d.id FROM documents d WHERE ` + fmt.Sprintf(f.condition, numbers...) + `)`
+	return `SELECT d.id FROM documents d WHERE ` + fmt.Sprintf(f.condition, numbers...)
 }
 
 // chunks is how many of all it lets through.
@@ -57,11 +62,7 @@ func filterSQL(ctx context.Context, tx queryer, collection int64, f Filter) (pgF
 	}
 	out.condition = `d.collection_id = $%d AND (` + out.condition + `)`
 	out.args = append([]any{collection}, out.args...)
-	numbers := make([]any, len(out.args))
-	for i := range numbers {
-		numbers[i] = i + 1
-	}
-	err := tx.QueryRowContext(ctx, `SELECT coalesce(sum(d.chunks), 0)::bigint FROM documents d WHERE `+fmt.Sprintf(out.condition, numbers...), out.args...).Scan(&out.let)
+	err := tx.QueryRowContext(ctx, `SELECT coalesce(sum(chunks), 0)::bigint FROM documents WHERE id IN (`+out.documents(1)+`)`, out.args...).Scan(&out.let)
 	return out, err
 }
 

@@ -211,12 +211,17 @@ func setDense(c *candidate, score float64, rank int) { c.dense, c.denseRank = sc
 
 // queueCompared compares vectors one by one: all, or those that are not in the index.
 func (v *pgView) queueCompared(b *pgx.Batch, q question, n int, found *[]candidate, all bool) {
-	compare := func(table string) string {
-		return `SELECT chunk, document, embedding <#> (SELECT $1::real[]::vector) AS distance FROM ` + table + ` t ` + v.filter.where(3)
-	}
-	from := compare("{recent}")
+	const compare = `SELECT chunk, document, embedding <#> (SELECT $1::real[]::vector) AS distance FROM `
+	from := compare + `{recent} ` + v.filter.where(3)
 	if all && v.recent < v.chunks {
-		from = compare("{vectors}") + ` UNION ALL ` + from
+		vectors := compare + `{vectors} ` + v.filter.where(3)
+		if v.filter.chunks(v.chunks) < v.chunks/4 {
+			// Their documents one after the other: the planner, which takes the filter to let half through, would read
+			// all vectors.
+			vectors = `SELECT c.* FROM (` + v.filter.documents(3) + ` OFFSET 0) d (id)
+				CROSS JOIN LATERAL (` + compare + `{vectors} WHERE document = d.id OFFSET 0) c`
+		}
+		from = vectors + ` UNION ALL ` + from
 	}
 	// OFFSET keeps the subquery apart: each vector is compared once, and the index is not used.
 	b.Queue(v.table(`SELECT chunk, document, -distance FROM (`+from+` OFFSET 0) c ORDER BY distance, chunk LIMIT $2`), append([]any{q.vector, n}, v.filter.args...)...).
