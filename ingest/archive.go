@@ -116,7 +116,7 @@ func (a *archiveReader) zip() error {
 	plain := uint64(0)
 	for _, f := range zr.File {
 		if plain += min(f.UncompressedSize64, 1<<62); plain > uint64(a.in.nested.left) {
-			return a.in.nested.refuse("it unpacks to more than the limit of %s, all that lies in it counted (a bomb?); unpack it yourself, or raise the limit", byteSize(a.in.nested.max))
+			return a.in.nested.refuse("it unpacks to more than the limit of %s, all that lies in it counted (a bomb?); unpack it yourself, or raise --max-unpacked", byteSize(a.in.nested.max))
 		}
 	}
 	if err := a.overlap(zr); err != nil {

@@ -49,7 +49,7 @@ func (in *input) textBytes() ([]byte, error) {
 		limit = defaultMaxText
 	}
 	if in.size > limit {
-		return nil, parseError(ErrTooLarge, "it is text of %s, the limit is %s; split it, or raise the limit", byteSize(in.size), byteSize(limit))
+		return nil, parseError(ErrTooLarge, "it is text of %s, the limit is %s; split it, or raise --max-text", byteSize(in.size), byteSize(limit))
 	}
 	b := make([]byte, in.size) // in one piece: ReadAll would hold it twice while it grows
 	n, err := io.ReadFull(io.NewSectionReader(in.file, 0, in.size), b)

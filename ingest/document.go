@@ -180,7 +180,7 @@ func (b *docBuilder) meta(key, value string) {
 // finish fills in what follows from the text. title is the one the file's metadata states.
 func (b *docBuilder) finish(name, title string) (*Document, error) {
 	if b.tooLong {
-		return nil, parseError(ErrTooLarge, "it holds more than %s of text; split it, or raise the limit", byteSize(int64(b.maxText)))
+		return nil, parseError(ErrTooLarge, "it holds more than %s of text; split it, or raise --max-text", byteSize(int64(b.maxText)))
 	}
 	d := &b.doc
 	d.Text = b.text.String()

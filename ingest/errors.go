@@ -37,7 +37,7 @@ var fileErrorKinds = map[string]error{
 type FileError struct {
 	Name   string // as given in File
 	Err    error  // one of the sentinels of this package, or what the system said
-	Detail string // what was found and what to do about it; may be empty
+	Detail string // what was found and what to do about it, with the flag of docent that it takes; may be empty
 }
 
 func (e *FileError) Error() string {
@@ -48,6 +48,11 @@ func (e *FileError) Error() string {
 }
 
 func (e *FileError) Unwrap() error { return e.Err }
+
+// tooLarge is the FileError of a file that is larger than it may be.
+func tooLarge(name string, size, limit int64) error {
+	return &FileError{Name: name, Err: ErrTooLarge, Detail: fmt.Sprintf("it has %s, the limit is %s; split it, or raise --max-file", byteSize(size), byteSize(limit))}
+}
 
 // parseError is a FileError whose file the caller knows.
 func parseError(err error, format string, args ...any) error {

@@ -170,7 +170,7 @@ func (e *Extractor) Extract(ctx context.Context, f File) (*Document, error) {
 	case st.Size() == 0:
 		return nil, &FileError{Name: f.Name, Err: ErrEmptyFile, Detail: "it has 0 bytes"}
 	case st.Size() > e.cfg.MaxBytes:
-		return nil, &FileError{Name: f.Name, Err: ErrTooLarge, Detail: fmt.Sprintf("it has %s, the limit is %s", byteSize(st.Size()), byteSize(e.cfg.MaxBytes))}
+		return nil, tooLarge(f.Name, st.Size(), e.cfg.MaxBytes)
 	}
 	if f.Password == "" {
 		f.Password = e.cfg.Password

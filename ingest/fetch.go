@@ -229,7 +229,7 @@ func retryAfter(resp *http.Response) time.Duration {
 
 // save writes the body to a temporary file.
 func (f *Fetcher) save(resp *http.Response, body io.Reader) (name string, n int64, err error) {
-	tooLarge := fmt.Errorf("%w: the limit is %s", ErrTooLarge, byteSize(f.cfg.MaxBytes))
+	tooLarge := fmt.Errorf("%w: the limit is %s; raise --max-file", ErrTooLarge, byteSize(f.cfg.MaxBytes))
 	if resp.ContentLength > f.cfg.MaxBytes {
 		return "", 0, tooLarge
 	}

@@ -43,7 +43,7 @@ func (n *nesting) refuse(format string, args ...any) error {
 // take counts n bytes of a file found within another.
 func (n *nesting) take(size int64) error {
 	if n.left -= size; n.left < 0 {
-		return parseError(ErrTooLarge, "it unpacks to more than %s (a bomb?); unpack it yourself, or raise the limit", byteSize(n.max))
+		return parseError(ErrTooLarge, "it unpacks to more than %s (a bomb?); unpack it yourself, or raise --max-unpacked", byteSize(n.max))
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func (p *packed) open(name string) (*countedReader, error) {
 		}
 		// More than a thousand to one is no document: XML packs a hundredfold at best.
 		if f.UncompressedSize64 > 1<<20 && f.UncompressedSize64 > 1000*(f.CompressedSize64+1) || f.UncompressedSize64 > uint64(p.left) {
-			return nil, parseError(ErrTooLarge, "its part %s unpacks from %s to %s, the limit is %s in all (a ZIP bomb?)", f.Name, byteSize(int64(min(f.CompressedSize64, 1<<62))), byteSize(int64(min(f.UncompressedSize64, 1<<62))), byteSize(p.max))
+			return nil, parseError(ErrTooLarge, "its part %s unpacks from %s to %s, the limit is %s in all (a ZIP bomb?); if not, raise --max-unpacked", f.Name, byteSize(int64(min(f.CompressedSize64, 1<<62))), byteSize(int64(min(f.UncompressedSize64, 1<<62))), byteSize(p.max))
 		}
 		rc, err := f.Open()
 		if err != nil {

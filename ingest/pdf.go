@@ -105,7 +105,7 @@ func parsePDF(p *parser, in *input, f form) (*Document, error) {
 			runes += int64(len(pg.chars))
 		}
 		if in.cfg.MaxText > 0 && runes > in.cfg.MaxText {
-			return nil, parseError(ErrTooLarge, "it holds more than %s of text; split it, or raise the limit", byteSize(in.cfg.MaxText))
+			return nil, parseError(ErrTooLarge, "it holds more than %s of text; split it, or raise --max-text", byteSize(in.cfg.MaxText))
 		}
 		sheets = append(sheets, sh)
 	}

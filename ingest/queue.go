@@ -186,7 +186,7 @@ func (p *Pipeline) take(ctx context.Context, it Item) (sum string, size int64, e
 	case st.Size() == 0:
 		return "", 0, &FileError{Name: it.Path, Err: ErrEmptyFile, Detail: "it has 0 bytes"}
 	case st.Size() > limit:
-		return "", st.Size(), &FileError{Name: it.Path, Err: ErrTooLarge, Detail: fmt.Sprintf("it has %s, the limit is %s", byteSize(st.Size()), byteSize(limit))}
+		return "", st.Size(), tooLarge(it.Path, st.Size(), limit)
 	}
 	return p.keep(ctx, it.File)
 }

@@ -42,7 +42,7 @@ func (w *work) do(ctx context.Context) (Result, error) {
 	if it.SHA256 == "" {
 		limit := w.extractor.cfg.MaxBytes
 		tooLarge := func(size int64) error {
-			return &FileError{Name: it.Path, Err: ErrTooLarge, Detail: fmt.Sprintf("it has %s, the limit is %s", byteSize(size), byteSize(limit))}
+			return tooLarge(it.Path, size, limit)
 		}
 		if st, err := os.Stat(it.File); err == nil && st.Size() > limit {
 			w.report.Bytes = st.Size()

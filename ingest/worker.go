@@ -392,7 +392,7 @@ func (w *workerProcess) obituary(limitMiB int) string {
 	case over, containsAny(tail, "out of memory", "cannot allocate memory", "makeslice",
 		// The stack of a new thread is memory too, of which a program that is linked with cgo takes 8 MiB.
 		"pthread_create failed", "failed to create new OS thread"):
-		return fmt.Sprintf("out of memory (limit %d MiB)", limitMiB)
+		return fmt.Sprintf("out of memory (limit %d MiB); raise --parse-memory", limitMiB)
 	case containsAny(tail, "stack overflow", "goroutine stack exceeds"):
 		return "nested too deeply"
 	}

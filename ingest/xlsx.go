@@ -147,7 +147,7 @@ func xlsxRows(in *input, book *excelize.File, sheet string) ([]sheetRow, error) 
 			size += int64(len(c)) + 3
 		}
 		if size > limit {
-			return nil, parseError(ErrTooLarge, "its sheet %q holds more than %s of text; split it, or raise the limit", sheet, byteSize(limit))
+			return nil, parseError(ErrTooLarge, "its sheet %q holds more than %s of text; split it, or raise --max-text", sheet, byteSize(limit))
 		}
 		rows = append(rows, sheetRow{n, slices.Clip(row)})
 	}
