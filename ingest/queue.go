@@ -467,16 +467,17 @@ func (p *Pipeline) ingestSafely(ctx context.Context, r *run) (res Result, err er
 		}
 	}()
 	report := func(pr Progress) { p.progress(ctx, r, pr) }
-	if r.job.Kind == catalog.SiteJob {
-		return p.ingestSite(ctx, r.job, report)
+	job := r.now() // while signs of life are given
+	if job.Kind == catalog.SiteJob {
+		return p.ingestSite(ctx, job, report)
 	}
-	it, err := p.itemOf(r.job)
+	it, err := p.itemOf(job)
 	if err != nil {
 		return Result{}, err
 	}
 	if it.toFetch() {
 		var remember func()
-		if it, remember, err = p.fetchItem(ctx, r.job.Collection, it, report); err != nil {
+		if it, remember, err = p.fetchItem(ctx, job.Collection, it, report); err != nil {
 			return Result{}, err
 		}
 		// From here on the job has its bytes: neither a crash nor a pause makes it fetch again.
@@ -492,7 +493,7 @@ func (p *Pipeline) ingestSafely(ctx context.Context, r *run) (res Result, err er
 			}
 		}()
 	}
-	return p.Ingest(ctx, r.job.Collection, it, report)
+	return p.Ingest(ctx, job.Collection, it, report)
 }
 
 // firstStage is where a job's work begins.

@@ -2,7 +2,9 @@ package catalog
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -195,20 +197,11 @@ func missingParts(ctx context.Context, db *sql.DB) (string, error) {
 	if err := migrateTo(ctx, fresh, version); err != nil {
 		return "", err
 	}
-	type part struct{ name, sql string }
-	list := func(db *sql.DB) ([]part, error) {
-		rows, err := db.QueryContext(ctx, `SELECT type || ' ' || name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version' ORDER BY 1`)
-		return collect(rows, err, func(s scanner) (p part, err error) {
-			err = s.Scan(&p.name, &p.sql)
-			p.sql = plainSQL(p.sql)
-			return p, err
-		})
-	}
-	want, err := list(fresh)
+	want, err := partsOf(ctx, fresh)
 	if err != nil {
 		return "", err
 	}
-	has, err := list(db)
+	has, err := partsOf(ctx, db)
 	if err != nil {
 		return "", err
 	}
@@ -222,6 +215,42 @@ func missingParts(ctx context.Context, db *sql.DB) (string, error) {
 		return "", nil
 	}
 	return "missing from it, or not as they should be: " + strings.Join(missing, ", "), nil
+}
+
+// A schemaPart is a table or index and the statement that makes it.
+type schemaPart struct{ name, sql string }
+
+func partsOf(ctx context.Context, db *sql.DB) ([]schemaPart, error) {
+	rows, err := db.QueryContext(ctx, `SELECT type || ' ' || name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version' ORDER BY 1`)
+	return collect(rows, err, func(s scanner) (p schemaPart, err error) {
+		err = s.Scan(&p.name, &p.sql)
+		p.sql = plainSQL(p.sql)
+		return p, err
+	})
+}
+
+// schemaSum is the checksum of the parts of a new database. To make one for comparison takes long.
+const schemaSum = "fa2a09254a82b642"
+
+func sumOfParts(parts []schemaPart) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%s\n%s\n", p.name, p.sql)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// checkSchema returns ErrCorrupt unless all tables and indexes are there, as they were made.
+func (d *DB) checkSchema(ctx context.Context) error {
+	parts, err := partsOf(ctx, d.write.DB)
+	if err != nil || sumOfParts(parts) == schemaSum {
+		return err
+	}
+	missing, err := missingParts(ctx, d.write.DB)
+	if err == nil && missing != "" {
+		err = fmt.Errorf("%w: %s", ErrCorrupt, missing)
+	}
+	return err
 }
 
 var sqlComment = regexp.MustCompile(`--[^\n]*`)

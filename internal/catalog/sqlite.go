@@ -90,6 +90,9 @@ func Open(ctx context.Context, path string, logger *slog.Logger) (*DB, error) {
 		err = d.migrate(ctx, logger)
 	}
 	if err == nil {
+		err = d.checkSchema(ctx)
+	}
+	if err == nil {
 		err = d.keepSums(ctx, k)
 	}
 	if err != nil {
