@@ -106,7 +106,12 @@ func (f *finisher) chunk(s span) {
 		start = f.atoms[s.from].start
 		n = f.count(f.doc.Text[start:end])
 	}
-	if n > f.max && s.to-s.from > 1 {
+	switch {
+	case n <= f.max:
+		f.emit(s, start, end, n)
+	case s.to-s.from == 1:
+		f.part(s, start, end)
+	default:
 		mid := s.from + 1
 		for k := s.from + 1; k < s.to; k++ { // the best border, the nearest to the middle on a tie
 			a, m := &f.atoms[k], &f.atoms[mid]
@@ -117,16 +122,7 @@ func (f *finisher) chunk(s span) {
 		}
 		f.chunk(span{s.from, s.from, mid})
 		f.chunk(span{mid, mid, s.to})
-		return
 	}
-	if n > f.max {
-		if mid := halve(f.doc.Text, start, end); mid > start {
-			f.part(s, start, mid)
-			f.part(s, mid, end)
-			return
-		}
-	}
-	f.emit(s, start, end, n)
 }
 
 // part appends [start, end), a part of one atom that counts for more by itself than within its block.
