@@ -41,7 +41,7 @@ func TestPostgresQuality(t *testing.T) {
 		t.Helper()
 		ndcg := make(map[retriever.Mode]float64)
 		for _, m := range modes {
-			r, err := set.Evaluate(ctx, s, set.Name, beir.Options{Search: []retriever.SearchOption{retriever.WithMode(m)}})
+			r, err := set.Evaluate(ctx, s, set.Name, beir.Options{Search: []retriever.SearchOption{retriever.WithMode(m), retriever.Hops(1)}})
 			if err != nil {
 				t.Fatal(err)
 			}
