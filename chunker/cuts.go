@@ -2,6 +2,7 @@ package chunker
 
 import (
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -47,9 +48,7 @@ func (b *builder) cuts() []span {
 		lap, _ := b.overlap(i)
 		out = append(out, span{lap: lap, from: i, to: j})
 	}
-	for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
-		out[i], out[j] = out[j], out[i]
-	}
+	slices.Reverse(out)
 	return out
 }
 

@@ -229,9 +229,9 @@ func retryAfter(resp *http.Response) time.Duration {
 
 // save writes the body to a temporary file.
 func (f *Fetcher) save(resp *http.Response, body io.Reader) (name string, n int64, err error) {
-	tooLarge := fmt.Errorf("%w: the limit is %s; raise --max-file", ErrTooLarge, byteSize(f.cfg.MaxBytes))
+	over := fmt.Errorf("%w: the limit is %s; raise --max-file", ErrTooLarge, byteSize(f.cfg.MaxBytes))
 	if resp.ContentLength > f.cfg.MaxBytes {
-		return "", 0, tooLarge
+		return "", 0, over
 	}
 	file, err := os.CreateTemp(f.cfg.Dir, "docent-fetch-*")
 	if err != nil {
@@ -250,7 +250,7 @@ func (f *Fetcher) save(resp *http.Response, body io.Reader) (name string, n int6
 		return "", 0, explainFetch(err, f.cfg.Timeout)
 	}
 	if n > f.cfg.MaxBytes {
-		return "", 0, tooLarge
+		return "", 0, over
 	}
 	return file.Name(), n, nil
 }
