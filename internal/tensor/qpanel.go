@@ -28,11 +28,11 @@ type qblock struct {
 
 // qkernels is one implementation of these products.
 type qkernels struct {
-	rows    int      // most rows of a tile
-	tile    [3]qtile // see qformat.tile
-	unpack  map[QType]qunpack
-	one     map[QType]qone // for a single row of activations; may lack types
-	round   func(dst *qrow, src *float32, blocks int)
+	rows   int      // most rows of a tile
+	tile   [3]qtile // see qformat.tile
+	unpack map[QType]qunpack
+	one    map[QType]qone // for a single row of activations; may lack types
+	round  func(dst *qrow, src *float32, blocks int)
 }
 
 // qtile multiplies rows of activations, lda bytes apart, with a panel's blocks, and sets c, or adds to
