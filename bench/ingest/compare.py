@@ -99,10 +99,10 @@ def pages(data, folder, n):
         (folder / f"page{i:04}.txt").write_text("\n\n".join(parts))
 
 
-def docent(binary, folder, work):
+def docent(binary, folder, work, ocr):
     data = work / "docent"
     shutil.rmtree(data, ignore_errors=True)
-    out, err, code, seconds, peak, cpu = run([binary, "--data", str(data), "ingest", "-c", "c", "--json", str(folder)])
+    out, err, code, seconds, peak, cpu = run([binary, "--data", str(data), "--ocr", ocr, "ingest", "-c", "c", "--json", str(folder)])
     lines = [json.loads(l) for l in out.splitlines() if l.startswith("{")]
     ingested = [l for l in lines if l.get("status") in ("ingested", "duplicate")]
     if not ingested:
@@ -145,6 +145,7 @@ def main():
     a.add_argument("--docent", default="bin/docent")
     a.add_argument("--python", default=sys.executable)
     a.add_argument("--model", default=None, help="folder of all-MiniLM-L6-v2 in float32; by default the package's")
+    a.add_argument("--ocr", default="off", help="docent's text recognition, as for docent ingest; the pipeline has none")
     a.add_argument("--rounds", type=int, default=3)
     a.add_argument("--pages", type=int, default=1000)
     a.add_argument("--only", choices=["mixed", "pages"])
@@ -166,7 +167,7 @@ def main():
             for r in range(o.rounds):
                 for f in ([0, 1] if r % 2 == 0 else [1, 0]):
                     if f == 0:
-                        ours.append(docent(o.docent, folder, work))
+                        ours.append(docent(o.docent, folder, work, o.ocr))
                         print(name, "docent", ours[-1], flush=True)
                     else:
                         theirs.append(langchain(o.python, folder, o.model, work))
