@@ -4337,6 +4337,7 @@ fetched:
 //
 // A value q-8 is a nibble with its top bit turned over; in the upper half of a byte that is 16*(q-8), and
 // with 128 added the nibble as it was. So the values are 16 times too large and the scales as much smaller.
+// AVX2 puts the nibble lower: see top.
 TEXT ·unpackQ4_0VNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
@@ -5099,7 +5100,7 @@ block:
 // func unpackQ6_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The low halves and high pairs of bits are put together as bits 2 to 7 of a byte: with 128 added that
-// is 4*(q-32), so the scales are 4 times smaller. v8 to v11: high pairs.
+// is 4*(q-32), so the scales are 4 times smaller. AVX2 puts them lower: see top. v8 to v11: high pairs.
 TEXT ·unpackQ6_KVNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
@@ -6040,7 +6041,7 @@ fetched:
 // func unpackQ5_0VNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // v12, v13: the dword of fifth bits, plain and shifted by four. With the fifth bit on top and 128 added, a
-// value's five bits are 8*(q-16), so the scales are 8 times smaller.
+// value's five bits are 8*(q-16), so the scales are 8 times smaller. AVX2 puts them lower: see top.
 TEXT ·unpackQ5_0VNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
@@ -7988,7 +7989,7 @@ block:
 // func unpackQ3_KVNNI(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The third bit, the sign, goes on top of the two low ones: with 128 added that is 32*(q-4), so the scales are
-// 32 times smaller. v12 to v15: third bits of 16 values of each sub-block.
+// 32 times smaller. AVX2 puts them lower: see top. v12 to v15: third bits of 16 values of each sub-block.
 TEXT ·unpackQ3_KVNNI(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
@@ -13120,6 +13121,7 @@ fetched:
 //
 // A value q-8 is a nibble with its top bit turned over; in the upper half of a byte that is 16*(q-8), and
 // with 128 added the nibble as it was. So the values are 16 times too large and the scales as much smaller.
+// AVX2 puts the nibble lower: see top.
 TEXT ·unpackQ4_0AVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
@@ -14160,7 +14162,7 @@ block:
 // func unpackQ6_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The low halves and high pairs of bits are put together as bits 2 to 7 of a byte: with 128 added that
-// is 4*(q-32), so the scales are 4 times smaller. v8 to v11: high pairs.
+// is 4*(q-32), so the scales are 4 times smaller. AVX2 puts them lower: see top. v8 to v11: high pairs.
 TEXT ·unpackQ6_KAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
@@ -15704,7 +15706,7 @@ fetched:
 // func unpackQ5_0AVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // v12, v13: the dword of fifth bits, plain and shifted by four. With the fifth bit on top and 128 added, a
-// value's five bits are 8*(q-16), so the scales are 8 times smaller.
+// value's five bits are 8*(q-16), so the scales are 8 times smaller. AVX2 puts them lower: see top.
 TEXT ·unpackQ5_0AVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX
@@ -18463,7 +18465,7 @@ block:
 // func unpackQ3_KAVX2(dst *qblock, w *byte, stride, blocks, ahead int)
 //
 // The third bit, the sign, goes on top of the two low ones: with 128 added that is 32*(q-4), so the scales are
-// 32 times smaller. v12 to v15: third bits of 16 values of each sub-block.
+// 32 times smaller. AVX2 puts them lower: see top. v12 to v15: third bits of 16 values of each sub-block.
 TEXT ·unpackQ3_KAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ w+8(FP), AX

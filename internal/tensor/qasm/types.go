@@ -12,7 +12,8 @@ func (g *gen) unpacks() {
 	})
 	g.unpack("Q4_0", 32, 18, `
 		A value q-8 is a nibble with its top bit turned over; in the upper half of a byte that is 16*(q-8), and
-		with 128 added the nibble as it was. So the values are 16 times too large and the scales as much smaller.`, func(u *unpacker) {
+		with 128 added the nibble as it was. So the values are 16 times too large and the scales as much smaller.
+		AVX2 puts the nibble lower: see top.`, func(u *unpacker) {
 		top := u.top(32)
 		u.turn(2, 0)
 		for i := range 4 {
@@ -41,7 +42,7 @@ func (g *gen) unpacks() {
 	})
 	g.unpack("Q6_K", 256, 210, `
 		The low halves and high pairs of bits are put together as bits 2 to 7 of a byte: with 128 added that
-		is 4*(q-32), so the scales are 4 times smaller. v8 to v11: high pairs.`, func(u *unpacker) {
+		is 4*(q-32), so the scales are 4 times smaller. AVX2 puts them lower: see top. v8 to v11: high pairs.`, func(u *unpacker) {
 		top := u.top(16)
 		u.scalesQ6_K()
 		for h := range 2 {
@@ -71,7 +72,7 @@ func (g *gen) unpacks() {
 	})
 	g.unpack("Q5_0", 32, 22, `
 		v12, v13: the dword of fifth bits, plain and shifted by four. With the fifth bit on top and 128 added, a
-		value's five bits are 8*(q-16), so the scales are 8 times smaller.`, func(u *unpacker) {
+		value's five bits are 8*(q-16), so the scales are 8 times smaller. AVX2 puts them lower: see top.`, func(u *unpacker) {
 		top := u.top(32)
 		u.fifths(2)
 		u.turn(6, 0)
@@ -124,7 +125,7 @@ func (g *gen) unpacks() {
 	})
 	g.unpack("Q3_K", 256, 110, `
 		The third bit, the sign, goes on top of the two low ones: with 128 added that is 32*(q-4), so the scales are
-		32 times smaller. v12 to v15: third bits of 16 values of each sub-block.`, func(u *unpacker) {
+		32 times smaller. AVX2 puts them lower: see top. v12 to v15: third bits of 16 values of each sub-block.`, func(u *unpacker) {
 		top := u.top(16)
 		u.scalesQ3_K()
 		for piece := range 2 {

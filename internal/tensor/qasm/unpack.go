@@ -243,7 +243,8 @@ func (u *unpacker) signed(r, b, at int) {
 }
 
 // top is where the top bit of values stands that are kept with a multiple of 2 added instead of a sign: AVX-512 keeps
-// all types so, with 128; AVX2 types of few bits and without minima, so that products add up in 16 bits.
+// all types so, with 128; AVX2 types of few bits and without minima, so that products add up in 16 bits, and the tile
+// brings their sum to where 128 would have it. The scales are the same.
 func (u *unpacker) top(group int) int {
 	switch {
 	case u.vnni():
